@@ -1,0 +1,1 @@
+//! Repositories: smart HTTP, push decided once, browsing.

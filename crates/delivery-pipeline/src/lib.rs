@@ -1,0 +1,1 @@
+//! Pipelines: .gitlab-ci.yml to a plan, jobs on the host.

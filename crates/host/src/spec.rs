@@ -1,0 +1,156 @@
+//! What to run and how it ended. Plain data: it is written to the state directory and read by the shim.
+
+use kernel::{Text, Time};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Unique for ever, and the idempotency key of the start: letters, digits, `-`, `_` and `.`, at most
+    /// 128, never beginning with a dot.
+    pub id: String,
+    /// Program and arguments. A program without `/` is looked up in `PATH` of `env`.
+    pub argv: Vec<String>,
+    /// The whole environment; nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// Working directory, as the workload sees it.
+    pub dir: PathBuf,
+    /// `None`: a plain process that sees the machine as the server does.
+    pub sandbox: Option<Sandbox>,
+    pub limits: Limits,
+    /// Where the shim appends what the workload prints, in the format of `kernel::log`. Its directory
+    /// exists.
+    pub log: PathBuf,
+    /// Signal number of a polite stop; SIGTERM is 15.
+    pub stop_signal: i32,
+}
+
+/// What the workload sees: the machine's root, read-only, with places hidden and places added.
+/// Own mount, pid, ipc and uts namespaces; as root or through a user namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// In this order, after the hiding.
+    pub mounts: Vec<Mount>,
+    pub hidden: Hidden,
+    pub hostname: String,
+}
+
+/// Which places of the machine are covered by empty directories: always `/home`, `/root`, `/run`, `/tmp`,
+/// `/var/tmp`, `/mnt`, `/media`, `/srv`; and these.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hidden {
+    /// Above all naru's own data directory.
+    pub more: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Absolute, as the workload sees it. Made if missing.
+    pub at: PathBuf,
+    pub kind: MountKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MountKind {
+    /// The same files, not writable.
+    ReadOnly { from: PathBuf },
+    /// The same files, writable.
+    Writable { from: PathBuf },
+    /// `lower` seen through a writable layer. `scratch` is an empty or earlier directory that keeps what
+    /// was written (in `scratch/upper`); `lower` is never changed. Where overlayfs is not to be had,
+    /// `lower` is copied to `scratch/upper` instead.
+    Overlay { lower: PathBuf, scratch: PathBuf },
+    /// Memory, with a size limit in bytes.
+    Memory { size: u64 },
+}
+
+/// `None` and 0 mean no limit. What the machine cannot enforce is said in the log as a note.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Wall time in milliseconds; then the whole workload is killed.
+    pub time_ms: Option<u64>,
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Thousandths of a core.
+    pub cpu_milli: Option<u32>,
+    pub pids: Option<u32>,
+    /// Bytes written below the directories of writable and overlay mounts in `disk_dirs`, counted together.
+    pub disk: Option<u64>,
+    pub disk_dirs: Vec<PathBuf>,
+    /// Bytes of log kept; what comes after is read and thrown away, with one note.
+    pub log: Option<u64>,
+    /// Between the stop signal and SIGKILL, in milliseconds.
+    pub grace_ms: u64,
+}
+
+/// How a workload ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    pub reason: Reason,
+    /// Exit code of the first process, when it exited.
+    pub code: Option<i32>,
+    /// Signal that ended the first process.
+    pub signal: Option<i32>,
+    pub started: Time,
+    pub finished: Time,
+    /// User and system time of all its processes, in milliseconds, where the machine can tell.
+    pub cpu_ms: Option<u64>,
+    /// Peak memory in bytes, where the machine can tell.
+    pub memory_peak: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// By itself, with a code or a signal.
+    Exited,
+    /// It was asked to stop, or killed, by its owner.
+    Stopped,
+    TimeLimit,
+    MemoryLimit,
+    DiskLimit,
+    /// It could not be started: what failed and why.
+    NotStarted {
+        why: String,
+    },
+    /// The shim itself died (killed from outside); the exit is not known.
+    Lost,
+}
+
+impl Exit {
+    pub fn success(&self) -> bool {
+        self.reason == Reason::Exited && self.code == Some(0)
+    }
+
+    /// One line for people: `exited with code 1`, `killed by SIGSEGV`, `used more than its memory limit`.
+    pub fn text(&self) -> Text {
+        let number = self.code.or(self.signal).unwrap_or(-1);
+        match (&self.reason, self.signal) {
+            (Reason::Exited, Some(signal)) => {
+                kernel::text!("killed by signal {signal}", "시그널 {signal}(으)로 죽음")
+            }
+            (Reason::Exited, None) => {
+                kernel::text!("exited with code {number}", "종료 코드 {number}")
+            }
+            (Reason::Stopped, _) => Text::fixed("stopped", "중지됨"),
+            (Reason::TimeLimit, _) => {
+                Text::fixed("ran longer than its time limit", "시간 제한을 넘김")
+            }
+            (Reason::MemoryLimit, _) => {
+                Text::fixed("used more than its memory limit", "메모리 제한을 넘김")
+            }
+            (Reason::DiskLimit, _) => {
+                Text::fixed("wrote more than its disk limit", "디스크 제한을 넘김")
+            }
+            (Reason::NotStarted { why }, _) => {
+                kernel::text!("could not be started: {why}", "시작하지 못함: {why}")
+            }
+            (Reason::Lost, _) => Text::fixed(
+                "its shim was killed; the exit is not known",
+                "셤이 죽어 종료 상태를 알 수 없음",
+            ),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The edge of the API: routing, authentication, generic resources, watches.

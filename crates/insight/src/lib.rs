@@ -1,0 +1,1 @@
+//! Key metrics (DORA) and the change trace, folded from events.

@@ -1,0 +1,236 @@
+//! The facts that carry a change from push to production: the whole contract between the parts on that way.
+//!
+//! ```text
+//! git push ─► Pushed ─► PipelineCreated ─► PipelineFinished ─► ReleaseMade ─► RolloutStarted
+//!          ─► RolloutFinished ─► ChangeFinished
+//! ```
+//! Each is the `data` of an event of its [`Fact::KIND`]; the event's `change` names the change. A part acts
+//! on the fact before it in the line and writes the one after; nobody calls back up the line.
+
+use crate::{Error, Event, Id, Key, Name, NewEvent, Principal, Result, Text, Time};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The payload of one kind of event.
+pub trait Fact: Serialize + DeserializeOwned {
+    const KIND: &'static str;
+
+    /// The event that carries this fact.
+    ///
+    /// # Errors
+    /// Internal, if the payload does not serialise.
+    fn event(&self, actor: Principal, say: Text) -> Result<NewEvent> {
+        let data = serde_json::to_value(self).map_err(Error::internal)?;
+        Ok(NewEvent::new(Self::KIND, actor, say).data(data))
+    }
+
+    /// The fact in an event, if it is of this kind.
+    fn of(event: &Event) -> Option<Self> {
+        (event.fact.kind == Self::KIND).then(|| Self::deserialize(&event.fact.data).ok()).flatten()
+    }
+}
+
+macro_rules! facts {
+    ($($kind:literal $fact:ident),* $(,)?) => {
+        $(impl Fact for $fact { const KIND: &'static str = $kind; })*
+    };
+}
+
+facts! {
+    "git.pushed" Pushed,
+    "pipeline.created" PipelineCreated,
+    "pipeline.finished" PipelineFinished,
+    "release.made" ReleaseMade,
+    "rollout.started" RolloutStarted,
+    "rollout.finished" RolloutFinished,
+    "change.finished" ChangeFinished,
+}
+
+/// The name of a change: its repository and the first twelve digits of its commit.
+pub fn change_name(repository: &Name, commit: &str) -> Option<Name> {
+    let repository = repository.as_str();
+    let repository = repository.get(..50).unwrap_or(repository).trim_end_matches('-');
+    Name::parse(&format!("{repository}-{}", commit.get(..12)?)).ok()
+}
+
+/// One commit, as its author wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// 40 (or 64) hex digits.
+    pub id: String,
+    pub parents: Vec<String>,
+    pub author: String,
+    pub email: String,
+    pub authored: Time,
+    pub committed: Time,
+    /// First line of the message.
+    pub subject: String,
+}
+
+/// A ref moved (`git.pushed`). One event per ref; written when the ref has moved and only then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushed {
+    pub repository: Name,
+    /// `refs/heads/main`
+    pub refname: String,
+    /// `main`, when it is a branch.
+    pub branch: Option<String>,
+    pub default_branch: bool,
+    /// `None`: the ref is new.
+    pub before: Option<String>,
+    /// `None`: the ref was deleted.
+    pub after: Option<String>,
+    /// When the push began to arrive.
+    pub received: Time,
+    /// The commit at `after`.
+    pub head: Option<Commit>,
+    /// Commits this push made reachable that no ref reached before, newest first, `head` included, at most
+    /// 500.
+    pub commits: Vec<Commit>,
+    /// Push options (`-o`), as given.
+    pub options: Vec<String>,
+}
+
+/// `pipeline.created`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineCreated {
+    pub repository: Name,
+    pub run: Id,
+    pub jobs: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Passed,
+    Failed,
+    Canceled,
+}
+
+impl Verdict {
+    pub fn text(self) -> Text {
+        match self {
+            Verdict::Passed => Text::fixed("passed", "통과"),
+            Verdict::Failed => Text::fixed("failed", "실패"),
+            Verdict::Canceled => Text::fixed("canceled", "취소"),
+        }
+    }
+}
+
+/// Files a job left for the release, as a tree in the blob store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    pub job: String,
+    /// Hash of the tree.
+    pub tree: String,
+}
+
+/// `pipeline.finished`. A commit without a pipeline file passes with no run and no layers; a file that
+/// cannot be read fails with no run and its place in `reason`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineFinished {
+    pub repository: Name,
+    pub commit: String,
+    pub branch: Option<String>,
+    pub default_branch: bool,
+    pub run: Option<Id>,
+    pub verdict: Verdict,
+    /// Why it failed or was canceled.
+    pub reason: Option<Text>,
+    /// In the order in which they are to be laid over the commit's tree.
+    pub layers: Vec<Layer>,
+}
+
+/// `release.made`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseMade {
+    pub repository: Name,
+    pub commit: String,
+    pub service: Name,
+    /// The release's resource name: `web-7`.
+    pub release: Name,
+    pub tree: String,
+}
+
+/// Why a rollout runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A change arrived.
+    Change,
+    /// Somebody went back to an earlier release.
+    Rollback,
+    /// The service's configuration was edited by hand.
+    Config,
+}
+
+/// `rollout.started`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutStarted {
+    pub service: Name,
+    pub release: Name,
+    pub run: Id,
+    /// What served before.
+    pub previous: Option<Name>,
+    pub cause: Cause,
+}
+
+/// `rollout.finished`. When it passed, `release` serves; otherwise `previous` goes on serving.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutFinished {
+    pub service: Name,
+    pub release: Name,
+    pub run: Id,
+    pub previous: Option<Name>,
+    pub cause: Cause,
+    pub verdict: Verdict,
+    pub reason: Option<Text>,
+    /// When the first instance of `release` answered.
+    pub first_ready: Option<Time>,
+}
+
+/// How a change's way ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It serves in production.
+    Live,
+    /// Its pipeline passed and nothing deploys it: another branch, or a repository without a service.
+    Passed,
+    /// Its pipeline or its rollout failed.
+    Failed,
+    Canceled,
+    /// A newer change of the same branch overtook it.
+    Superseded,
+}
+
+/// `change.finished`: the exit of the journey, written by `insight` alone. It can follow again for the
+/// same change when its pipeline is run again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeFinished {
+    pub repository: Name,
+    pub commit: String,
+    pub outcome: Outcome,
+    pub reason: Option<Text>,
+    /// From the push's first byte to here, in milliseconds.
+    pub took_ms: u64,
+    /// Where it serves, when it does.
+    pub url: Option<String>,
+}
+
+/// The subject of an event about a named thing of a project.
+pub fn subject(kind: &str, project: &Name, name: &Name) -> Key {
+    Key { kind: kind.to_owned(), project: Some(project.clone()), name: name.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn change_names_are_names() {
+        let repository = Name::parse(&"r".repeat(63)).unwrap();
+        let name = change_name(&repository, &"0123456789abcdef".repeat(3)).unwrap();
+        assert!(name.as_str().ends_with("-0123456789ab"));
+        assert_eq!(change_name(&repository, "short"), None);
+    }
+}

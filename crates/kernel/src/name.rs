@@ -1,0 +1,119 @@
+//! Names that are safe in a URL, a host name, a file name and a shell.
+
+use crate::{Error, Text, text};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// A DNS label (RFC 1123 §2.1): lower-case letters, digits and inner hyphens, 1 to 63 of them. Because of
+/// that it can never be `.`, `..`, an absolute path or an option.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+impl Name {
+    pub fn parse(words: &str) -> Result<Name, Error> {
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let sound = (1..=63).contains(&words.len())
+            && words.bytes().all(inner)
+            && !words.starts_with('-')
+            && !words.ends_with('-');
+        if sound {
+            return Ok(Name(words.to_owned()));
+        }
+        let shown: String = words.chars().take(80).flat_map(char::escape_default).collect();
+        Err(Error::invalid(
+            "name.invalid",
+            text!("“{shown}” is not a name", "“{shown}”은(는) 이름이 될 수 없습니다"),
+        )
+        .hint(Text::fixed(
+            "use 1 to 63 lower-case letters, digits and inner hyphens",
+            "소문자, 숫자, 가운데 붙임표로 1~63자를 쓰세요",
+        )))
+    }
+
+    /// The nearest name to any words: for making one from a branch or a file.
+    pub fn slug(words: &str) -> Option<Name> {
+        let mut out = String::new();
+        for c in words.chars() {
+            match c.to_ascii_lowercase() {
+                c if c.is_ascii_lowercase() || c.is_ascii_digit() => out.push(c),
+                _ if !out.ends_with('-') => out.push('-'),
+                _ => {}
+            }
+            if out.len() >= 63 {
+                break;
+            }
+        }
+        Name::parse(out.trim_matches('-')).ok()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = Error;
+    fn try_from(words: String) -> Result<Name, Error> {
+        Name::parse(&words)
+    }
+}
+
+impl std::str::FromStr for Name {
+    type Err = Error;
+    fn from_str(words: &str) -> Result<Name, Error> {
+        Name::parse(words)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> String {
+        name.0
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for Name {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Name".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_a_name() {
+        for good in ["a", "web", "shop-2", "0", &"x".repeat(63)] {
+            assert!(Name::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a/b", "..", "a.b", "a\0", "é", " a", &"x".repeat(64)] {
+            assert!(Name::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_slug_is_a_name(words: String) {
+            if let Some(name) = Name::slug(&words) {
+                prop_assert!(Name::parse(name.as_str()).is_ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What one domain asks of another. Each trait has one implementer, wired in the `naru` crate.
+
+use crate::{BoxFuture, Name, Result, journey::Commit};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// One file of a commit's tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeEntry {
+    /// Relative, `/`-separated, without `.`, `..` or `.git` components.
+    pub path: String,
+    /// `0o100644`, `0o100755` or `0o120000` (symbolic link).
+    pub mode: u32,
+    /// Git object id.
+    pub object: String,
+    pub size: u64,
+}
+
+/// Commits and their files, without a network round trip. Implemented by `delivery-git`.
+pub trait Source: Send + Sync {
+    /// Every file of the commit, sorted by path.
+    fn tree<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<TreeEntry>>>;
+
+    /// One file's bytes; `None` when the commit has no such file. Larger than `limit` bytes is `TooLarge`.
+    fn file<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+        path: &'a str,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>>>;
+
+    /// Writes the commit's files below `dir`, which exists and is empty. With `metadata` there is also a
+    /// `.git` that reads the repository's objects in place, so that `git describe` and `git log` work.
+    fn checkout<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+        dir: &'a Path,
+        metadata: Metadata,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn commit<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Commit>>;
+
+    /// Paths that differ between two commits; `None` for `before` means every path.
+    fn changed<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        before: Option<&'a str>,
+        after: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<String>>>;
+
+    /// The bare repository on disk. A job that gets a checkout with metadata must be able to read it there.
+    fn git_dir(&self, project: &Name, repository: &Name) -> PathBuf;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metadata {
+    Without,
+    With,
+}
+
+/// One place that can answer for a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Stable for the life of the instance; what [`Edge::drain`] takes.
+    pub instance: String,
+    pub address: SocketAddr,
+}
+
+/// What the edge knows of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteSet {
+    pub project: Name,
+    pub service: Name,
+    /// Extra host names beside `<service>.<project>.localhost`.
+    pub hosts: Vec<String>,
+    /// Ready instances. Empty: the edge answers 503 and says so.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// The way in. Implemented by `network-proxy`.
+pub trait Edge: Send + Sync {
+    /// Replaces all that is known of one service, at once. Requests under way keep their upstream; one that
+    /// is missing from the new set gets no further request.
+    fn publish(&self, set: RouteSet);
+
+    /// Forgets the service: its host answers 404.
+    fn withdraw(&self, project: &Name, service: &Name);
+
+    /// Resolves when no request uses the instance any more, or after `limit`: then the answer is how many
+    /// were still under way. Call it after a `publish` without the instance and before its signal.
+    fn drain<'a>(&'a self, instance: &'a str, limit: Duration) -> BoxFuture<'a, usize>;
+
+    /// `http://web.shop.localhost:8000`
+    fn url(&self, project: &Name, service: &Name) -> String;
+}

@@ -1,0 +1,1 @@
+//! The edge: routes, strict HTTP/1, drains.

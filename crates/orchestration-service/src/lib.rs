@@ -1,0 +1,1 @@
+//! Services: releases, rollouts, instances, health.

@@ -1,0 +1,1 @@
+//! The table by which every part says what it has.

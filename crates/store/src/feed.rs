@@ -1,0 +1,88 @@
+//! Following the journal: the recent past from memory, the rest from disk, the future by waking.
+
+use crate::{Filter, Store};
+use kernel::{Event, Result};
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
+
+/// Events kept in memory, so that a follower that keeps up never touches the disk.
+const RECENT: usize = 2048;
+const PAGE: usize = 256;
+
+pub(crate) struct Hub {
+    recent: RwLock<VecDeque<Arc<Event>>>,
+    head: watch::Sender<u64>,
+}
+
+impl Hub {
+    pub(crate) fn new(head: u64) -> Hub {
+        Hub { recent: RwLock::default(), head: watch::Sender::new(head) }
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        *self.head.borrow()
+    }
+
+    /// Called by the writer after its commit, in order.
+    pub(crate) fn publish(&self, events: Vec<Arc<Event>>) {
+        let Some(last) = events.last().map(|e| e.seq) else { return };
+        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+        recent.extend(events);
+        let surplus = recent.len().saturating_sub(RECENT);
+        recent.drain(..surplus);
+        drop(recent);
+        self.head.send_replace(last);
+    }
+
+    fn from_memory(&self, seq: u64) -> Option<Arc<Event>> {
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        let first = recent.front()?.seq;
+        let offset = usize::try_from(seq.checked_sub(first)?).ok()?;
+        recent.get(offset).cloned()
+    }
+}
+
+/// A follower's place in the journal. Nothing is skipped and nothing comes twice, however slow it is.
+pub struct Feed {
+    store: Store,
+    head: watch::Receiver<u64>,
+    after: u64,
+    page: VecDeque<Arc<Event>>,
+}
+
+impl Feed {
+    pub(crate) fn new(store: Store, after: u64) -> Feed {
+        let head = store.shared.feed.head.subscribe();
+        Feed { store, head, after, page: VecDeque::new() }
+    }
+
+    /// The sequence of the last event given out.
+    pub fn place(&self) -> u64 {
+        self.after
+    }
+
+    /// The next event; waits for it. Cancel safe.
+    ///
+    /// # Errors
+    /// Internal when the journal cannot be read, `store.closed` when the store has gone.
+    pub async fn next(&mut self) -> Result<Arc<Event>> {
+        loop {
+            if let Some(event) = self.page.pop_front() {
+                self.after = event.seq;
+                return Ok(event);
+            }
+            let wanted = self.after + 1;
+            self.head.wait_for(|head| *head >= wanted).await.map_err(|_| crate::closed())?;
+            match self.store.shared.feed.from_memory(wanted) {
+                Some(event) => self.page.push_back(event),
+                None => {
+                    let after = self.after;
+                    let read = move |v: &crate::View<'_>| v.events(after, PAGE, &Filter::default());
+                    let page = self.store.read(read).await?;
+                    self.page.extend(page.into_iter().map(Arc::new));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+use super::*;
+use kernel::{Key, Name, NewEvent, Principal, Time};
+use serde_json::json;
+
+fn open(dir: &Path) -> Store {
+    let options = Options { durability: Durability::Process, ..Options::default() };
+    Store::open(&dir.join("naru.db"), options).unwrap()
+}
+
+fn fact(kind: &str) -> NewEvent {
+    NewEvent::new(kind, Principal::part("test"), Text::plain(kind))
+}
+
+fn key(name: &str) -> Key {
+    Key {
+        kind: "Thing".into(),
+        project: Some(Name::parse("shop").unwrap()),
+        name: Name::parse(name).unwrap(),
+    }
+}
+
+fn put(name: &str, spec: serde_json::Value, expected: Option<u64>) -> Put {
+    Put {
+        key: key(name),
+        labels: Default::default(),
+        spec,
+        expected,
+        actor: Principal::part("test"),
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let made = store.write(|tx| tx.put(put("a", json!({"x": 1}), Some(0)))).await.unwrap();
+    store.write(|tx| tx.set_row("test.rows", "k", &7)).await.unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.head(), made.revision);
+    let (thing, row) = store
+        .read(|v| Ok((v.resource(&key("a"))?, v.row::<u32>("test.rows", "k")?)))
+        .await
+        .unwrap();
+    assert_eq!((thing, row), (Some(made), Some(7)));
+}
+
+#[tokio::test]
+async fn a_revision_that_moved_is_a_conflict_and_the_same_again_is_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let one = store.write(|tx| tx.put(put("a", json!(1), Some(0)))).await.unwrap();
+    let again = store.write(|tx| tx.put(put("a", json!(1), None))).await.unwrap();
+    assert_eq!(one, again);
+    let two = store.write(|tx| tx.put(put("a", json!(2), Some(1)))).await.unwrap();
+    assert_eq!((two.generation, two.revision), (2, 2));
+    let late = store.write(|tx| tx.put(put("a", json!(3), Some(1)))).await.unwrap_err();
+    assert_eq!(late.code(), "resource.changed");
+    let twice = store.write(|tx| tx.put(put("a", json!(3), Some(0)))).await.unwrap_err();
+    assert_eq!(twice.code(), "resource.exists");
+}
+
+#[tokio::test]
+async fn a_refused_write_leaves_nothing_and_its_neighbours_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let writes = (0..200_u64).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let wrote = store.write(move |tx| {
+                tx.append(fact("test.written"))?;
+                tx.set_row("test.rows", &format!("{n:04}"), &n)?;
+                if n % 3 == 0 { Err(Error::internal("no")) } else { Ok(n) }
+            });
+            wrote.await.is_ok()
+        })
+    });
+    let mut stood = 0;
+    for write in writes.collect::<Vec<_>>() {
+        stood += u64::from(write.await.unwrap());
+    }
+    let rows = store.read(|v| v.rows::<u64>("test.rows", "", None, 1000)).await.unwrap();
+    assert_eq!(rows.len() as u64, stood);
+    assert_eq!(store.head(), stood, "one event for each write that stands, without gaps");
+    assert_eq!(store.verify().await.unwrap().entries, stood);
+}
+
+#[tokio::test]
+async fn a_panicking_write_is_one_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let bad = store.write::<(), _>(|_| panic!("on purpose")).await.unwrap_err();
+    assert_eq!(bad.code(), "internal");
+    store.write(|tx| tx.append(fact("test.after"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_follower_misses_nothing_and_sees_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for _ in 0..3000 {
+        let _ = store.write(|tx| tx.append(fact("test.old"))).await.unwrap();
+    }
+    let mut feed = store.follow(0);
+    let writer = store.clone();
+    let more = tokio::spawn(async move {
+        for _ in 0..500 {
+            writer.write(|tx| tx.append(fact("test.new"))).await.unwrap();
+        }
+    });
+    for wanted in 1..=3500 {
+        assert_eq!(feed.next().await.unwrap().seq, wanted);
+    }
+    more.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_entry_breaks_the_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for _ in 0..10 {
+        store.write(|tx| tx.append(fact("test.fact"))).await.unwrap();
+    }
+    store.verify().await.unwrap();
+    let vandal = Connection::open(dir.path().join("naru.db")).unwrap();
+    vandal
+        .execute("UPDATE journal SET body = replace(body, 'fact', 'lies') WHERE seq = 4", [])
+        .unwrap();
+    let broken = store.verify().await.unwrap_err();
+    assert_eq!(broken.code(), "journal.broken");
+    assert!(broken.say().en.contains("entry 4"), "{broken}");
+}
+
+#[tokio::test]
+async fn a_crash_at_any_commit_loses_nothing_acknowledged() {
+    for moment in [Moment::Before, Moment::After] {
+        for at in 1..=12 {
+            let dir = tempfile::tempdir().unwrap();
+            let chaos = Arc::new(Chaos::new(at, moment));
+            let options = Options {
+                durability: Durability::Process,
+                chaos: Some(chaos.clone()),
+                ..Options::default()
+            };
+            let store = Store::open(&dir.path().join("naru.db"), options).unwrap();
+            let mut acknowledged = 0;
+            for n in 0..10_u64 {
+                let wrote = store.write(move |tx| {
+                    tx.append(fact("test.fact"))?;
+                    tx.set_row("test.rows", &format!("{n:02}"), &n)
+                });
+                acknowledged += u64::from(wrote.await.is_ok());
+            }
+            drop(store);
+            let store = open(dir.path());
+            let rows = store.read(|v| v.rows::<u64>("test.rows", "", None, 100)).await.unwrap();
+            let verified = store.verify().await.unwrap();
+            assert_eq!(rows.len() as u64, verified.entries, "rows and events agree");
+            let extra = u64::from(moment == Moment::After && at <= 10);
+            assert_eq!(verified.entries, acknowledged + extra, "crash {moment:?} commit {at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn prefixes_pages_and_reverse_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store
+        .write(|tx| {
+            for key in ["a/1", "a/2", "a/3", "ab", "b/1"] {
+                tx.set_row("test.rows", key, &key)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let keys = |rows: Vec<(String, String)>| rows.into_iter().map(|r| r.0).collect::<Vec<_>>();
+    let all = store.read(|v| v.rows("test.rows", "a/", None, 9)).await.unwrap();
+    assert_eq!(keys(all), ["a/1", "a/2", "a/3"]);
+    let next = store.read(|v| v.rows("test.rows", "a/", Some("a/1"), 1)).await.unwrap();
+    assert_eq!(keys(next), ["a/2"]);
+    let back = store.read(|v| v.rows_back("test.rows", "a/", None, 2)).await.unwrap();
+    assert_eq!(keys(back), ["a/3", "a/2"]);
+}
+
+#[tokio::test]
+async fn events_are_found_by_kind_change_and_subject() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let change = Name::parse("web-0123456789ab").unwrap();
+    let shop = Name::parse("shop").unwrap();
+    let wanted = change.clone();
+    store
+        .write(move |tx| {
+            tx.append(fact("git.pushed").project(&shop).change(Some(change)))?;
+            tx.append(fact("github.unrelated"))?;
+            tx.append(fact("git.deleted").subject(key("a")))
+        })
+        .await
+        .unwrap();
+    let seqs = |f: Filter| async {
+        let events = store.read(move |v| v.events(0, 10, &f)).await.unwrap();
+        events.iter().map(|e| e.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(seqs(Filter { kind: Some("git.".into()), ..Filter::default() }).await, [1, 3]);
+    assert_eq!(seqs(Filter { change: Some(wanted), ..Filter::default() }).await, [1]);
+    assert_eq!(seqs(Filter { subject: Some(key("a")), ..Filter::default() }).await, [3]);
+}
+
+#[tokio::test]
+async fn a_lease_has_one_owner_and_its_epoch_grows_when_it_moves() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock::Manual::new(Time(1_000_000));
+    let options =
+        Options { durability: Durability::Process, clock: Arc::new(clock.clone()), chaos: None };
+    let store = Store::open(&dir.path().join("naru.db"), options).unwrap();
+    let take = |owner: &'static str| {
+        let store = store.clone();
+        async move {
+            store
+                .write(move |tx| tx.lease("n", owner, std::time::Duration::from_secs(10)))
+                .await
+                .unwrap()
+        }
+    };
+    assert_eq!(take("a").await.map(|l| l.epoch), Some(1));
+    assert_eq!(take("b").await, None);
+    assert_eq!(take("a").await.map(|l| l.epoch), Some(1));
+    clock.advance(std::time::Duration::from_secs(11));
+    assert_eq!(take("b").await.map(|l| l.epoch), Some(2));
+    assert!(!store.write(|tx| tx.lease_holds("n", 1)).await.unwrap());
+}

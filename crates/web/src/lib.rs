@@ -1,0 +1,1 @@
+//! The page shell and its widgets.
