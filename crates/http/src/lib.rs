@@ -1,1 +1,23 @@
-//! The edge of the API: routing, authentication, generic resources, watches.
+//! The edge of the API: routes, who is asking, generic resources, watches.
+//!
+//! Parts give plain tables of [`Route`]s; [`Site`] holds what every request may need; [`serve`] is the
+//! listener. A handler gets a [`Call`] whose principal has already been found and whose right has already
+//! been decided: a route without an [`Access`] does not compile, and `Public` has to be said.
+
+mod assets;
+mod call;
+mod generic;
+mod openapi;
+mod reply;
+mod route;
+mod serve;
+mod site;
+mod sse;
+
+pub use axum::body::Body;
+pub use call::{Call, Head};
+pub use reply::{Response, empty, found, html, json, json_status, text};
+pub use route::{Access, Asset, Handler, Route, Verb};
+pub use serve::{SESSION, serve};
+pub use site::{ErrorPage, Site, SiteOptions};
+pub use sse::{Frame, sse};

@@ -1,0 +1,178 @@
+//! One request, with its principal.
+
+use crate::{Body, Site};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kernel::{Error, ErrorKind, Lang, Name, Principal, Result, Text, text};
+use serde::de::DeserializeOwned;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The longest JSON or form body, in bytes.
+const BODY: usize = 1024 * 1024;
+
+/// What is known of a request before its body: what pages are drawn from.
+pub struct Head {
+    pub site: Arc<Site>,
+    pub who: Principal,
+    pub lang: Lang,
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub peer: SocketAddr,
+    pub(crate) params: BTreeMap<String, String>,
+}
+
+/// What a handler gets.
+pub struct Call {
+    pub head: Arc<Head>,
+    /// Behind a lock only because a body is not `Sync`, which handlers that hold a `&Call` over an await
+    /// need.
+    body: Mutex<Option<Body>>,
+}
+
+impl std::ops::Deref for Call {
+    type Target = Head;
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}
+
+impl Head {
+    /// The opened state of a part.
+    pub fn part<T: Any + Send + Sync>(&self) -> Result<Arc<T>> {
+        self.site.part()
+    }
+
+    /// A segment of the path, percent-decoded.
+    pub fn param(&self, name: &str) -> Result<&str> {
+        let found = self.params.get(name).map(String::as_str);
+        found.ok_or_else(|| Error::internal(format!("the route has no {{{name}}}")))
+    }
+
+    /// A segment that has to be a name.
+    pub fn name(&self, param: &str) -> Result<Name> {
+        Name::parse(self.param(param)?)
+    }
+
+    pub fn project(&self) -> Result<Name> {
+        self.name("project")
+    }
+
+    pub fn query_string(&self) -> &str {
+        self.uri.query().unwrap_or("")
+    }
+
+    /// The first value of a query parameter, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        pairs(self.query_string()).into_iter().find(|(k, _)| k == name).map(|(_, v)| v)
+    }
+
+    /// A number in the query.
+    ///
+    /// # Errors
+    /// `query.invalid` when it is not one.
+    pub fn number(&self, name: &str) -> Result<Option<u64>> {
+        let Some(words) = self.query(name) else { return Ok(None) };
+        words.parse().map(Some).map_err(|_| {
+            Error::invalid(
+                "query.invalid",
+                text!("`{name}` takes a number", "`{name}`에는 숫자를 쓰세요"),
+            )
+        })
+    }
+
+    /// Whether a query parameter is set to something other than `false` or `0`.
+    pub fn flag(&self, name: &str) -> bool {
+        self.query(name).is_some_and(|v| v != "false" && v != "0")
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+
+    /// Whether the caller is a browser that wants a page.
+    pub fn wants_page(&self) -> bool {
+        !self.uri.path().starts_with("/api/")
+            && self.header(header::ACCEPT.as_str()).is_some_and(|a| a.contains("text/html"))
+    }
+
+    /// A cookie's value.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        cookie(&self.headers, name)
+    }
+}
+
+impl Call {
+    pub(crate) fn new(head: Arc<Head>, body: Body) -> Call {
+        Call { head, body: Mutex::new(Some(body)) }
+    }
+
+    /// The body as it arrives. Taken once.
+    pub fn body(&mut self) -> Body {
+        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
+        body.take().unwrap_or_default()
+    }
+
+    /// The whole body, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// `body.too-large`; `body.broken` when the connection fails half-way.
+    pub async fn bytes(&mut self, limit: usize) -> Result<Bytes> {
+        match Limited::new(self.body(), limit).collect().await {
+            Ok(whole) => Ok(whole.to_bytes()),
+            Err(e) if e.is::<LengthLimitError>() => Err(Error::new(
+                ErrorKind::TooLarge,
+                "body.too-large",
+                text!("the body is larger than {limit} bytes", "본문이 {limit}바이트를 넘습니다"),
+            )),
+            Err(e) => Err(Error::invalid(
+                "body.broken",
+                Text::fixed("the body did not arrive whole", "본문이 끝까지 오지 않았습니다"),
+            )
+            .why(e)),
+        }
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// `body.invalid`, saying where it does not fit.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let bytes = self.bytes(BODY).await?;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            let why = e.to_string();
+            Error::invalid(
+                "body.invalid",
+                text!("the body does not fit: {why}", "본문이 맞지 않습니다: {why}"),
+            )
+        })
+    }
+
+    /// The fields of a posted form.
+    pub async fn form(&mut self) -> Result<BTreeMap<String, String>> {
+        let bytes = self.bytes(BODY).await?;
+        Ok(pairs(&String::from_utf8_lossy(&bytes)).into_iter().collect())
+    }
+}
+
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|v| v.to_str().ok());
+    all.flat_map(|v| v.split(';')).find_map(|c| c.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// `application/x-www-form-urlencoded` pairs; at most 200 of them are read.
+fn pairs(words: &str) -> Vec<(String, String)> {
+    let decode = |w: &str| {
+        let spaced = w.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    };
+    let split = |p: &str| {
+        let (k, v) = p.split_once('=').unwrap_or((p, ""));
+        (decode(k), decode(v))
+    };
+    words.split('&').filter(|p| !p.is_empty()).take(200).map(split).collect()
+}

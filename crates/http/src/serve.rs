@@ -1,0 +1,272 @@
+//! The listener, and what happens before a handler: routing, authentication, the decision, limits.
+
+use crate::call::Head;
+use crate::call::cookie;
+use crate::{Access, Body, Call, Response, Route, Site, reply};
+use axum::Router;
+use axum::extract::{ConnectInfo, Path, Request};
+use axum::routing::{MethodFilter, on};
+use base64::Engine as _;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use kernel::{Error, Lang, Principal, Result, Text};
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_service::Service;
+
+/// Connections at a time; more wait in the kernel's backlog.
+const CONNECTIONS: usize = 1024;
+/// For a request's head to arrive.
+const HEAD: Duration = Duration::from_secs(15);
+/// For requests under way when the server stops.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The cookie of a browser's session.
+pub const SESSION: &str = "naru_session";
+
+/// Serves until `stop`, then lets requests under way finish for five seconds.
+pub async fn serve(site: Arc<Site>, listener: TcpListener, stop: CancellationToken) {
+    let router = router(&site);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let tasks = TaskTracker::new();
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                tasks.spawn(async move {
+                    connection(router, stream, peer, stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: let connections end before the next try.
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    tasks.close();
+    // What is still open after that is a stream that nobody ends: its client comes back to the next server.
+    let _ = tokio::time::timeout(DRAIN, tasks.wait()).await;
+}
+
+async fn connection(router: Router, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        // A router is always ready.
+        router.clone().call(request)
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(64);
+    let served = http.serve_connection(TokioIo::new(stream), service);
+    let mut served = std::pin::pin!(served.with_upgrades());
+    tokio::select! {
+        // A client that leaves in the middle is not news.
+        _ = served.as_mut() => {}
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            let _ = served.await;
+        }
+    }
+}
+
+fn router(site: &Arc<Site>) -> Router {
+    let mut router = Router::new();
+    for route in site.routes.clone() {
+        let site = site.clone();
+        let handle = move |params: Path<Vec<(String, String)>>, request: Request| {
+            let site = site.clone();
+            async move { answer(site, Some(route), params.0, request).await }
+        };
+        let method = match route.method.http() {
+            Method::GET => MethodFilter::GET,
+            Method::PUT => MethodFilter::PUT,
+            Method::POST => MethodFilter::POST,
+            Method::PATCH => MethodFilter::PATCH,
+            _ => MethodFilter::DELETE,
+        };
+        router = router.route(route.path, on(method, handle));
+    }
+    let nowhere = site.clone();
+    router.fallback(move |request: Request| {
+        let site = nowhere.clone();
+        async move { answer(site, None, Vec::new(), request).await }
+    })
+}
+
+async fn answer(
+    site: Arc<Site>,
+    route: Option<Route>,
+    params: Vec<(String, String)>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
+    let mut head = Head {
+        lang: language(&parts.headers),
+        site,
+        who: Principal::Anonymous,
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        peer: peer.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+        params: params.into_iter().collect(),
+    };
+    let known = principal(&head).await;
+    if let Ok(who) = &known {
+        head.who = who.clone();
+    }
+    let head = Arc::new(head);
+    let call = Call::new(head.clone(), body);
+    let outcome = AssertUnwindSafe(decided(known, route, call)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("a handler panicked")));
+    let mut response = outcome.unwrap_or_else(|e| reply::error(&e, &head));
+    secure(response.headers_mut());
+    response
+}
+
+async fn decided(known: Result<Principal>, route: Option<Route>, call: Call) -> Result<Response> {
+    let route = route.ok_or_else(nowhere)?;
+    // A wrong secret is an error even where none is needed: a client with a stale token must learn it.
+    // Only what one needs in order to sign in again is spared.
+    if route.access != Access::Public {
+        known?;
+    }
+    allow(&call, route.access).await?;
+    same_origin(&call)?;
+    (route.handle)(call).await
+}
+
+async fn allow(call: &Call, access: Access) -> Result<()> {
+    let policy = &call.site.policy;
+    match access {
+        Access::Public | Access::Inside => Ok(()),
+        Access::SignedIn if call.who == Principal::Anonymous => Err(policy::unauthenticated()),
+        Access::SignedIn => Ok(()),
+        Access::Project(wanted) => policy.may(&call.who, wanted, &call.project()?).await,
+        Access::Platform => policy.may_administer(&call.who).await,
+    }
+}
+
+/// Who is asking: a bearer token, a token as the password of Basic (any user name), or a session.
+async fn principal(head: &Head) -> Result<Principal> {
+    if let Some(given) = head.header(header::AUTHORIZATION.as_str()) {
+        let token = secret(given).ok_or_else(policy::unauthenticated)?;
+        return head.site.policy.authenticate(&token).await;
+    }
+    match head.cookie(SESSION) {
+        Some(cookie) => head.site.policy.session(cookie).await,
+        None => Ok(Principal::Anonymous),
+    }
+}
+
+/// The secret in an `Authorization` header (RFC 6750 §2.1, RFC 7617 §2).
+fn secret(header: &str) -> Option<String> {
+    let (scheme, rest) = header.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = base64::engine::general_purpose::STANDARD.decode(rest.trim()).ok()?;
+    let pair = String::from_utf8(pair).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+/// A browser's session may not be used by another site's page (cross-site request forgery).
+fn same_origin(call: &Call) -> Result<()> {
+    let by_cookie = call.header(header::AUTHORIZATION.as_str()).is_none();
+    if call.method == Method::GET || !by_cookie || call.who == Principal::Anonymous {
+        return Ok(());
+    }
+    let host = call.header(header::HOST.as_str()).unwrap_or("");
+    let origin = call.header(header::ORIGIN.as_str()).and_then(|o| o.split_once("://"));
+    match origin {
+        Some((_, from)) if from == host => Ok(()),
+        _ => Err(Error::forbidden(
+            "auth.cross-site",
+            Text::fixed(
+                "this came from another site's page",
+                "다른 사이트의 페이지에서 온 요청입니다",
+            ),
+        )
+        .hint(Text::fixed(
+            "open the page here and try again",
+            "여기서 페이지를 열고 다시 시도하세요",
+        ))),
+    }
+}
+
+fn language(headers: &HeaderMap) -> Lang {
+    match cookie(headers, "naru_lang") {
+        Some("ko") => Lang::Ko,
+        Some("en") => Lang::En,
+        _ => {
+            let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok());
+            Lang::negotiate(header.unwrap_or(""))
+        }
+    }
+}
+
+fn nowhere() -> Error {
+    Error::not_found(
+        "page.unknown",
+        Text::fixed("there is nothing at this address", "이 주소에는 아무것도 없습니다"),
+    )
+    .hint(Text::fixed("start from the front page", "첫 화면에서 시작하세요"))
+}
+
+const SECURITY: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+fn secure(headers: &mut HeaderMap) {
+    for (name, value) in SECURITY {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_headers() {
+        for (header, want) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer  abc ", Some("abc")),
+            ("Basic bmFydTphYmM=", Some("abc")),
+            ("Basic !!!", None),
+            ("Basic bmFydQ==", None),
+            ("Digest x", None),
+            ("Bearer", None),
+        ] {
+            assert_eq!(secret(header).as_deref(), want, "{header}");
+        }
+    }
+}

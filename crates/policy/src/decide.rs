@@ -1,0 +1,210 @@
+//! The one decision.
+
+use crate::{Policy, Project, User, unauthenticated};
+use kernel::{Error, Key, Name, Principal, Result, Text, text};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::View;
+
+/// A right within a project. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Permission {
+    /// See everything in it; clone.
+    View,
+    /// Push, edit resources, run and cancel pipelines.
+    Change,
+    /// Touch production by hand: roll back, scale, approve.
+    Deploy,
+    /// Members, settings, deletion.
+    Administer,
+}
+
+impl Permission {
+    fn text(self) -> Text {
+        match self {
+            Permission::View => Text::fixed("view", "보기"),
+            Permission::Change => Text::fixed("change", "변경"),
+            Permission::Deploy => Text::fixed("deploy", "배포"),
+            Permission::Administer => Text::fixed("administer", "관리"),
+        }
+    }
+}
+
+/// A member's part in a project.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Viewer,
+    Developer,
+    Maintainer,
+    Owner,
+}
+
+impl Role {
+    /// The furthest right of the role.
+    fn reach(self) -> Permission {
+        match self {
+            Role::Viewer => Permission::View,
+            Role::Developer => Permission::Change,
+            Role::Maintainer => Permission::Deploy,
+            Role::Owner => Permission::Administer,
+        }
+    }
+}
+
+/// What the decision needs to know of the principal and the project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    administrator: bool,
+    role: Option<Role>,
+    exists: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    Allow,
+    /// Sees the project, lacks the right.
+    Deny,
+    /// Does not even see it.
+    Hide,
+}
+
+fn decide(standing: Standing, wanted: Permission) -> Decision {
+    match standing {
+        Standing { exists: false, .. } => Decision::Hide,
+        Standing { administrator: true, .. } => Decision::Allow,
+        Standing { role: Some(role), .. } if role.reach() >= wanted => Decision::Allow,
+        Standing { role: Some(_), .. } => Decision::Deny,
+        Standing { role: None, .. } => Decision::Hide,
+    }
+}
+
+impl Policy {
+    /// Whether `who` may do `wanted` in `project`.
+    ///
+    /// # Errors
+    /// `auth.required` for nobody; `project.unknown` when there is no such project or `who` may not see
+    /// it; `auth.denied` when the right is missing.
+    pub async fn may(&self, who: &Principal, wanted: Permission, project: &Name) -> Result<()> {
+        if *who == Principal::Anonymous {
+            return Err(unauthenticated());
+        }
+        let (subject, name) = (who.clone(), project.clone());
+        let standing = self.store.read(move |v| standing(v, &subject, &name)).await?;
+        match decide(standing, wanted) {
+            Decision::Allow => Ok(()),
+            Decision::Hide => Err(unknown_project(project)),
+            Decision::Deny => {
+                let right = wanted.text();
+                let (en, ko) = (&right.en, &right.ko);
+                Err(Error::forbidden(
+                    "auth.denied",
+                    text!(
+                        "{who} may not {en} in project {project}",
+                        "{who}에게 {project} 프로젝트의 {ko} 권한이 없습니다"
+                    ),
+                )
+                .hint(Text::fixed("ask an owner of the project", "프로젝트 소유자에게 요청하세요")))
+            }
+        }
+    }
+
+    /// Whether `who` runs the platform.
+    ///
+    /// # Errors
+    /// `auth.required` for nobody, `auth.denied` for everybody but administrators.
+    pub async fn may_administer(&self, who: &Principal) -> Result<()> {
+        if *who == Principal::Anonymous {
+            return Err(unauthenticated());
+        }
+        let subject = who.clone();
+        if self.store.read(move |v| administrator(v, &subject)).await? {
+            return Ok(());
+        }
+        Err(Error::forbidden(
+            "auth.denied",
+            text!("{who} does not administer this naru", "{who}은(는) 이 naru의 관리자가 아닙니다"),
+        )
+        .hint(Text::fixed("ask an administrator", "관리자에게 요청하세요")))
+    }
+
+    /// The projects `who` may see, by name.
+    pub async fn visible(&self, who: &Principal) -> Result<Vec<Name>> {
+        let subject = who.clone();
+        self.store
+            .read(move |v| {
+                let mut seen = Vec::new();
+                for project in v.resources("Project", None, None, 10_000)? {
+                    let name = project.key.name;
+                    if decide(standing(v, &subject, &name)?, Permission::View) == Decision::Allow {
+                        seen.push(name);
+                    }
+                }
+                Ok(seen)
+            })
+            .await
+    }
+}
+
+fn unknown_project(project: &Name) -> Error {
+    Error::not_found(
+        "project.unknown",
+        text!("there is no project {project}", "{project} 프로젝트가 없습니다"),
+    )
+    .hint(text!(
+        "`naru project list` shows yours; `naru project create {project}` makes it",
+        "`naru project list`로 목록을 보고, `naru project create {project}`로 만드세요"
+    ))
+}
+
+fn administrator(v: &View<'_>, who: &Principal) -> Result<bool> {
+    match who {
+        Principal::Part(_) => Ok(true),
+        Principal::User(name) => {
+            let found = v.resource(&Key::global::<User>(name))?;
+            Ok(found.map(|r| r.spec::<User>()).transpose()?.is_some_and(|u| u.administrator))
+        }
+        _ => Ok(false),
+    }
+}
+
+fn standing(v: &View<'_>, who: &Principal, project: &Name) -> Result<Standing> {
+    let Some(resource) = v.resource(&Key::global::<Project>(project))? else {
+        return Ok(Standing::default());
+    };
+    let spec: Project = resource.spec()?;
+    let role = match who {
+        Principal::User(name) => spec.members.iter().find(|m| m.user == *name).map(|m| m.role),
+        _ => None,
+    };
+    Ok(Standing { administrator: administrator(v, who)?, role, exists: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_matrix() {
+        use Decision::*;
+        let all =
+            [Permission::View, Permission::Change, Permission::Deploy, Permission::Administer];
+        for (role, want) in [
+            (None, [Hide, Hide, Hide, Hide]),
+            (Some(Role::Viewer), [Allow, Deny, Deny, Deny]),
+            (Some(Role::Developer), [Allow, Allow, Deny, Deny]),
+            (Some(Role::Maintainer), [Allow, Allow, Allow, Deny]),
+            (Some(Role::Owner), [Allow, Allow, Allow, Allow]),
+        ] {
+            let standing = Standing { administrator: false, role, exists: true };
+            assert_eq!(all.map(|p| decide(standing, p)), want, "{role:?}");
+            let gone = Standing { exists: false, ..standing };
+            assert_eq!(all.map(|p| decide(gone, p)), [Hide; 4]);
+        }
+        let admin = Standing { administrator: true, role: None, exists: true };
+        assert_eq!(all.map(|p| decide(admin, p)), [Allow; 4]);
+    }
+}
