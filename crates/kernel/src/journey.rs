@@ -40,6 +40,7 @@ facts! {
     "pipeline.created" PipelineCreated,
     "pipeline.finished" PipelineFinished,
     "release.made" ReleaseMade,
+    "release.skipped" ReleaseSkipped,
     "rollout.started" RolloutStarted,
     "rollout.finished" RolloutFinished,
     "change.finished" ChangeFinished,
@@ -149,6 +150,20 @@ pub struct ReleaseMade {
     /// The release's resource name: `web-7`.
     pub release: Name,
     pub tree: String,
+    /// Every service that this commit releases, this one included: the change has arrived when all of
+    /// them have.
+    pub services: Vec<Name>,
+}
+
+/// `release.skipped`: a passed pipeline that leads to no release. `Passed`: there is nothing to deploy
+/// (another branch, no service, a project that does not deploy by itself). `Failed`: what to deploy cannot
+/// be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseSkipped {
+    pub repository: Name,
+    pub commit: String,
+    pub verdict: Verdict,
+    pub reason: Text,
 }
 
 /// Why a rollout runs.

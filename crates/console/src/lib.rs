@@ -1,0 +1,1 @@
+//! The house's own nouns on its surfaces: projects, resources, runs, events, tokens, sign-in.
