@@ -1,0 +1,206 @@
+//! The handle through which everybody else meets the engine.
+
+use crate::ask::Request;
+use crate::create::{self, BY_KIND, BY_PROJECT, BY_PROJECT_KIND};
+use crate::log::{self, Logs};
+use crate::scheduler::{self, Message, Reply};
+use crate::state::{HEAD, Open};
+use crate::{Actor, NewRun, Run, error};
+use futures_util::Stream;
+use kernel::log::Line;
+use kernel::{Error, Id, Name, Principal, Result, Text};
+use serde::de::IgnoredAny;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::{Store, Tx, View};
+use tokio::sync::{mpsc, oneshot};
+
+/// Messages waiting for the scheduler; a sender beyond that waits.
+const MESSAGES: usize = 1024;
+/// How long a request waits for the scheduler's answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Runs in one answer of [`Engine::list`].
+const MAX_LIST: usize = 200;
+
+pub struct Options {
+    pub store: Store,
+    /// Step logs live here: `<dir>/<run>/<step index>.<attempt>.log`.
+    pub dir: PathBuf,
+    /// Steps at a time on this machine; at least one.
+    pub slots: usize,
+    pub actors: Vec<Arc<dyn Actor>>,
+}
+
+/// A handle on the engine; clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub store: Store,
+    pub logs: Arc<Logs>,
+    pub slots: usize,
+    pub actors: HashMap<&'static str, Arc<dyn Actor>>,
+    pub messages: mpsc::Sender<Message>,
+    inbox: Mutex<Option<mpsc::Receiver<Message>>>,
+}
+
+impl Engine {
+    /// Does not start yet: runs can be created and read, and nothing moves until [`Engine::start`].
+    ///
+    /// # Errors
+    /// Internal, when the directory for logs cannot be made.
+    pub async fn open(options: Options) -> Result<Engine> {
+        tokio::fs::create_dir_all(&options.dir).await.map_err(Error::internal)?;
+        let (messages, inbox) = mpsc::channel(MESSAGES);
+        let clock = options.store.clock().clone();
+        let shared = Shared {
+            logs: Arc::new(Logs::new(options.dir, clock)),
+            store: options.store,
+            slots: options.slots.max(1),
+            actors: options.actors.into_iter().map(|a| (a.uses(), a)).collect(),
+            messages,
+            inbox: Mutex::new(Some(inbox)),
+        };
+        Ok(Engine { shared: Arc::new(shared) })
+    }
+
+    /// Resumes unfinished runs, then serves until [`Engine::drain`]. A second call does nothing. Must be
+    /// called inside a tokio runtime.
+    pub fn start(&self) {
+        let inbox = self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(inbox) = inbox {
+            tokio::spawn(scheduler::serve(self.shared.clone(), inbox));
+        }
+    }
+
+    /// Creates a run in the caller's own transaction; the engine wakes by its commit.
+    ///
+    /// # Errors
+    /// As [`crate::Plan::check`]; `name.invalid` for a kind that is not a name.
+    pub fn create_in(tx: &mut Tx<'_>, new: NewRun) -> Result<Id> {
+        create::create_in(tx, new)
+    }
+
+    /// # Errors
+    /// As [`Engine::create_in`], and the store's.
+    pub async fn create(&self, new: NewRun) -> Result<Id> {
+        self.shared.store.write(move |tx| create::create_in(tx, new)).await
+    }
+
+    /// Ends a run before its time: what has not started never will, what runs is told to stop, and when
+    /// that has ended the run is. Canceling it again changes nothing.
+    ///
+    /// # Errors
+    /// `run.unknown`; `run.finished` when it passed or failed already.
+    pub async fn cancel(&self, run: &Id, actor: Principal, reason: Text) -> Result<()> {
+        self.ask(Request::Cancel { run: run.clone(), actor, reason }).await
+    }
+
+    /// Says go to a manual step. A finished run with such a step opens again. Saying it twice changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// `run.unknown`, `step.unknown`; `step.not_waiting` when it is not for anybody to start.
+    pub async fn play(&self, run: &Id, step: &str, actor: Principal) -> Result<()> {
+        self.ask(Request::Play { run: run.clone(), step: step.to_owned(), actor }).await
+    }
+
+    /// A new run of the same plan that copies what passed; with `step`, that step and all that depend on
+    /// it run again, too.
+    ///
+    /// # Errors
+    /// `run.unknown`, `step.unknown`, `run.unfinished`, `run.nothing_to_retry`.
+    pub async fn retry(&self, run: &Id, step: Option<&str>, actor: Principal) -> Result<Id> {
+        let (run, step) = (run.clone(), step.map(str::to_owned));
+        self.shared.store.write(move |tx| create::retry_in(tx, &run, step.as_deref(), actor)).await
+    }
+
+    /// Removes a finished run with its logs.
+    ///
+    /// # Errors
+    /// `run.unknown`, `run.unfinished`.
+    pub async fn forget(&self, run: &Id) -> Result<()> {
+        self.ask(Request::Forget { run: run.clone() }).await
+    }
+
+    /// # Errors
+    /// `run.unknown`.
+    pub async fn show(&self, run: &Id) -> Result<Run> {
+        let run = run.clone();
+        self.shared.store.read(move |view| Open::get(view, &run)).await.map(Run::of)
+    }
+
+    /// # Errors
+    /// The store's.
+    pub fn show_in(view: &View<'_>, run: &Id) -> Result<Option<Run>> {
+        Ok(Open::load(view, run)?.map(Run::of))
+    }
+
+    /// Newest first, those older than `before`; at most 200.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(
+        &self,
+        project: Option<&Name>,
+        kind: Option<&str>,
+        before: Option<&Id>,
+        limit: usize,
+    ) -> Result<Vec<Run>> {
+        let (space, prefix) = match (project, kind) {
+            (None, None) => (HEAD, String::new()),
+            (Some(project), None) => (BY_PROJECT, format!("{project}/")),
+            (None, Some(kind)) => (BY_KIND, format!("{kind}/")),
+            (Some(project), Some(kind)) => (BY_PROJECT_KIND, format!("{project}/{kind}/")),
+        };
+        let before = before.map(|id| format!("{prefix}{id}"));
+        let limit = limit.min(MAX_LIST);
+        let read = move |view: &View<'_>| {
+            let rows = view.rows_back::<IgnoredAny>(space, &prefix, before.as_deref(), limit)?;
+            let ids = rows.iter().filter_map(|(key, _)| Id::parse(key.rsplit('/').next()?));
+            ids.filter_map(|id| Engine::show_in(view, &id).transpose()).collect()
+        };
+        self.shared.store.read(read).await
+    }
+
+    /// The lines of one attempt's log (the newest one's when `None`), from its start, then as they come;
+    /// ends when the attempt has ended. A step that has not started yet is waited for.
+    ///
+    /// The stream's errors: `run.unknown`, `step.unknown`; internal when the file does not read.
+    pub fn follow_log(
+        &self,
+        run: &Id,
+        step: &str,
+        attempt: Option<u32>,
+    ) -> impl Stream<Item = Result<Line>> + Send + use<> {
+        let Shared { logs, store, .. } = self.shared.as_ref();
+        log::follow(logs.clone(), store.clone(), run.clone(), step.to_owned(), attempt)
+    }
+
+    /// Shuts the engine down: no step starts any more, and those under way are let go of without being
+    /// canceled; their workloads live on, and the next start takes them up again.
+    pub async fn drain(&self) {
+        let (done, drained) = oneshot::channel();
+        let never_started =
+            self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+        if never_started || self.shared.messages.send(Message::Drain(done)).await.is_err() {
+            return;
+        }
+        // Gone without a word is drained, too.
+        let _ = drained.await;
+    }
+
+    async fn ask(&self, request: Request) -> Result<()> {
+        let (reply, answer): (Reply, _) = oneshot::channel();
+        let ask = async {
+            let message = Message::Ask(request, reply);
+            self.shared.messages.send(message).await.map_err(|_| error::stopped())?;
+            answer.await.map_err(|_| error::stopped())?
+        };
+        tokio::time::timeout(ANSWER, ask).await.map_err(|_| error::busy())?
+    }
+}
