@@ -1,0 +1,166 @@
+//! The system calls that rustix does not have. All `unsafe` of the crate is here.
+
+use kernel::Time;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+pub const NEW_NAMESPACES: i32 =
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+pub const NEW_USER: i32 = libc::CLONE_NEWUSER;
+
+pub fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Time(since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// `fork(2)` into new namespaces. `None` in the child, its pid in the parent. Only for the shim, which has
+/// one thread: in the child of a program with more, a lock could be held by nobody.
+pub fn fork(namespaces: i32) -> io::Result<Option<i32>> {
+    let flags = libc::c_long::from(namespaces | libc::SIGCHLD);
+    // SAFETY: without CLONE_VM and with a null stack this is fork: the child gets a copy of the address
+    // space and goes on from here. All other arguments are unused with these flags.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => Ok(Some(pid as i32)),
+    }
+}
+
+/// Ends the process without running anything of the parent's that was copied with it.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: takes any number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Replaces the program; returns only when that failed.
+pub fn exec(program: &CString, argv: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |words: &[CString]| -> Vec<*const libc::c_char> {
+        words.iter().map(|w| w.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: both arrays end with null and point to strings that end with NUL and live until the call
+    // returns.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Ignores the signals a terminal or an operator means for the server.
+pub fn ignore_signals() {
+    for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGTERM, libc::SIGQUIT, libc::SIGPIPE] {
+        // SAFETY: SIG_IGN is a valid handler and needs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// All signals as a new program expects them: default actions, none blocked.
+pub fn default_signals() {
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL is a valid handler; for numbers that cannot be set the call fails harmlessly.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    mask(libc::SIG_UNBLOCK);
+}
+
+/// Keeps all signals pending until [`next_signal`] takes them.
+pub fn block_signals() {
+    mask(libc::SIG_BLOCK);
+}
+
+fn mask(how: libc::c_int) {
+    let set = all_signals();
+    // SAFETY: `set` is initialised and the old mask is not wanted.
+    unsafe { libc::sigprocmask(how, &set, std::ptr::null_mut()) };
+}
+
+fn all_signals() -> libc::sigset_t {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises the whole set and cannot fail on a valid pointer.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+/// A signal that was taken, and whether it came from outside the pid namespace (or the kernel).
+pub struct Signal {
+    pub number: i32,
+    pub outside: bool,
+}
+
+/// Waits for a blocked signal.
+pub fn next_signal() -> Signal {
+    let set = all_signals();
+    loop {
+        let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: both pointers are valid; `info` is written when the call succeeds, and zeroes are a
+        // valid siginfo_t otherwise.
+        let (number, pid) = unsafe {
+            let number = libc::sigwaitinfo(&set, info.as_mut_ptr());
+            (number, info.assume_init().si_pid())
+        };
+        if number > 0 {
+            return Signal { number, outside: pid == 0 };
+        }
+    }
+}
+
+/// Closes every descriptor from `first` on.
+pub fn close_from(first: RawFd) {
+    // SAFETY: plain numbers. The caller owns the process and uses none of these descriptors afterwards.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    if done != 0 {
+        // A kernel before 5.9.
+        for fd in first..4096 {
+            // SAFETY: closing a descriptor that is not open fails harmlessly.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// User and system time of all children that have been waited for, in milliseconds.
+pub fn children_cpu_ms() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is valid, and zeroes are a valid rusage.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let ms = |t: libc::timeval| t.tv_sec as u64 * 1000 + t.tv_usec as u64 / 1000;
+    ms(usage.ru_utime) + ms(usage.ru_stime)
+}
+
+/// What [`mount_attr`] changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Writing {
+    /// Makes the mount and all below it read-only.
+    OffBelow,
+    /// Makes the mount alone read-only.
+    Off,
+    /// Makes the mount alone writable.
+    On,
+}
+
+/// `mount_setattr(2)` on the mount that `fd` is the root of. Linux 5.12.
+pub fn mount_attr(fd: BorrowedFd<'_>, writing: Writing) -> io::Result<()> {
+    let (set, clear) = match writing {
+        Writing::On => (0, libc::MOUNT_ATTR_RDONLY),
+        Writing::Off | Writing::OffBelow => (libc::MOUNT_ATTR_RDONLY, 0),
+    };
+    let attr = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
+    let below = if writing == Writing::OffBelow { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is an empty string that ends with NUL, `attr` lives during the call and its size is
+    // given.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | below,
+            &attr,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
