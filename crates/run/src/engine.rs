@@ -194,6 +194,11 @@ impl Engine {
         let _ = drained.await;
     }
 
+    /// Resolves when the engine has stopped: drained, taken over by another one, or without a store.
+    pub async fn stopped(&self) {
+        self.shared.messages.closed().await;
+    }
+
     async fn ask(&self, request: Request) -> Result<()> {
         let (reply, answer): (Reply, _) = oneshot::channel();
         let ask = async {

@@ -40,3 +40,5 @@ pub use log::StepLog;
 pub use plan::{Action, Group, Need, Plan, Retry, Step, When};
 pub use show::{Run, StepView};
 pub use state::{Attempt, RunState, StepState, Wait};
+#[cfg(test)]
+mod tests;
