@@ -39,14 +39,14 @@ impl Scheduler {
             return Ok(());
         }
         turn.tell(Some(facts::cancel_requested(run, actor.clone(), &reason)?));
+        for (i, row) in run.state.steps.iter().enumerate() {
+            if row.state == StepState::Running {
+                turn.effects.push(Effect::Stop(id.clone(), i, reason.clone()));
+            }
+        }
         run.state.head.cancel = Some(Cancel { actor, reason });
         turn.head(id);
         turn.dirty.insert(id.clone());
-        for (i, row) in run.state.steps.iter().enumerate() {
-            if row.state == StepState::Running {
-                turn.effects.push(Effect::Stop(id.clone(), i));
-            }
-        }
         Ok(())
     }
 

@@ -54,7 +54,7 @@ fn insert(
     tx: &mut Tx<'_>,
     new: NewRun,
     retry_of: Option<Id>,
-    copied: Vec<(usize, StepRow)>,
+    steps: Vec<(usize, StepRow)>,
 ) -> Result<Id> {
     new.plan.check()?;
     Name::parse(&new.kind)?;
@@ -75,7 +75,7 @@ fn insert(
     for (space, key) in places(&head) {
         tx.set_row(space, &key, &())?;
     }
-    for (index, row) in &copied {
+    for (index, row) in &steps {
         tx.set_row(STEP, &state::step_key(&id, *index), row)?;
     }
     let Text { en, ko } = &head.title;
@@ -141,12 +141,14 @@ pub(crate) fn retry_in(
     }
     let head = old.state.head;
     let rows = old.state.steps.into_iter().enumerate().zip(again);
-    let copied = rows
+    let mut kept: Vec<(usize, StepRow)> = rows
         .filter(|((_, row), again)| !again && row.state == StepState::Passed)
-        .map(|((i, row), _)| {
-            (i, StepRow { from: Some(row.from.clone().unwrap_or_else(|| run.clone())), ..row })
-        })
+        .map(|((i, row), _)| (i, copy(row, run)))
         .collect();
+    if let Some(i) = chosen {
+        // Whoever names a manual step to run it again has said go.
+        kept.push((i, StepRow { played: Some(actor.clone()), ..StepRow::default() }));
+    }
     let new = NewRun {
         kind: head.kind,
         project: head.project,
@@ -158,7 +160,11 @@ pub(crate) fn retry_in(
         subject: head.subject,
         priority: head.priority,
     };
-    insert(tx, new, Some(run.clone()), copied)
+    insert(tx, new, Some(run.clone()), kept)
+}
+
+fn copy(row: StepRow, run: &Id) -> StepRow {
+    StepRow { from: Some(row.from.clone().unwrap_or_else(|| run.clone())), ..row }
 }
 
 pub(crate) fn position(plan: &Plan, name: &str) -> Result<usize> {

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::{Store, Tx, View};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// Messages waiting for the scheduler; a sender beyond that waits.
 const MESSAGES: usize = 1024;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub slots: usize,
     pub actors: HashMap<&'static str, Arc<dyn Actor>>,
     pub messages: mpsc::Sender<Message>,
+    pub stop: CancellationToken,
     inbox: Mutex<Option<mpsc::Receiver<Message>>>,
 }
 
@@ -63,6 +65,7 @@ impl Engine {
             slots: options.slots.max(1),
             actors: options.actors.into_iter().map(|a| (a.uses(), a)).collect(),
             messages,
+            stop: CancellationToken::new(),
             inbox: Mutex::new(Some(inbox)),
         };
         Ok(Engine { shared: Arc::new(shared) })
@@ -184,14 +187,10 @@ impl Engine {
     /// Shuts the engine down: no step starts any more, and those under way are let go of without being
     /// canceled; their workloads live on, and the next start takes them up again.
     pub async fn drain(&self) {
-        let (done, drained) = oneshot::channel();
-        let never_started =
-            self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
-        if never_started || self.shared.messages.send(Message::Drain(done)).await.is_err() {
-            return;
-        }
-        // Gone without a word is drained, too.
-        let _ = drained.await;
+        self.shared.stop.cancel();
+        // Of an engine that was never started.
+        drop(self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.stopped().await;
     }
 
     /// Resolves when the engine has stopped: drained, taken over by another one, or without a store.

@@ -93,7 +93,9 @@ fn decide(
         }
         state if state.is_finished() => None,
         _ if canceled => Some(Command::Cancel(i)),
-        StepState::Blocked => needs.iter().all(|n| n.settled()).then(|| open(i, step, needs, now)),
+        StepState::Blocked if needs.iter().all(|n| n.settled()) => {
+            Some(open(i, step, row, needs, now))
+        }
         StepState::Waiting(Wait::Manual) => row.played.is_some().then_some(Command::Ready(i)),
         StepState::Waiting(_) => due.then_some(Command::Ready(i)),
         _ => None,
@@ -101,7 +103,7 @@ fn decide(
 }
 
 /// All that it needs is settled.
-fn open(i: usize, step: &Step, needs: &[Seen], now: Time) -> Command {
+fn open(i: usize, step: &Step, row: &StepRow, needs: &[Seen], now: Time) -> Command {
     let good = needs.iter().all(|n| n.good());
     match step.when {
         When::Always => Command::Ready(i),
@@ -115,6 +117,7 @@ fn open(i: usize, step: &Step, needs: &[Seen], now: Time) -> Command {
             Text::fixed("a step that it needs failed", "필요한 단계가 실패했습니다"),
         ),
         When::OnSuccess => Command::Ready(i),
+        When::Manual if row.played.is_some() => Command::Ready(i),
         When::Manual => Command::Wait(i, Wait::Manual, None),
         When::Delayed(ms) => {
             Command::Wait(i, Wait::Delayed, Some(now.plus(Duration::from_millis(ms))))

@@ -2,7 +2,7 @@
 
 use crate::scheduler::{Fact, Message, Scheduler};
 use crate::turn::Effect;
-use crate::{Actor, Outcome, Task};
+use crate::{Actor, Outcome, StepLog, Task};
 use futures_util::FutureExt;
 use kernel::{Clock, Id, Text, text};
 use std::panic::AssertUnwindSafe;
@@ -13,14 +13,21 @@ use tokio_util::sync::CancellationToken;
 /// How long an actor may take to end after its cancel token fired.
 const GRACE: Duration = Duration::from_secs(120);
 
+/// A step in the hands of its actor.
+pub(crate) struct UnderWay {
+    cancel: CancellationToken,
+    log: StepLog,
+}
+
 impl Scheduler {
     /// After the commit.
     pub(crate) fn act(&mut self, effect: Effect) {
         match effect {
             Effect::Perform(run, i) => self.perform(run, i),
-            Effect::Stop(run, i) => {
-                if let Some(cancel) = self.under_way.get(&(run, i)) {
-                    cancel.cancel();
+            Effect::Stop(run, i, why) => {
+                if let Some(under_way) = self.under_way.get(&(run, i)) {
+                    under_way.log.note(&why);
+                    under_way.cancel.cancel();
                 }
             }
             Effect::EndLog(run, i, attempt, over) => {
@@ -32,7 +39,8 @@ impl Scheduler {
 
     fn perform(&mut self, id: Id, i: usize) {
         let Some((uses, epoch, task)) = self.task(&id, i) else { return };
-        self.under_way.insert((id.clone(), i), task.cancel.clone());
+        let under_way = UnderWay { cancel: task.cancel.clone(), log: task.log.clone() };
+        self.under_way.insert((id.clone(), i), under_way);
         let shared = self.shared.clone();
         self.tasks.spawn(async move {
             let actor = shared.actors.get(uses.as_str()).cloned();

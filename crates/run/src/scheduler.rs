@@ -6,6 +6,7 @@
 
 use crate::ask::Request;
 use crate::interpret::{self, Command};
+use crate::perform::UnderWay;
 use crate::queue::Queue;
 use crate::settle::{self, Settled};
 use crate::state::{BOOT, OPEN, Open, RunState};
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 /// Messages taken in by one turn.
 const BATCH: usize = 512;
@@ -33,7 +33,6 @@ type Asked = (Request, Reply);
 pub(crate) enum Message {
     Happened(Fact),
     Ask(Request, Reply),
-    Drain(oneshot::Sender<()>),
 }
 
 /// What happened, kept until the commit that tells of it.
@@ -47,14 +46,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Message
     let mut watch = JoinSet::new();
     watch.spawn(watch_created(shared.clone(), shared.store.head()));
     let mut scheduler = Scheduler::new(shared);
-    let drained = scheduler.serve(&mut inbox).await;
+    scheduler.serve(&mut inbox).await;
     // Dropping an actor's future lets go of its workload.
     scheduler.tasks.shutdown().await;
     logs.end_all();
-    if let Some(drained) = drained {
-        // Whoever asked may have stopped waiting.
-        let _ = drained.send(());
-    }
 }
 
 /// Wakes the scheduler for runs that were created in anybody's transaction.
@@ -75,17 +70,16 @@ async fn watch_created(shared: Arc<Shared>, mut after: u64) {
 
 pub(crate) struct Scheduler {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) boot: u64,
-    pub(crate) starts: u64,
+    boot: u64,
+    starts: u64,
     pub(crate) runs: BTreeMap<Id, Open>,
-    pub(crate) queue: Queue,
-    pub(crate) under_way: HashMap<(Id, usize), CancellationToken>,
+    queue: Queue,
+    pub(crate) under_way: HashMap<(Id, usize), UnderWay>,
     pub(crate) tasks: JoinSet<()>,
     /// Not committed yet.
-    pub(crate) facts: Vec<Fact>,
+    facts: Vec<Fact>,
     /// Changed in memory by a turn whose commit failed.
-    pub(crate) stale: BTreeSet<Id>,
-    pub(crate) draining: bool,
+    stale: BTreeSet<Id>,
 }
 
 impl Scheduler {
@@ -100,67 +94,69 @@ impl Scheduler {
             tasks: JoinSet::new(),
             facts: Vec::new(),
             stale: BTreeSet::new(),
-            draining: false,
         }
     }
 
-    /// Until drained, which it answers with, or until the store is gone.
-    async fn serve(&mut self, inbox: &mut mpsc::Receiver<Message>) -> Option<oneshot::Sender<()>> {
+    /// Until drained, or until the store is gone.
+    async fn serve(&mut self, inbox: &mut mpsc::Receiver<Message>) {
+        let stop = self.shared.stop.clone();
         let mut pause = FIRST_PAUSE;
         let mut resumed = false;
         loop {
-            let (asks, drain) = if resumed && self.stale.is_empty() {
+            let asks = if resumed && self.stale.is_empty() {
                 self.receive(inbox).await
             } else {
-                (Vec::new(), None)
+                Vec::new()
             };
-            self.draining |= drain.is_some();
+            let last = stop.is_cancelled();
             let result = if resumed { self.turn(asks).await } else { self.resume().await };
             match result {
                 Ok(()) => {
                     resumed = true;
                     pause = FIRST_PAUSE;
                 }
-                Err(e) if matches!(e.code(), "store.closed" | "run.fenced") => return drain,
+                Err(e) if matches!(e.code(), "store.closed" | "run.fenced") => return,
                 Err(error) => {
                     tracing::error!(%error, "runs stand still until the store writes again");
-                    self.sleep(pause).await;
+                    let clock = self.shared.store.clock();
+                    tokio::select! {
+                        () = clock.sleep_until(clock.now().plus(pause)) => {}
+                        () = stop.cancelled() => {}
+                    }
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
-            if self.draining {
-                return drain;
+            if last {
+                return;
             }
         }
     }
 
-    async fn sleep(&self, length: Duration) {
+    /// Waits for messages, the earliest deadline or the end.
+    async fn receive(&mut self, inbox: &mut mpsc::Receiver<Message>) -> Vec<Asked> {
         let clock = self.shared.store.clock();
-        clock.sleep_until(clock.now().plus(length)).await;
-    }
-
-    /// Waits for messages or the earliest deadline.
-    async fn receive(
-        &mut self,
-        inbox: &mut mpsc::Receiver<Message>,
-    ) -> (Vec<Asked>, Option<oneshot::Sender<()>>) {
+        let deadline = self.queue.earliest().map(|at| clock.sleep_until(at));
+        let deadline = async {
+            match deadline {
+                Some(deadline) => deadline.await,
+                None => std::future::pending().await,
+            }
+        };
         let mut messages = Vec::new();
-        match self.queue.earliest() {
-            None => drop(inbox.recv_many(&mut messages, BATCH).await),
-            Some(at) => tokio::select! {
-                _ = inbox.recv_many(&mut messages, BATCH) => {}
-                () = self.shared.store.clock().sleep_until(at) => {}
-            },
+        tokio::select! {
+            biased;
+            _ = inbox.recv_many(&mut messages, BATCH) => {}
+            () = deadline => {}
+            () = self.shared.stop.cancelled() => {}
         }
-        let (mut asks, mut drain) = (Vec::new(), None);
+        let mut asks = Vec::new();
         for message in messages {
             match message {
                 Message::Happened(fact) => self.facts.push(fact),
                 Message::Ask(request, reply) => asks.push((request, reply)),
-                Message::Drain(done) => drain = Some(done),
             }
         }
-        (asks, drain)
+        asks
     }
 
     /// Takes the runs over from whatever engine wrote them last, and takes up what was under way.
@@ -202,7 +198,7 @@ impl Scheduler {
                 continue;
             }
             self.starts += 1;
-            row.epoch = self.boot << 32 | self.starts;
+            row.epoch = epoch(self.boot, self.starts);
             turn.step(id, i);
             turn.effects.push(Effect::Perform(id.clone(), i));
         }
@@ -362,14 +358,14 @@ impl Scheduler {
 
     /// Gives free slots to ready steps.
     fn dispatch(&mut self, turn: &mut Turn) -> Result<()> {
-        while !self.draining
+        while !self.shared.stop.is_cancelled()
             && let Some((id, i)) = self.queue.choose(self.shared.slots)
         {
             let Some(run) = self.runs.get_mut(&id) else {
                 return Err(Error::internal(format!("run {id} is queued and unknown")));
             };
             self.starts += 1;
-            let epoch = self.boot << 32 | self.starts;
+            let epoch = epoch(self.boot, self.starts);
             self.queue.take(run, i);
             if let Some(row) = run.state.steps.get_mut(i) {
                 row.start(epoch, turn.now);
@@ -386,6 +382,11 @@ impl Scheduler {
         }
         Ok(())
     }
+}
+
+/// Unique over all boots.
+fn epoch(boot: u64, start: u64) -> u64 {
+    boot << 32 | (start & 0xffff_ffff)
 }
 
 /// Makes a command true in memory and notes what must be written, told and done for it.
@@ -409,7 +410,11 @@ fn carry_out(queue: &mut Queue, run: &mut Open, command: &Command, turn: &mut Tu
     queue.put(run, i);
     turn.step(&id, i);
     match command {
-        Command::TimeOut(_) => turn.effects.push(Effect::Stop(id, i)),
+        Command::TimeOut(_) => {
+            let limit = run.plan.steps.get(i).and_then(|step| step.timeout_ms);
+            let why = settle::overtime(limit.unwrap_or(0));
+            turn.effects.push(Effect::Stop(id, i, why));
+        }
         Command::Skip(..) | Command::Cancel(_) => {
             if run.state.steps.get(i).is_some_and(|row| row.attempt > 0) {
                 turn.tell(facts::step_finished(run, i)?);

@@ -121,11 +121,15 @@ fn doubled(first_ms: u64, times: u32) -> Duration {
 }
 
 fn timeout(step: &Step) -> Failure {
-    let limit = Duration::from_millis(step.timeout_ms.unwrap_or(0));
-    let took = crate::show::duration(limit);
-    let (en, ko) = (took.en, took.ko);
-    let say = text!("it ran longer than {en}", "제한 시간 {ko}을(를) 넘겼습니다");
+    let say = overtime(step.timeout_ms.unwrap_or(0));
     Failure { class: "timeout".into(), exit_code: None, say, output: Value::Null }
+}
+
+/// Why a step was stopped when its time was over.
+pub(crate) fn overtime(limit_ms: u64) -> Text {
+    let limit = crate::show::duration(Duration::from_millis(limit_ms));
+    let (en, ko) = (limit.en, limit.ko);
+    text!("it ran longer than {en}", "제한 시간({ko})을 넘겼습니다")
 }
 
 fn oversized(size: usize) -> Failure {

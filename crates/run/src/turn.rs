@@ -3,7 +3,7 @@
 use crate::error;
 use crate::scheduler::Reply;
 use crate::state::{self, BOOT, Head, Open, STEP, StepRow};
-use kernel::{Id, NewEvent, Result, Time};
+use kernel::{Id, NewEvent, Result, Text, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
 
@@ -11,8 +11,8 @@ use store::Store;
 pub(crate) enum Effect {
     /// Hand the step to its actor.
     Perform(Id, usize),
-    /// Tell the step's actor to stop.
-    Stop(Id, usize),
+    /// Tell the step's actor to stop, and its log why.
+    Stop(Id, usize, Text),
     /// The followers of its log need not wait for this attempt (or, with `true`, for any) any more.
     EndLog(Id, usize, u32, bool),
 }

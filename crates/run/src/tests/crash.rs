@@ -1,6 +1,6 @@
 //! A crash at every commit: the run ends as it would have, and what it did to the world is bounded.
 
-use super::interpreter::any_plan;
+use super::interpreter::plan_of;
 use super::*;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -10,7 +10,7 @@ use store::Moment;
 fn plan(seed: u8) -> Vec<Step> {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let (steps, fails) = any_plan(7).new_tree(&mut runner).unwrap().current();
+    let (steps, fails) = plan_of(6).new_tree(&mut runner).unwrap().current();
     let script = |(i, (step, fails)): (usize, (Step, u32))| {
         let infra = u8::from(i % 3 == 1);
         let group = step.group.as_ref().map(|g| g.key.clone());
@@ -117,14 +117,77 @@ async fn slots_are_free(house: &House, context: &str) {
 
 #[tokio::test]
 async fn a_crash_before_any_commit_changes_nothing_in_the_end() {
-    for seed in [1, 2, 3, 4] {
+    for seed in 1..=5 {
         check(seed, Moment::Before).await;
     }
 }
 
 #[tokio::test]
 async fn a_crash_after_any_commit_changes_nothing_in_the_end() {
-    for seed in [5, 6, 7, 8] {
+    for seed in 6..=10 {
         check(seed, Moment::After).await;
     }
+}
+
+/// Crashes again and again: each life gets only a few commits further.
+#[tokio::test]
+async fn a_run_ends_however_often_it_crashes() {
+    for seed in 11..=13 {
+        let steps = plan(seed);
+        let want = live(tempfile::tempdir().unwrap().path(), &World::default(), &steps, None).await;
+        let (dir, world) = (tempfile::tempdir().unwrap(), World::default());
+        let mut lives = 0;
+        let run = loop {
+            lives += 1;
+            let moment = if lives % 2 == 0 { Moment::Before } else { Moment::After };
+            // Two commits to take over and to resume; one or two more to get on.
+            let chaos = Arc::new(Chaos::new(3 + lives % 2, moment));
+            if let Some(run) = live(dir.path(), &world, &steps, Some(chaos)).await {
+                break run;
+            }
+            assert!(lives < 200, "seed {seed}: the run gets nowhere");
+        };
+        assert_eq!(ending(&run), ending(&want.unwrap()), "seed {seed}");
+        let house = house(dir.path(), &world, 2).await;
+        assert!(told(&house.store).await.values().all(|n| *n == 1), "seed {seed}");
+        slots_are_free(&house, "after many crashes").await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_that_was_committed_survives_the_crash() {
+    let (dir, world) = (tempfile::tempdir().unwrap(), World::default());
+    // Commits: taking over, the run, its start, the cancel.
+    let chaos = Some(Arc::new(Chaos::new(4, Moment::After)));
+    let first = house_with(dir.path(), &world, 2, Arc::new(store::clock::System), chaos).await;
+    first.engine.start();
+    let id =
+        first.create(vec![with(step("a", &[]), json!({ "hold": true })), step("b", &["a"])]).await;
+    world.called("a", 1).await;
+    let unheard = first.engine.cancel(&id, person(), Text::plain("no")).await.unwrap_err();
+    assert_eq!(unheard.code(), "store.closed");
+    drop(first);
+    let second = house(dir.path(), &world, 2).await;
+    second.engine.start();
+    let run = second.finished(&id).await;
+    assert_eq!((run.state, states(&run).as_str()), (RunState::Canceled, "a:canceled b:canceled"));
+    assert_eq!(world.calls().len(), 2, "its actor was asked again, to end it");
+}
+
+#[tokio::test]
+async fn a_time_limit_goes_on_through_a_restart() {
+    let (dir, world, clock) =
+        (tempfile::tempdir().unwrap(), World::default(), store::clock::Manual::default());
+    let first = house_with(dir.path(), &world, 2, Arc::new(clock.clone()), None).await;
+    first.engine.start();
+    let slow = Step { timeout_ms: Some(60_000), ..with(step("a", &[]), json!({ "hold": true })) };
+    let id = first.create(vec![slow]).await;
+    world.called("a", 1).await;
+    first.engine.drain().await;
+    drop(first);
+    clock.advance(Duration::from_secs(61));
+    let second = house_with(dir.path(), &world, 2, Arc::new(clock.clone()), None).await;
+    second.engine.start();
+    let run = second.finished(&id).await;
+    assert_eq!(run.steps[0].attempts[0].class.as_deref(), Some("timeout"));
 }

@@ -4,7 +4,7 @@ use super::step;
 use crate::graph::Graph;
 use crate::interpret::{self, Command, deadline};
 use crate::settle::settle;
-use crate::state::{Head, Open, State, StepRow};
+use crate::state::{Cancel, Head, Open, State, StepRow};
 use crate::*;
 use kernel::{Id, Name, Principal, Text, Time};
 use proptest::prelude::*;
@@ -43,6 +43,8 @@ struct Play<'a> {
     fails: &'a dyn Fn(usize, u32) -> bool,
     pick: &'a mut dyn FnMut(usize) -> usize,
     started: Vec<(usize, u32)>,
+    /// Canceled when this many things have happened.
+    cancel_at: Option<usize>,
 }
 
 impl Play<'_> {
@@ -63,6 +65,7 @@ impl Play<'_> {
             let passed_by = plan.allow_failure && row.state == StepState::Waiting(Wait::Manual);
             assert!(row.state.is_finished() || passed_by, "no step starts before its needs");
         }
+        assert_eq!(self.run.state.head.cancel, None, "a canceled run starts nothing");
         self.run.state.head.started.get_or_insert(self.now);
         self.run.state.steps[i].start(1, self.now);
         self.started.push((i, self.run.state.steps[i].attempt));
@@ -75,13 +78,19 @@ impl Play<'_> {
         } else {
             Outcome::Done(Value::Null)
         };
-        settle(&self.run.plan.steps[i], row, false, outcome, self.now);
+        let canceled = self.run.state.head.cancel.is_some();
+        settle(&self.run.plan.steps[i], row, canceled, outcome, self.now);
     }
 
     /// Until nothing moves any more; manual steps that hold up the run are played.
-    fn to_the_end(&mut self) {
+    fn finish(&mut self) {
         self.interpret();
-        for _ in 0..10_000 {
+        for happened in 0..10_000 {
+            if self.cancel_at == Some(happened) && !self.run.state.head.state.is_finished() {
+                let reason = Text::plain("enough");
+                self.run.state.head.cancel = Some(Cancel { actor: Principal::Anonymous, reason });
+                self.interpret();
+            }
             let steps = &self.run.state.steps;
             let moving: Vec<usize> = (0..steps.len())
                 .filter(|i| matches!(steps[*i].state, StepState::Ready | StepState::Running))
@@ -112,8 +121,9 @@ impl Play<'_> {
 
 fn play(steps: Vec<Step>, fails: &dyn Fn(usize, u32) -> bool) -> Open {
     let run = open("shop", 1, 0, steps);
-    let mut play = Play { run, now: Time(0), fails, pick: &mut |_| 0, started: Vec::new() };
-    play.to_the_end();
+    let mut play =
+        Play { run, now: Time(0), fails, pick: &mut |_| 0, started: Vec::new(), cancel_at: None };
+    play.finish();
     play.run
 }
 
@@ -297,10 +307,13 @@ prop_compose! {
 }
 
 pub(super) fn any_plan(most: usize) -> impl Strategy<Value = (Vec<Step>, Vec<u32>)> {
-    (1..=most).prop_flat_map(|n| {
-        let steps: Vec<_> = (0..n).map(any_step).collect();
-        (steps, prop::collection::vec(prop_oneof![3 => Just(0_u32), 2 => 1_u32..4], n))
-    })
+    (1..=most).prop_flat_map(plan_of)
+}
+
+/// A plan of `n` steps, and how many attempts of each fail.
+pub(super) fn plan_of(n: usize) -> impl Strategy<Value = (Vec<Step>, Vec<u32>)> {
+    let steps: Vec<_> = (0..n).map(any_step).collect();
+    (steps, prop::collection::vec(prop_oneof![3 => Just(0_u32), 2 => 1_u32..4], n))
 }
 
 proptest! {
@@ -314,8 +327,8 @@ proptest! {
         let mut pick = |n: usize| { turn += 1; order[turn % order.len()].index(n) };
         let fails = |i: usize, attempt: u32| attempt <= fails[i];
         let run = open("shop", 1, 0, steps);
-        let mut play = Play { run, now: Time(0), fails: &fails, pick: &mut pick, started: Vec::new() };
-        play.to_the_end();
+        let mut play = Play { run, now: Time(0), fails: &fails, pick: &mut pick, started: Vec::new(), cancel_at: None };
+        play.finish();
         let got: Vec<StepState> = play.run.state.steps.iter().map(|s| s.state).collect();
         prop_assert_eq!(&got, &want);
         let failed = want.contains(&StepState::Failed);
@@ -325,6 +338,25 @@ proptest! {
         once.sort_unstable();
         once.dedup();
         prop_assert_eq!(once.len(), play.started.len(), "no attempt starts twice");
+    }
+
+    #[test]
+    fn a_canceled_run_ends_and_starts_nothing_more(
+        (steps, fails) in any_plan(8),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 1..32),
+        cancel_at in 0_usize..12,
+    ) {
+        let mut turn = 0;
+        let mut pick = |n: usize| { turn += 1; order[turn % order.len()].index(n) };
+        let fails = |i: usize, attempt: u32| attempt <= fails[i];
+        let run = open("shop", 1, 0, steps);
+        let mut play = Play { run, now: Time(0), fails: &fails, pick: &mut pick, started: Vec::new(), cancel_at: Some(cancel_at) };
+        play.finish();
+        let head = &play.run.state.head;
+        prop_assert_eq!(head.cancel.is_some(), head.state == RunState::Canceled);
+        if head.cancel.is_some() {
+            prop_assert!(play.run.state.steps.iter().all(|s| s.state.is_finished()));
+        }
     }
 
     #[test]

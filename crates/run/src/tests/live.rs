@@ -94,7 +94,7 @@ async fn time_is_over_when_the_clock_says_so() {
     assert_eq!(run.steps[0].attempts[0].class.as_deref(), Some("timeout"));
     let reason = run.steps[0].reason.as_ref().unwrap();
     assert_eq!(reason.en, "it ran longer than 1 m 00 s");
-    assert_eq!(reason.ko, "제한 시간 1분 00초을(를) 넘겼습니다");
+    assert_eq!(reason.ko, "제한 시간(1분 00초)을 넘겼습니다");
 }
 
 #[tokio::test]
@@ -331,6 +331,34 @@ async fn a_store_that_refuses_writes_holds_runs_up_and_loses_nothing() {
     assert_eq!(states(&run), "a:passed b:passed");
     assert_eq!(world.calls().len(), 2, "neither ran twice");
     assert_eq!(house.count("run.step.finished").await, 2);
+}
+
+#[tokio::test]
+async fn an_engine_whose_store_refuses_writes_still_stops() {
+    let (dir, world, clock) = (tempfile::tempdir().unwrap(), World::default(), Manual::default());
+    let house = house_with(dir.path(), &world, 4, Arc::new(clock), None).await;
+    let disk = rusqlite::Connection::open(dir.path().join("naru.db")).unwrap();
+    disk.execute_batch(
+        "CREATE TRIGGER full BEFORE INSERT ON row WHEN NEW.space LIKE 'run.%'
+         BEGIN SELECT RAISE(ABORT, 'full'); END;",
+    )
+    .unwrap();
+    house.engine.start();
+    soon(house.engine.drain()).await;
+    soon(house.engine.stopped()).await;
+}
+
+#[tokio::test]
+async fn who_retries_a_manual_step_has_said_go() {
+    let (dir, world) = (tempfile::tempdir().unwrap(), World::default());
+    let house = house(dir.path(), &world, 4).await;
+    house.engine.start();
+    let optional = Step { allow_failure: true, ..manual("deploy", &["test"]) };
+    let run = house.run(vec![step("test", &[]), optional]).await;
+    let again = house.engine.retry(&run.id, Some("deploy"), person()).await.unwrap();
+    let again = house.finished(&again).await;
+    assert_eq!(states(&again), "test:passed deploy:passed");
+    assert_eq!(world.calls().len(), 2);
 }
 
 #[tokio::test]

@@ -80,3 +80,18 @@ fn a_full_group_lets_others_pass() {
     queue.take(&first, 0);
     assert!(queue.choose(9).is_some(), "the slot is free when its holder is gone");
 }
+
+#[test]
+fn nothing_is_left_to_wake_for_when_all_is_over() {
+    let limited = Step { timeout_ms: Some(1_000), ..step("a", &[]) };
+    let mut run = open("shop", 1, 0, vec![limited]);
+    let mut queue = Queue::default();
+    run.state.steps[0].start(1, Time(5));
+    queue.put(&run, 0);
+    assert_eq!((queue.earliest(), queue.due(Time(1_004)).len()), (Some(Time(1_005)), 0));
+    assert_eq!(queue.due(Time(1_005)).len(), 1);
+    queue.take(&run, 0);
+    run.state.steps[0].state = StepState::Passed;
+    queue.put(&run, 0);
+    assert_eq!(queue.earliest(), None);
+}
