@@ -1,0 +1,105 @@
+// Draws the parts of a page again when something has happened: follows the page's stream of events, fetches
+// the page itself, and swaps each [data-part] whose markup differs. Focus, scroll, open menus and running
+// logs stay as they are. Without this module a reload shows the same.
+
+const source = document.body.dataset.live;
+const PAUSE = 150; // ms: events come in bursts
+const SLOW = 5000; // ms between tries when the server is away
+
+let stream = null;
+let timer = 0;
+let fetching = false;
+let again = false;
+let down = false;
+
+function open() {
+  if (stream || document.hidden) return;
+  stream = new EventSource(source);
+  for (const kind of ["message", "event"]) stream.addEventListener(kind, soon);
+  stream.addEventListener("open", () => {
+    if (down) soon();
+    down = false;
+  });
+  stream.addEventListener("error", () => {
+    down = true;
+    if (stream && stream.readyState === EventSource.CLOSED) {
+      stream = null;
+      setTimeout(open, SLOW);
+    }
+  });
+}
+
+function close() {
+  if (stream) stream.close();
+  stream = null;
+}
+
+function soon() {
+  if (!timer) timer = setTimeout(refresh, PAUSE);
+}
+
+async function refresh() {
+  timer = 0;
+  if (fetching) {
+    again = true;
+    return;
+  }
+  fetching = true;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
+    if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  } catch {
+    // The stream tells when the server is back.
+  } finally {
+    fetching = false;
+    if (again) {
+      again = false;
+      soon();
+    }
+  }
+}
+
+function swap(next) {
+  for (const part of document.querySelectorAll("[data-part][id]")) {
+    const fresh = next.getElementById(part.id);
+    if (!fresh || part.querySelector("[data-part]")) continue;
+    if (part.dataset.seen === fresh.outerHTML) continue;
+    const raw = fresh.outerHTML;
+    // A part in which somebody types, or whose log is being followed, is left alone.
+    if (part.querySelector(".log[data-follow]") && fresh.querySelector(".log[data-follow]")) continue;
+    const active = document.activeElement;
+    if (part.contains(active) && active.matches("input, textarea, select")) continue;
+    const place = part.contains(active) ? address(part, active) : null;
+    const scrolled = [...part.querySelectorAll("*")].filter((e) => e.scrollTop || e.scrollLeft);
+    const places = scrolled.map((e) => [address(part, e), e.scrollTop, e.scrollLeft]);
+    fresh.dataset.seen = raw;
+    part.replaceWith(fresh);
+    for (const [where, top, left] of places) {
+      const e = find(fresh, where);
+      if (e) e.scrollTo(left, top);
+    }
+    if (place) find(fresh, place)?.focus({ preventScroll: true });
+  }
+  document.title = next.title;
+  document.dispatchEvent(new CustomEvent("naru:drawn"));
+}
+
+// Where an element is: the numbers of the children on the way to it.
+function address(root, element) {
+  const way = [];
+  for (let e = element; e !== root; e = e.parentElement) way.unshift([...e.parentElement.children].indexOf(e));
+  return way;
+}
+
+function find(root, way) {
+  return way.reduce((e, i) => e && e.children[i], root);
+}
+
+if (source) {
+  open();
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return close();
+    open();
+    soon();
+  });
+}

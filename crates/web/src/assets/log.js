@@ -1,0 +1,172 @@
+// Follows a log by server-sent events. The stream starts at the log's beginning, so what the server drew is
+// replaced. Text goes in as text, never as markup. Scrolling up pauses; at most LINES lines are kept.
+
+const LINES = 5000;
+
+class Follower {
+  constructor(root) {
+    this.root = root;
+    this.lines = root.querySelector(".log-lines");
+    this.state = root.querySelector(".log-state");
+    this.stay = root.querySelector('[data-log="stay"]');
+    this.queue = [];
+    this.count = 0;
+    this.following = true;
+    this.partial = {};
+    this.buttons();
+    if (root.dataset.follow) this.open();
+  }
+
+  buttons() {
+    const wrap = this.root.querySelector('[data-log="wrap"]');
+    wrap.hidden = false;
+    wrap.addEventListener("click", () => this.root.classList.toggle("wrap"));
+    if (!this.root.dataset.follow) return;
+    this.stay.hidden = false;
+    this.stay.addEventListener("click", () => this.follow(!this.following));
+    this.lines.addEventListener("scroll", () => {
+      const rest = this.lines.scrollHeight - this.lines.scrollTop - this.lines.clientHeight;
+      if (rest > 60 && this.following && this.moved) this.follow(false);
+      if (rest < 4 && !this.following) this.follow(true);
+    });
+    for (const kind of ["wheel", "touchmove", "keydown"]) {
+      this.lines.addEventListener(kind, () => (this.moved = true), { passive: true });
+    }
+  }
+
+  follow(on) {
+    this.following = on;
+    this.moved = false;
+    this.stay.textContent = on ? this.stay.dataset.pause : this.stay.dataset.resume;
+    if (on) this.bottom();
+  }
+
+  open() {
+    let first = true;
+    this.stream = new EventSource(this.root.dataset.follow);
+    this.words = this.state.textContent;
+    const take = (event) => {
+      if (first) {
+        first = false;
+        this.lines.replaceChildren();
+        this.count = 0;
+        this.begun = 0;
+        this.partial = {};
+      }
+      let line;
+      try {
+        line = JSON.parse(event.data);
+      } catch {
+        return;
+      }
+      if (typeof line.text !== "string") return;
+      this.queue.push(line);
+      if (!this.drawing) this.drawing = requestAnimationFrame(() => this.draw());
+    };
+    for (const kind of ["message", "line"]) this.stream.addEventListener(kind, take);
+    this.stream.addEventListener("open", () => {
+      first = true;
+      this.state.textContent = this.words;
+    });
+    this.stream.addEventListener("end", () => this.end());
+    this.stream.addEventListener("error", () => {
+      // A stream that ended is opened again by the browser; the server answers 204 or ends it: then it is over.
+      if (this.stream.readyState === EventSource.CLOSED) this.end();
+      else this.state.textContent = this.root.dataset.lost;
+    });
+  }
+
+  end() {
+    this.stream.close();
+    delete this.root.dataset.follow;
+    this.state.textContent = this.root.dataset.end;
+    this.stay.hidden = true;
+  }
+
+  draw() {
+    this.drawing = 0;
+    const block = document.createDocumentFragment();
+    for (const line of this.queue.splice(0)) this.add(block, line);
+    this.lines.append(block);
+    while (this.lines.childElementCount > LINES) this.lines.firstElementChild.remove();
+    if (this.following) this.bottom();
+  }
+
+  add(block, line) {
+    const open = this.partial[line.stream];
+    this.partial[line.stream] = null;
+    const text = open ? open : this.row(block, line);
+    paint(text, line.text);
+    if (line.whole === false) this.partial[line.stream] = text;
+  }
+
+  row(block, line) {
+    const kinds = { err: "ln-err", note: "ln-note" };
+    const row = document.createElement("div");
+    row.className = "ln " + (kinds[line.stream] || "ln-out");
+    this.count += 1;
+    row.id = this.root.id + "-" + this.count;
+    const number = document.createElement("a");
+    number.className = "ln-no";
+    number.dataset.n = this.count;
+    number.href = "#" + row.id;
+    const at = document.createElement("span");
+    at.className = "ln-at";
+    const time = Date.parse(line.time);
+    if (time > 0) {
+      this.begun ||= time;
+      at.dataset.t = ((time - this.begun) / 1000).toFixed(1);
+    }
+    const text = document.createElement("span");
+    text.className = "ln-text";
+    row.append(number, at, text);
+    block.append(row);
+    return text;
+  }
+
+  bottom() {
+    this.lines.scrollTop = this.lines.scrollHeight;
+  }
+}
+
+// Colours of ECMA-48 become classes; every other control character is dropped.
+function paint(into, line) {
+  const shown = line.includes("\r") ? line.replace(/\r+$/, "").split("\r").pop() : line;
+  let colour = "";
+  let bold = false;
+  const pieces = shown.split(/\x1b\[([0-9;:]*)([@-~])/);
+  for (let i = 0; i < pieces.length; i += 3) {
+    const text = pieces[i].replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f]/g, "");
+    if (text) {
+      const span = document.createElement("span");
+      span.className = (colour + (bold ? " ansi-bold" : "")).trim();
+      span.textContent = text;
+      into.append(span);
+    }
+    if (pieces[i + 2] !== "m") continue;
+    const codes = (pieces[i + 1] || "0").split(";").map(Number);
+    for (let c = 0; c < codes.length; c += 1) {
+      const code = codes[c];
+      if (code === 0) [colour, bold] = ["", false];
+      else if (code === 1) bold = true;
+      else if (code === 22) bold = false;
+      else if (code === 39) colour = "";
+      else if (code >= 30 && code <= 37) colour = "ansi-" + (code - 30);
+      else if (code >= 90 && code <= 97) colour = "ansi-" + (code - 82);
+      else if (code === 38 || code === 48) c += codes[c + 1] === 5 ? 2 : 4;
+    }
+  }
+}
+
+const known = new WeakSet();
+
+function attach() {
+  for (const root of document.querySelectorAll(".log")) {
+    if (known.has(root)) continue;
+    known.add(root);
+    new Follower(root);
+  }
+}
+
+attach();
+document.addEventListener("naru:drawn", attach);

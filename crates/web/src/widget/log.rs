@@ -1,0 +1,66 @@
+//! What a step or an instance wrote.
+
+use super::ansi;
+use crate::Reader;
+use kernel::log::{Line, Stream};
+use kernel::Time;
+use maud::{Markup, html};
+
+/// A log as far as it is known when the page is drawn.
+#[derive(Default)]
+pub struct Log<'a> {
+    pub id: &'a str,
+    pub lines: &'a [Line],
+    /// The number of the first line.
+    pub first: usize,
+    /// Where `log.js` follows it from its start, by server-sent events; `None` when it has ended.
+    pub follow: Option<&'a str>,
+    /// Where the whole of it can be had.
+    pub raw: Option<&'a str>,
+}
+
+/// The log with numbers, times since its start, and colours.
+pub fn log(r: &Reader, log: &Log) -> Markup {
+    let begun = log.lines.iter().map(|l| l.time).find(|t| t.0 > 0);
+    html! {
+        div.log #(log.id) data-follow=[log.follow] data-end=(r.t("end of the log", "로그 끝"))
+            data-lost=(r.t("connection lost; trying again", "연결이 끊겨 다시 잇는 중")) {
+            div.log-bar {
+                span.log-state role="status" {
+                    @if log.follow.is_some() { (r.t("following", "따라가는 중")) }
+                }
+                button.quiet type="button" data-log="wrap" hidden { (r.t("Wrap", "줄바꿈")) }
+                button.quiet type="button" data-log="stay" hidden
+                    data-pause=(r.t("Pause", "멈춤")) data-resume=(r.t("Follow", "따라가기")) {
+                    (r.t("Pause", "멈춤"))
+                }
+                @if let Some(raw) = log.raw { a.quiet href=(raw) { (r.t("Raw", "원본")) } }
+            }
+            div.log-lines tabindex="0" role="log" aria-live="off" aria-label=(r.t("Log", "로그")) {
+                @if log.lines.is_empty() && log.follow.is_none() {
+                    p.log-none { (r.t("nothing was written", "출력이 없습니다")) }
+                }
+                @for (i, line) in log.lines.iter().enumerate() {
+                    (draw(log.id, log.first.max(1) + i, begun, line))
+                }
+            }
+        }
+    }
+}
+
+fn draw(id: &str, number: usize, begun: Option<Time>, line: &Line) -> Markup {
+    let class = match line.stream {
+        Stream::Out => "ln-out",
+        Stream::Err => "ln-err",
+        Stream::Note => "ln-note",
+    };
+    let anchor = format!("{id}-{number}");
+    let since = begun.filter(|_| line.time.0 > 0).map(|b| line.time.since(b).as_secs_f64());
+    html! {
+        div.ln.(class) id=(anchor) {
+            a.ln-no href={ "#" (anchor) } aria-label=(number) data-n=(number) {}
+            span.ln-at data-t=[since.map(|s| format!("{s:.1}"))] {}
+            span.ln-text { (ansi::draw(&line.text)) }
+        }
+    }
+}
