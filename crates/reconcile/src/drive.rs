@@ -332,4 +332,4 @@ impl Alarm {
 
 #[cfg(test)]
 #[path = "drive_tests.rs"]
-mod tests;
+pub(crate) mod tests;

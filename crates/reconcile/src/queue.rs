@@ -4,6 +4,7 @@ use crate::{Backoff, Next};
 use kernel::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::Hash;
+use std::time::Duration;
 
 /// Every key is in at most one place: ready, running or waiting. A key that is done and has nothing to wait
 /// for is forgotten, so the queue is bounded by the keys there are.
@@ -53,7 +54,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
             // What touches a failing key may be its own failure, written as a status: it is tried soon,
             // but not at once, or it would spin.
             Place::Waiting(at) if entry.failures > 0 => {
-                let soon = at.min(now.plus(self.backoff.wait(1, key)));
+                let soon = at.min(now.plus(up(self.backoff.wait(1, key))));
                 self.waiting.remove(&(at, key.clone()));
                 self.waiting.insert((soon, key.clone()));
                 entry.place = Place::Waiting(soon);
@@ -100,7 +101,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
         };
         match wait {
             Some(wait) => {
-                let at = now.plus(wait);
+                let at = now.plus(up(wait));
                 entry.place = Place::Waiting(at);
                 self.waiting.insert((at, key.clone()));
             }
@@ -122,6 +123,11 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     pub(crate) fn alarm(&self) -> Option<Time> {
         self.waiting.first().map(|(at, _)| *at)
     }
+}
+
+/// Whole milliseconds, as times have: rounded up, so that a short wait does not become none.
+fn up(wait: Duration) -> Duration {
+    Duration::from_millis(wait.as_micros().div_ceil(1000).try_into().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
