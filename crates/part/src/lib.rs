@@ -24,3 +24,19 @@ impl Part {
     pub const EMPTY: Part =
         Part { name: "", about: ("", ""), kinds: &[], routes: &[], commands: &[], assets: &[] };
 }
+
+/// Two tables of routes as one, at compile time: `concat::<{ A.len() + B.len() }>(A, B)`.
+///
+/// # Panics
+/// At compile time, when `N` is not the sum of the lengths.
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time only")]
+pub const fn concat<const N: usize>(a: &[Route], b: &[Route]) -> [Route; N] {
+    assert!(N == a.len() + b.len() && !a.is_empty());
+    let mut out = [a[0]; N];
+    let mut i = 0;
+    while i < N {
+        out[i] = if i < a.len() { a[i] } else { b[i - a.len()] };
+        i += 1;
+    }
+    out
+}

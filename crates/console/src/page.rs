@@ -1,0 +1,5 @@
+//! Pages of the house's own nouns.
+
+use naru_http::Route;
+
+pub const ROUTES: &[Route] = &[];

@@ -1,0 +1,5 @@
+//! Pages of changes and key metrics.
+
+use naru_http::Route;
+
+pub const ROUTES: &[Route] = &[];

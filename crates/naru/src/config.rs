@@ -1,0 +1,97 @@
+//! What the server is told: flags, then `NARU_*`, then `naru.toml` in the data directory, then defaults.
+
+use clap::ArgMatches;
+use kernel::{Error, Result, Text, text};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data: PathBuf,
+    /// API, pages and git.
+    pub listen: SocketAddr,
+    /// The way in to services.
+    pub edge: SocketAddr,
+    /// Steps of runs at a time.
+    pub slots: usize,
+    /// Largest push, in bytes.
+    pub push_limit: u64,
+    /// Largest number of bytes one job may write.
+    pub job_disk: u64,
+    pub demo: bool,
+}
+
+/// `naru.toml`. Every field has a flag or variable of the same name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<String>,
+    edge: Option<String>,
+    slots: Option<usize>,
+    push_limit: Option<u64>,
+    job_disk: Option<u64>,
+}
+
+impl Config {
+    /// # Errors
+    /// `config.invalid`, naming the file or the flag.
+    pub fn read(matches: &ArgMatches) -> Result<Config> {
+        let data = cli::data_dir(matches.get_one::<PathBuf>("data").map(PathBuf::as_path));
+        let file = file(&data)?;
+        let address = |flag: &str, kept: Option<String>, default: &str| {
+            let words = matches.get_one::<String>(flag).cloned().or(kept).unwrap_or_else(|| default.into());
+            parse(flag, &words)
+        };
+        let number = |flag: &str, kept: Option<u64>, default: u64| {
+            matches.get_one::<u64>(flag).copied().or(kept).unwrap_or(default)
+        };
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let slots = number("slots", file.slots.map(|s| s as u64), 2 * cores as u64);
+        Ok(Config {
+            listen: address("listen", file.listen, "127.0.0.1:8080")?,
+            edge: address("edge", file.edge, "127.0.0.1:8000")?,
+            slots: usize::try_from(slots).unwrap_or(cores).clamp(1, 1024),
+            push_limit: number("push-limit", file.push_limit, 1 << 30),
+            job_disk: number("job-disk", file.job_disk, 10 << 30),
+            demo: matches.get_flag("demo"),
+            data,
+        })
+    }
+}
+
+fn parse(flag: &str, words: &str) -> Result<SocketAddr> {
+    words.parse().map_err(|_| {
+        Error::invalid("config.invalid", text!("--{flag}: “{words}” is not an address", "--{flag}: “{words}”은(는) 주소가 아닙니다"))
+            .hint(Text::fixed("write ADDRESS:PORT, such as 127.0.0.1:8080; port 0 takes any free one", "127.0.0.1:8080처럼 주소:포트로 쓰세요. 포트 0은 빈 포트를 고릅니다"))
+    })
+}
+
+fn file(data: &Path) -> Result<File> {
+    let path = data.join("naru.toml");
+    let words = match std::fs::read_to_string(&path) {
+        Ok(words) => words,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
+        Err(e) => return Err(Error::internal(format!("{}: {e}", path.display()))),
+    };
+    toml::from_str(&words).map_err(|e| {
+        let why = e.message().to_owned();
+        let line = e.span().and_then(|s| words.get(..s.start)).map_or(1, |before| before.matches('\n').count() as u32 + 1);
+        Error::invalid("config.invalid", text!("the configuration cannot be read: {why}", "설정을 읽을 수 없습니다: {why}"))
+            .at(path.display().to_string(), line, 1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_a_wrong_word_says_which_line() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("naru.toml"), "slots = 3\nlisten_on = \"x\"\n").unwrap();
+        let error = file(dir.path()).unwrap_err();
+        assert_eq!(error.place().unwrap().line, 2);
+        assert!(error.say().en.contains("listen_on"), "{error}");
+    }
+}
