@@ -1,0 +1,1 @@
+pub(crate) static COMMANDS: [cli::Command; 0] = [];

@@ -1,0 +1,118 @@
+//! The git program, run in an environment of our own.
+
+use kernel::{Error, ErrorKind, Result, Text, text};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Output of one-shot commands, in bytes.
+const OUTPUT: u64 = 64 * 1024 * 1024;
+/// For one-shot commands.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where git is.
+#[derive(Clone)]
+pub(crate) struct Program {
+    path: Arc<Path>,
+}
+
+impl Program {
+    /// Looks `git` up on `PATH` once, so that each start saves the search.
+    pub fn find(git: &Path) -> Result<Program> {
+        let search = std::env::var_os("PATH").unwrap_or_default();
+        let candidates: Vec<PathBuf> = if git.components().count() > 1 {
+            vec![git.to_owned()]
+        } else {
+            std::env::split_paths(&search).map(|d| d.join(git)).collect()
+        };
+        match candidates.into_iter().find(|p| executable(p)) {
+            Some(path) => Ok(Program { path: path.into() }),
+            None => {
+                let shown = git.display();
+                Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "git.missing",
+                    text!("there is no program {shown}", "{shown} 프로그램이 없습니다"),
+                )
+                .hint(Text::fixed("install git", "git을 설치하세요")))
+            }
+        }
+    }
+
+    /// A git command with nothing of this process's environment but `PATH`.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&*self.path);
+        command.env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.envs([
+            ("HOME", "/nonexistent"),
+            ("LC_ALL", "C"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_ATTR_NOSYSTEM", "1"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_NO_REPLACE_OBJECTS", "1"),
+            ("GIT_LITERAL_PATHSPECS", "1"),
+        ]);
+        command.current_dir("/").stdin(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// A command on the repository in `dir`.
+    pub fn on(&self, dir: &Path) -> Command {
+        let mut command = self.command();
+        let mut git_dir = std::ffi::OsString::from("--git-dir=");
+        git_dir.push(dir);
+        command.arg(git_dir);
+        command
+    }
+
+    /// Runs a command to its end and returns its standard output.
+    ///
+    /// # Errors
+    /// Internal, when it fails, says too much or takes too long.
+    pub async fn output<S: AsRef<OsStr>>(&self, dir: &Path, args: &[S]) -> Result<Vec<u8>> {
+        use tokio::io::AsyncReadExt;
+        let mut command = self.on(dir);
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = tokio::process::Command::from(command);
+        let mut child = command.kill_on_drop(true).spawn().map_err(|e| crate::io("git", e))?;
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let run = async {
+            let (mut said, mut complained) = (Vec::new(), Vec::new());
+            let read = async {
+                match out {
+                    Some(out) => out.take(OUTPUT + 1).read_to_end(&mut said).await,
+                    None => Ok(0),
+                }
+            };
+            let complain = async {
+                match err {
+                    Some(err) => err.take(8192).read_to_end(&mut complained).await,
+                    None => Ok(0),
+                }
+            };
+            let (read, _) = tokio::join!(read, complain);
+            read.map_err(|e| crate::io("git", e))?;
+            let status = child.wait().await.map_err(|e| crate::io("git", e))?;
+            Ok((status, said, complained))
+        };
+        let (status, said, complained) = tokio::time::timeout(PATIENCE, run)
+            .await
+            .map_err(|_| Error::internal("git took too long"))??;
+        if !status.success() || said.len() as u64 > OUTPUT {
+            let words = String::from_utf8_lossy(&complained);
+            return Err(Error::internal(format!("git: {status}: {}", words.trim())));
+        }
+        Ok(said)
+    }
+}
+
+fn executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
