@@ -4,6 +4,8 @@
 //! v2 without root) or below the root (v2 as root, where only the root may hold processes and children).
 
 use crate::abilities::Cgroups;
+use crate::spec::Limits;
+use crate::wire::Usage;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -116,16 +118,182 @@ fn group_name(id: &str, state: &Path) -> String {
     format!("{id}-{hash:016x}")
 }
 
-/// Kills what a dead shim left in its groups, and removes them.
-pub fn kill_leftovers(id: &str, state: &Path) {
-    let layout = Layout::look();
-    let name = group_name(id, state);
-    let bases = layout.v1.iter().map(|(_, dir)| dir).chain(layout.v2.iter().map(|(dir, _)| dir));
-    for dir in bases.map(|base| base.join("naru").join(&name)) {
-        if dir.is_dir() {
-            kill_all(&dir);
-            let _ = remove(&dir);
+/// The groups of one workload: one directory per v1 controller, or one for all in v2.
+#[derive(Debug, Default)]
+pub struct Group {
+    dirs: Vec<Dir>,
+}
+
+#[derive(Debug)]
+struct Dir {
+    path: PathBuf,
+    controller: &'static str,
+    v2: bool,
+}
+
+/// Which controllers a workload needs, and with which limit.
+fn wanted(limits: &Limits) -> Vec<(&'static str, Option<u64>)> {
+    let some = |n: Option<u64>| n.filter(|n| *n > 0);
+    let mut wanted = vec![("memory", some(limits.memory)), ("cpuacct", None)];
+    if let Some(pids) = some(limits.pids.map(u64::from)) {
+        wanted.push(("pids", Some(pids)));
+    }
+    if let Some(cpu) = some(limits.cpu_milli.map(u64::from)) {
+        wanted.push(("cpu", Some(cpu)));
+    }
+    wanted
+}
+
+impl Group {
+    /// Makes the groups of a workload. The second value names the limits that could not be set.
+    pub fn create(
+        layout: &Layout,
+        id: &str,
+        state: &Path,
+        limits: &Limits,
+    ) -> (Group, Vec<&'static str>) {
+        let name = group_name(id, state);
+        let mut group = Group::default();
+        let mut missing = Vec::new();
+        for (controller, limit) in wanted(limits) {
+            let set = match layout.base(controller) {
+                Some((base, v2)) => group.add(base, v2, controller, &name, limit),
+                None => Err(io::ErrorKind::Unsupported.into()),
+            };
+            if set.is_err() && limit.is_some() {
+                missing.push(controller);
+            }
         }
+        (group, missing)
+    }
+
+    fn add(
+        &mut self,
+        base: &Path,
+        v2: bool,
+        controller: &'static str,
+        name: &str,
+        limit: Option<u64>,
+    ) -> io::Result<()> {
+        let parent = base.join("naru");
+        let path = parent.join(name);
+        if v2 {
+            make(&parent)?;
+            for dir in [base, &parent] {
+                fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"))?;
+            }
+        }
+        if !(v2 && self.dirs.iter().any(|d| d.v2)) {
+            if fs::create_dir(&path).is_err() {
+                make(&parent)?;
+                make(&path)?;
+            }
+            self.dirs.push(Dir { path: path.clone(), controller, v2 });
+        }
+        match limit {
+            Some(limit) => set_limit(&path, v2, controller, limit),
+            None => Ok(()),
+        }
+    }
+
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.dirs.iter().map(|d| d.path.clone()).collect()
+    }
+
+    /// The files to which a process writes `0` to join.
+    pub fn doors(&self) -> Vec<fs::File> {
+        let open = |d: &Dir| fs::OpenOptions::new().write(true).open(d.path.join("cgroup.procs"));
+        self.dirs.iter().filter_map(|d| open(d).ok()).collect()
+    }
+
+    /// A number from the v1 file of a controller, or from the v2 file: the first word, or the one after
+    /// `key` on a line of its own.
+    fn number(&self, controller: &str, v1: &str, v2: &str, key: Option<&str>) -> Option<u64> {
+        let dir = self.dirs.iter().find(|d| d.v2 || d.controller == controller)?;
+        let words = fs::read_to_string(dir.path.join(if dir.v2 { v2 } else { v1 })).ok()?;
+        match key {
+            None => words.trim().parse().ok(),
+            Some(key) => words
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok()),
+        }
+    }
+
+    /// How many of its processes were killed because memory ran out.
+    pub fn oom_kills(&self) -> u64 {
+        self.number("memory", "memory.oom_control", "memory.events", Some("oom_kill")).unwrap_or(0)
+    }
+
+    pub fn memory_peak(&self) -> Option<u64> {
+        self.number("memory", "memory.max_usage_in_bytes", "memory.peak", None)
+    }
+
+    pub fn cpu_ms(&self) -> Option<u64> {
+        let v2 = self.dirs.iter().any(|d| d.v2);
+        match v2 {
+            true => Some(self.number("cpu", "", "cpu.stat", Some("usage_usec"))? / 1000),
+            false => Some(self.number("cpuacct", "cpuacct.usage", "", None)? / 1_000_000),
+        }
+    }
+
+    pub fn usage(&self) -> Usage {
+        let memory = self.number("memory", "memory.usage_in_bytes", "memory.current", None);
+        let pids = self.dirs.first().map_or(0, |d| pids(&d.path).len());
+        Usage {
+            memory: memory.unwrap_or(0),
+            cpu_ms: self.cpu_ms().unwrap_or(0),
+            pids: u32::try_from(pids).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// SIGKILL to all its processes; returns when there are none, or after a limit.
+    pub fn kill(&self) {
+        if let Some(dir) = self.dirs.first() {
+            kill_all(&dir.path);
+        }
+    }
+
+    pub fn remove(&self) {
+        for dir in &self.dirs {
+            let _ = remove(&dir.path);
+        }
+    }
+}
+
+fn make(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn set_limit(dir: &Path, v2: bool, controller: &str, limit: u64) -> io::Result<()> {
+    let set = |file: &str, value: String| fs::write(dir.join(file), value);
+    // A limit on memory that swap could stretch would be none; not every kernel counts swap.
+    match (controller, v2) {
+        ("memory", true) => {
+            set("memory.max", limit.to_string())?;
+            let _ = set("memory.swap.max", "0".to_owned());
+            Ok(())
+        }
+        ("memory", false) => {
+            set("memory.limit_in_bytes", limit.to_string())?;
+            let _ = set("memory.memsw.limit_in_bytes", limit.to_string());
+            Ok(())
+        }
+        ("pids", _) => set("pids.max", limit.to_string()),
+        // In microseconds of each 100 ms; the kernel takes no quota below 1 ms.
+        ("cpu", true) => set("cpu.max", format!("{} 100000", (limit * 100).max(1000))),
+        ("cpu", false) => set("cpu.cfs_quota_us", (limit * 100).max(1000).to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// Kills what a dead shim left in its groups, and removes them.
+pub fn kill_leftovers(groups: &[PathBuf]) {
+    for dir in groups.iter().filter(|dir| dir.is_dir()) {
+        kill_all(dir);
+        let _ = remove(dir);
     }
 }
 
@@ -160,5 +328,42 @@ fn remove(dir: &Path) -> io::Result<()> {
             }
             done => return done,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_of_machines() {
+        let v1 = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                  35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+                  41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let layout = parse(v1, "4:memory:/jobs/a\n1:cpu:/\n0::/\n");
+        assert_eq!(layout.version(), Cgroups::V1);
+        let memory = Path::new("/sys/fs/cgroup/memory/jobs/a");
+        assert_eq!(layout.base("memory"), Some((memory, false)));
+        assert_eq!(layout.base("cpu"), Some((Path::new("/sys/fs/cgroup/cpu"), false)));
+        assert_eq!(layout.base("pids"), None);
+
+        let container = "9 8 0:1 /docker/x /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+        let layout = parse(container, "4:memory:/docker/x\n");
+        assert_eq!(layout.base("memory"), Some((Path::new("/sys/fs/cgroup/memory"), false)));
+
+        let v2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
+        let layout = parse(v2, "0::/user.slice\n").with_controllers(|_| "cpu memory pids".to_owned());
+        assert_eq!(layout.version(), Cgroups::V2);
+        assert!(layout.base("memory").is_some_and(|(_, v2)| v2));
+
+        assert_eq!(parse("", "").version(), Cgroups::None);
+        assert_eq!(parse("nonsense - \n - cgroup", ":::").version(), Cgroups::None);
+    }
+
+    #[test]
+    fn groups_of_two_servers_differ() {
+        let name = |dir: &str| group_name("web-1", Path::new(dir));
+        assert_ne!(name("/a"), name("/b"));
+        assert_eq!(name("/a"), name("/a"));
     }
 }

@@ -247,7 +247,7 @@ fn find(dir: &StateDir) -> Result<Option<Workload>> {
         return Ok(None);
     }
     let started = match dir.lock().map_err(io)? {
-        Some(mut lock) => match (lock.begun(), dir.read_exit()) {
+        Some(lock) => match (lock.begun(), dir.read_exit()) {
             (Some(started), _) => started,
             (None, Some(exit)) => exit.started,
             (None, None) => {
@@ -261,7 +261,7 @@ fn find(dir: &StateDir) -> Result<Option<Workload>> {
     if dir.path().file_name().and_then(|n| n.to_str()) != Some(&spec.id) {
         return Err(Error::internal("the state directory of one workload holds another's"));
     }
-    Ok(Some(match settle(dir, &spec.id, started).map_err(io)? {
+    Ok(Some(match settle(dir, started).map_err(io)? {
         Settled::Alive(talk) => attach(dir.clone(), spec, started, talk, None),
         Settled::Exit(exit) => {
             let (sender, _) = mpsc::channel(1);

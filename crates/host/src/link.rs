@@ -113,8 +113,8 @@ impl Link {
 
     /// After a broken connection: the recorded exit, a new connection, or the verdict that it is lost.
     async fn settle(&mut self) -> Settled {
-        let (dir, id, started) = (self.dir.clone(), self.id.clone(), self.started);
-        let settled = tokio::task::spawn_blocking(move || settle(&dir, &id, started)).await;
+        let (dir, started) = (self.dir.clone(), self.started);
+        let settled = tokio::task::spawn_blocking(move || settle(&dir, started)).await;
         match settled {
             Ok(Ok(Settled::Alive(None))) => {
                 tokio::time::sleep(RETRY).await;
@@ -137,14 +137,14 @@ pub(crate) enum Settled {
 }
 
 /// Looks at the state directory once. Must run inside the runtime.
-pub(crate) fn settle(dir: &StateDir, id: &str, started: Time) -> io::Result<Settled> {
+pub(crate) fn settle(dir: &StateDir, started: Time) -> io::Result<Settled> {
     let Some(lock) = dir.lock()? else {
         return Ok(Settled::Alive(connect(dir).ok()));
     };
     if let Some(exit) = dir.read_exit() {
         return Ok(Settled::Exit(exit));
     }
-    cgroup::kill_leftovers(id, dir.path());
+    cgroup::kill_leftovers(&lock.groups());
     let exit = lost(started);
     dir.write_exit(&exit)?;
     drop(lock);

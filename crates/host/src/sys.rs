@@ -1,9 +1,10 @@
 //! The system calls that rustix does not have. All `unsafe` of the crate is here.
 
 use kernel::Time;
+use rustix::process::Pid;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub const NEW_NAMESPACES: i32 =
     libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
@@ -83,6 +84,18 @@ fn all_signals() -> libc::sigset_t {
     }
 }
 
+/// Sends a signal, of the real-time ones too, which rustix has no names for. Nobody there is fine.
+pub fn signal(to: Pid, number: i32) {
+    // SAFETY: plain numbers; a wrong one makes the call fail.
+    unsafe { libc::kill(to.as_raw_nonzero().get(), number) };
+}
+
+/// The same to a whole process group.
+pub fn signal_group(group: Pid, number: i32) {
+    // SAFETY: as above.
+    unsafe { libc::kill(-group.as_raw_nonzero().get(), number) };
+}
+
 /// A signal that was taken, and whether it came from outside the pid namespace (or the kernel).
 pub struct Signal {
     pub number: i32,
@@ -102,6 +115,22 @@ pub fn next_signal() -> Signal {
         };
         if number > 0 {
             return Signal { number, outside: pid == 0 };
+        }
+    }
+}
+
+/// A descriptor that is readable when a child has ended or stopped.
+pub fn child_signals() -> io::Result<OwnedFd> {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the set before the others use it; signalfd gives a new descriptor,
+    // which nobody else owns, or -1.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+        match libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
         }
     }
 }

@@ -1,0 +1,254 @@
+//! What the workload prints, on its way into the log file.
+
+use kernel::log::{MAX_PIECE, Stream, encode};
+use kernel::{Text, Time};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Encoded bytes are written together up to this many; less when nothing more is coming.
+const BATCH: usize = 128 * 1024;
+
+/// One stream cut into lines. Pure.
+pub struct Lines {
+    stream: Stream,
+    partial: Vec<u8>,
+    /// A piece of the current line has been given away already.
+    begun: bool,
+}
+
+impl Lines {
+    pub fn new(stream: Stream) -> Lines {
+        Lines { stream, partial: Vec::new(), begun: false }
+    }
+
+    pub fn feed(&mut self, mut bytes: &[u8], now: Time, out: &mut Vec<u8>) {
+        while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
+            let (line, rest) = bytes.split_at(end);
+            if self.partial.is_empty() && line.len() <= MAX_PIECE {
+                encode(out, now, self.stream, true, line);
+            } else {
+                self.extend(line, now, out);
+                encode(out, now, self.stream, true, &self.partial);
+                self.partial.clear();
+            }
+            self.begun = false;
+            bytes = rest.get(1..).unwrap_or_default();
+        }
+        self.extend(bytes, now, out);
+    }
+
+    fn extend(&mut self, mut bytes: &[u8], now: Time, out: &mut Vec<u8>) {
+        while self.partial.len() + bytes.len() > MAX_PIECE {
+            let (piece, rest) = bytes.split_at(MAX_PIECE - self.partial.len());
+            self.partial.extend_from_slice(piece);
+            self.flush(now, out);
+            bytes = rest;
+        }
+        self.partial.extend_from_slice(bytes);
+    }
+
+    /// Gives away the beginning of a line whose end is not coming soon.
+    pub fn flush(&mut self, now: Time, out: &mut Vec<u8>) {
+        if !self.partial.is_empty() {
+            encode(out, now, self.stream, false, &self.partial);
+            self.partial.clear();
+            self.begun = true;
+        }
+    }
+
+    /// The end of the stream ends the last line.
+    pub fn finish(&mut self, now: Time, out: &mut Vec<u8>) {
+        if self.begun || !self.partial.is_empty() {
+            encode(out, now, self.stream, true, &self.partial);
+            self.partial.clear();
+            self.begun = false;
+        }
+    }
+
+    pub fn waiting(&self) -> bool {
+        !self.partial.is_empty()
+    }
+}
+
+/// The log file and what is on its way to it.
+pub struct Log {
+    file: File,
+    out: Vec<u8>,
+    /// Length of the file.
+    len: u64,
+    kept: u64,
+    limit: u64,
+    /// The limit was reached and said.
+    closed: bool,
+    /// Bytes that the disk did not take.
+    lost: u64,
+}
+
+impl Log {
+    pub fn open(path: &Path, limit: Option<u64>) -> io::Result<Log> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let len = file.metadata()?.len();
+        let limit = limit.filter(|l| *l > 0).unwrap_or(u64::MAX);
+        Ok(Log { file, out: Vec::new(), len, kept: 0, limit, closed: false, lost: 0 })
+    }
+
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub fn pending(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Takes a chunk of a stream. True when it was written through to the file.
+    pub fn take(&mut self, lines: &mut Lines, bytes: &[u8], now: Time) -> bool {
+        if self.closed {
+            return false;
+        }
+        lines.feed(bytes, now, &mut self.out);
+        self.taken(now)
+    }
+
+    /// Lets `act` append records, within the limit. True when it was written through to the file.
+    pub fn with(&mut self, now: Time, act: impl FnOnce(&mut Vec<u8>)) -> bool {
+        if self.closed {
+            return false;
+        }
+        act(&mut self.out);
+        self.taken(now)
+    }
+
+    fn taken(&mut self, now: Time) -> bool {
+        let room = self.limit.saturating_sub(self.kept);
+        if self.out.len() as u64 > room {
+            self.close(usize::try_from(room).unwrap_or(usize::MAX), now);
+            return self.write();
+        }
+        self.out.len() >= BATCH && self.write()
+    }
+
+    /// Keeps whole records up to `room` bytes, says that the rest is thrown away, and takes no more.
+    fn close(&mut self, room: usize, now: Time) {
+        let head = self.out.get(..room).unwrap_or(&self.out);
+        let end = head.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        self.out.truncate(end);
+        let limit = self.limit;
+        self.note(
+            now,
+            &kernel::text!(
+                "the log reached its limit of {limit} bytes; what follows is not kept",
+                "로그가 한도인 {limit}바이트에 이르러 이후 내용은 저장하지 않습니다"
+            ),
+        );
+        self.closed = true;
+    }
+
+    /// A sentence of naru's own. Notes do not count against the limit: they are few.
+    pub fn note(&mut self, now: Time, text: &Text) {
+        let both = format!("{} · {}", text.en, text.ko);
+        encode(&mut self.out, now, Stream::Note, true, both.as_bytes());
+    }
+
+    /// Writes what is waiting. True when the file has grown. When the disk is full the bytes are counted
+    /// and dropped: the workload goes on.
+    pub fn write(&mut self) -> bool {
+        if self.out.is_empty() {
+            return false;
+        }
+        if self.lost > 0 {
+            self.say_lost();
+        }
+        let before = self.len;
+        let mut rest = self.out.as_slice();
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(n) if n > 0 => {
+                    self.len += n as u64;
+                    self.kept += n as u64;
+                    rest = rest.get(n..).unwrap_or_default();
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                _ => {
+                    self.lost += rest.len() as u64;
+                    break;
+                }
+            }
+        }
+        self.out.clear();
+        self.len > before
+    }
+
+    fn say_lost(&mut self) {
+        let lost = std::mem::take(&mut self.lost);
+        let rest = std::mem::take(&mut self.out);
+        // A torn record may stand before: end it.
+        self.out.push(b'\n');
+        self.note(
+            crate::sys::now(),
+            &kernel::text!(
+                "{lost} bytes of output were lost: the disk was full",
+                "디스크가 가득 차 출력 {lost}바이트를 잃었습니다"
+            ),
+        );
+        self.out.extend_from_slice(&rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::log::decode;
+    use proptest::prelude::*;
+
+    fn joined(mut bytes: &[u8]) -> Vec<String> {
+        let mut lines = vec![String::new()];
+        while let Some((line, used)) = decode(bytes) {
+            bytes = &bytes[used..];
+            lines.last_mut().unwrap().push_str(&line.text);
+            if line.whole {
+                lines.push(String::new());
+            }
+        }
+        assert!(bytes.is_empty());
+        assert_eq!(lines.pop().as_deref(), Some(""), "every line ends");
+        lines
+    }
+
+    proptest! {
+        #[test]
+        fn lines_survive_any_cutting(
+            text in "([a-z]{0,9}\n){0,9}[a-z]{0,9}", cuts in prop::collection::vec(1usize..9, 0..40), flush: bool,
+        ) {
+            let (mut lines, mut out) = (Lines::new(Stream::Out), Vec::new());
+            let mut rest = text.as_bytes();
+            for cut in cuts {
+                let (chunk, after) = rest.split_at(cut.min(rest.len()));
+                lines.feed(chunk, Time(1), &mut out);
+                if flush { lines.flush(Time(1), &mut out); }
+                rest = after;
+            }
+            lines.feed(rest, Time(1), &mut out);
+            lines.finish(Time(1), &mut out);
+            let want: Vec<_> = text.lines().map(str::to_owned).collect();
+            prop_assert_eq!(joined(&out), want);
+        }
+
+        #[test]
+        fn binary_bytes_make_readable_records(chunks: Vec<Vec<u8>>) {
+            let (mut lines, mut out) = (Lines::new(Stream::Err), Vec::new());
+            for chunk in &chunks { lines.feed(chunk, Time(1), &mut out); }
+            lines.finish(Time(1), &mut out);
+            joined(&out);
+        }
+    }
+
+    #[test]
+    fn a_long_line_comes_in_pieces() {
+        let (mut lines, mut out) = (Lines::new(Stream::Out), Vec::new());
+        let long = "x".repeat(3 * MAX_PIECE + 5);
+        lines.feed(format!("{long}\nshort\n").as_bytes(), Time(1), &mut out);
+        assert_eq!(joined(&out), [long, "short".to_owned()]);
+    }
+}
