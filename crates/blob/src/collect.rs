@@ -1,12 +1,13 @@
 //! Garbage collection. Why it is safe is argued in `ledger`.
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Round};
 use crate::hash::Hash;
 use crate::tree::{self, Tree};
 use crate::{Blobs, blocking, error, refer};
 use kernel::{ErrorKind, Result};
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
+use store::Store;
 
 /// What a collection did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -21,7 +22,7 @@ pub struct Collected {
 pub(crate) async fn run(blobs: &Blobs) -> Result<Collected> {
     let alone = blobs.collecting.clone().lock_owned().await;
     let round = blobs.disk.begin();
-    let referred = blobs.store.read(refer::all).await?;
+    let referred = references(&round, &blobs.store).await?;
     let disk = blobs.disk.clone();
     // The round and the lock go along: a caller that stops waiting does not end them under the sweep.
     blocking(move || {
@@ -41,6 +42,12 @@ pub(crate) async fn run(blobs: &Blobs) -> Result<Collected> {
         Ok(done)
     })
     .await
+}
+
+/// Takes the round only to be called after it has begun: read before, they would miss what is referred to
+/// in between.
+async fn references(_since: &Round, store: &Store) -> Result<BTreeSet<Hash>> {
+    store.read(refer::all).await
 }
 
 /// What is referred to, and what the trees among it list.

@@ -18,8 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Up to so many files or directories are synced one by one. Each costs a flush of the device; `syncfs`
-/// costs one for all, but also writes out whatever others have left in memory.
-const FEW: usize = 8;
+/// costs one for all, but also writes out whatever others on the same file system (a build, say) have left
+/// in memory.
+const FEW: usize = 32;
 /// The directory above the 256.
 const TOP: usize = 256;
 

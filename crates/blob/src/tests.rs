@@ -164,6 +164,21 @@ async fn a_tree_comes_back_as_it_was() {
     assert_eq!(w.blobs.put_tree(&out, everything()).await.unwrap().hash, held.hash);
 }
 
+/// So many that they are synced together and not one by one.
+#[tokio::test]
+async fn two_hundred_small_files_are_one_batch() {
+    let w = world().await;
+    let names: Vec<String> = (0..200).map(|n| format!("d{}/{n}", n % 7)).collect();
+    let top = w.files("src", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    fs::copy(top.join("d0/0"), top.join("twin")).unwrap();
+    let held = w.blobs.put_tree(&top, everything()).await.unwrap();
+    assert_eq!((held.files, w.temps()), (201, 0));
+    let out = w.dir.path().join("out");
+    w.blobs.materialise(&held.hash, &out).await.unwrap();
+    assert_eq!(w.blobs.put_tree(&out, everything()).await.unwrap().hash, held.hash);
+    assert_eq!(w.blobs.collect().await.unwrap().kept, 201, "the twins are one blob; and the tree");
+}
+
 #[tokio::test]
 async fn a_tree_takes_what_was_chosen() {
     let w = world().await;
@@ -228,6 +243,40 @@ async fn sockets_and_pipes_are_left_out() {
 }
 
 #[tokio::test]
+async fn a_hostile_tree_writes_nothing() {
+    let w = world().await;
+    let file = w.blobs.put_bytes(b"bad".to_vec()).await.unwrap();
+    let out = w.dir.path().join("out");
+    for path in ["../bad", "/tmp/bad", "a/../../bad", ".git/hooks/post-checkout"] {
+        let hash = &file.hash;
+        let words =
+            format!(r#"{{"entries":[{{"path":"{path}","mode":33261,"size":3,"hash":"{hash}"}}]}}"#);
+        let tree = w.blobs.put_bytes(words.into_bytes()).await.unwrap();
+        let refused = w.blobs.materialise(&tree.hash, &out).await.unwrap_err();
+        assert_eq!(refused.code(), "tree.path", "{path}");
+    }
+    assert!(!out.exists() && !w.dir.path().join("bad").exists());
+}
+
+#[tokio::test]
+async fn directories_that_make_no_tree_say_why() {
+    use std::os::unix::ffi::OsStrExt;
+    let w = world().await;
+    let fail = |name: &str| {
+        let (blobs, dir) = (w.blobs.clone(), w.dir.path().join(name));
+        async move { blobs.put_tree(&dir, everything()).await.unwrap_err() }
+    };
+    assert_eq!(fail("missing").await.code(), "tree.missing");
+    let latin = w.files("latin", &[]);
+    fs::write(latin.join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
+    assert_eq!(fail("latin").await.code(), "tree.path");
+    w.files("deep", &[&format!("{}x", "d/".repeat(200))]);
+    let deep = fail("deep").await;
+    assert_eq!(deep.code(), "tree.path");
+    assert!(deep.say().en.contains("too deeply"));
+}
+
+#[tokio::test]
 async fn entries_must_be_stored_and_of_their_size() {
     let w = world().await;
     let held = w.blobs.put_bytes(b"abc".to_vec()).await.unwrap();
@@ -281,12 +330,14 @@ async fn the_collector_keeps_what_is_referred_to_or_held() {
 }
 
 #[tokio::test]
-async fn a_blob_that_only_looks_like_a_tree_does_not_stop_the_collector() {
+async fn what_only_looks_like_a_tree_or_is_lost_does_not_stop_the_collector() {
     let w = world().await;
     let words = br#"{"entries":[{"path":"../x","mode":1,"size":1,"hash":"no"}]}"#;
     let held = w.blobs.put_bytes(words.to_vec()).await.unwrap();
     w.refer("user/1", &held).await;
     drop(held);
+    // Nor does a reference to something that is lost.
+    w.store.write(|tx| refer(tx, "user/2", &"0".repeat(64))).await.unwrap();
     drop(w.blobs.put_bytes(b"loose".to_vec()).await.unwrap());
     assert_eq!(w.blobs.collect().await.unwrap(), Collected { kept: 1, deleted: 1, freed: 5 });
 }

@@ -38,7 +38,7 @@ impl<K: Clone + Ord + std::hash::Hash> Handle<K> {
         self.poker.clone()
     }
 
-    /// Resolves when the loop has ended: soon after the stop token, or when the store has closed.
+    /// Resolves when the loop has ended: soon after the stop token.
     pub async fn join(self) {
         // Only the runtime's own end cancels it.
         let _ = self.task.await;
@@ -134,21 +134,19 @@ enum Finished<K> {
 
 impl<R: Reconciler> Drive<R> {
     async fn run(mut self, store: Store, stop: CancellationToken) {
-        loop {
+        while !stop.is_cancelled() {
             let now = self.shared.clock.now();
             self.start_due(now);
             self.alarm.set(self.next_alarm());
             let shared = self.shared.clone();
+            // Not biased: neither a busy journal nor keys that are always ready may starve the others.
             tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => {}
                 Some(done) = self.work.join_next(), if !self.work.is_empty() => self.finished(done),
                 () = shared.poked.notified() => {}
                 () = self.alarm.ring() => {}
                 event = self.feed.next(), if self.feed_paused.is_none() => {
-                    if self.heard(event, &store).await.is_break() {
-                        break;
-                    }
+                    self.heard(event, &store).await;
                 }
             }
         }
@@ -235,33 +233,25 @@ impl<R: Reconciler> Drive<R> {
     }
 
     /// Takes in an event, and those behind it that are there already.
-    async fn heard(
-        &mut self,
-        first: Result<Arc<kernel::Event>>,
-        store: &Store,
-    ) -> std::ops::ControlFlow<()> {
+    async fn heard(&mut self, first: Result<Arc<kernel::Event>>, store: &Store) {
         let mut next = first;
         for _ in 0..EVENTS {
             match next {
                 Ok(event) => self.touch_all(&event),
-                Err(error) if error.code() == "store.closed" => {
-                    return std::ops::ControlFlow::Break(());
-                }
                 Err(error) => {
                     tracing::warn!(name = self.r.name(), %error, "the journal cannot be read");
                     self.feed_failures = self.feed_failures.saturating_add(1);
                     let wait = self.options.backoff.wait(self.feed_failures, &self.r.name());
                     self.feed_paused = Some(self.shared.clock.now().plus(wait));
-                    return std::ops::ControlFlow::Continue(());
+                    return;
                 }
             }
             self.feed_failures = 0;
             if self.feed.place() >= store.head() {
-                break;
+                return;
             }
             next = self.feed.next().await;
         }
-        std::ops::ControlFlow::Continue(())
     }
 
     fn touch_all(&self, event: &kernel::Event) {

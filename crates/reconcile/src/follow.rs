@@ -18,7 +18,7 @@ const PASSED: u64 = 1024;
 /// transaction that moves the cursor `name`: what it writes there happens exactly once, whatever crashes.
 /// An event whose handler fails is tried again, later and later, and none behind it is handled before.
 ///
-/// The task ends with `stop`, or when the store has closed.
+/// The task ends with `stop`, or when a write finds the store closed.
 pub fn follow<F>(
     store: Store,
     name: &'static str,
