@@ -1,1 +1,43 @@
-fn main() {}
+//! The one door to the chores: `cargo xtask test | tidy | bench`.
+
+#![allow(clippy::indexing_slicing, reason = "a chore may fail loudly")]
+
+mod bench;
+mod run;
+mod setup;
+mod tidy;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask test [-- ARGS]   install what the tests need, check the rules, build, run all tests
+cargo xtask tidy             formatting, clippy with warnings denied, layer rules, dependency rules
+cargo xtask bench [NAME]     side-by-side measurements: push, runs, store, edge, idle";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rest = args.get(1..).unwrap_or_default();
+    match args.first().map(String::as_str) {
+        Some("test") => test(rest),
+        Some("tidy") => tidy::tidy(),
+        Some("bench") => bench::bench(rest),
+        _ => {
+            println!("{HELP}");
+            if args.is_empty() { Ok(()) } else { bail!("no such chore: {}", args.join(" ")) }
+        }
+    }
+}
+
+fn test(rest: &[String]) -> Result<()> {
+    setup::install(setup::TEST)?;
+    tidy::tidy()?;
+    // Built before the tests, so that none of them waits for a compiler.
+    run::step(
+        "build what the tests start",
+        "cargo",
+        &["build", "--locked", "-p", "naru", "-p", "host", "--bins"],
+    )?;
+    let mut args = vec!["test", "--locked", "--workspace"];
+    args.extend(rest.iter().map(String::as_str));
+    run::step("run the tests", "cargo", &args)
+}

@@ -47,7 +47,12 @@ pub fn command(lang: Lang) -> clap::Command {
 fn completions(lang: Lang) -> clap::Command {
     clap::Command::new("completions")
         .about(lang.pick("Print a shell's completion script", "셸 자동 완성 스크립트를 출력합니다"))
-        .arg(Arg::new("shell").required(true).value_parser(value_parser!(clap_complete::Shell)).help(lang.pick("Which shell", "어느 셸")))
+        .arg(
+            Arg::new("shell")
+                .required(true)
+                .value_parser(value_parser!(clap_complete::Shell))
+                .help(lang.pick("Which shell", "어느 셸")),
+        )
 }
 
 pub fn run(name: &str, matches: &ArgMatches, lang: Lang) -> Result<()> {
@@ -58,13 +63,19 @@ pub fn run(name: &str, matches: &ArgMatches, lang: Lang) -> Result<()> {
         return Ok(());
     }
     let rows = parts::all(|p| p.commands);
-    let row = rows.iter().find(|c| c.name == name).ok_or_else(|| Error::internal(format!("no command {name}")))?;
+    let row = rows
+        .iter()
+        .find(|c| c.name == name)
+        .ok_or_else(|| Error::internal(format!("no command {name}")))?;
     let context = Context {
         lang,
         output: Output::new(format(matches), lang),
         data: matches.get_one::<PathBuf>("data").cloned(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::internal)?;
     runtime.block_on((row.run)(context, matches.clone()))
 }
 

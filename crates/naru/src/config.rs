@@ -40,7 +40,8 @@ impl Config {
         let data = cli::data_dir(matches.get_one::<PathBuf>("data").map(PathBuf::as_path));
         let file = file(&data)?;
         let address = |flag: &str, kept: Option<String>, default: &str| {
-            let words = matches.get_one::<String>(flag).cloned().or(kept).unwrap_or_else(|| default.into());
+            let words =
+                matches.get_one::<String>(flag).cloned().or(kept).unwrap_or_else(|| default.into());
             parse(flag, &words)
         };
         let number = |flag: &str, kept: Option<u64>, default: u64| {
@@ -62,8 +63,17 @@ impl Config {
 
 fn parse(flag: &str, words: &str) -> Result<SocketAddr> {
     words.parse().map_err(|_| {
-        Error::invalid("config.invalid", text!("--{flag}: “{words}” is not an address", "--{flag}: “{words}”은(는) 주소가 아닙니다"))
-            .hint(Text::fixed("write ADDRESS:PORT, such as 127.0.0.1:8080; port 0 takes any free one", "127.0.0.1:8080처럼 주소:포트로 쓰세요. 포트 0은 빈 포트를 고릅니다"))
+        Error::invalid(
+            "config.invalid",
+            text!(
+                "--{flag}: “{words}” is not an address",
+                "--{flag}: “{words}”은(는) 주소가 아닙니다"
+            ),
+        )
+        .hint(Text::fixed(
+            "write ADDRESS:PORT, such as 127.0.0.1:8080; port 0 takes any free one",
+            "127.0.0.1:8080처럼 주소:포트로 쓰세요. 포트 0은 빈 포트를 고릅니다",
+        ))
     })
 }
 
@@ -76,9 +86,15 @@ fn file(data: &Path) -> Result<File> {
     };
     toml::from_str(&words).map_err(|e| {
         let why = e.message().to_owned();
-        let line = e.span().and_then(|s| words.get(..s.start)).map_or(1, |before| before.matches('\n').count() as u32 + 1);
-        Error::invalid("config.invalid", text!("the configuration cannot be read: {why}", "설정을 읽을 수 없습니다: {why}"))
-            .at(path.display().to_string(), line, 1)
+        let line = e
+            .span()
+            .and_then(|s| words.get(..s.start))
+            .map_or(1, |before| before.matches('\n').count() as u32 + 1);
+        Error::invalid(
+            "config.invalid",
+            text!("the configuration cannot be read: {why}", "설정을 읽을 수 없습니다: {why}"),
+        )
+        .at(path.display().to_string(), line, 1)
     })
 }
 

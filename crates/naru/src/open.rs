@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::parts;
 use blob::Blobs;
 use cli::Endpoint;
+use console::Console;
 use delivery_git::Git;
 use delivery_pipeline::Pipelines;
 use host::Host;
@@ -11,24 +12,26 @@ use insight::Insight;
 use kernel::port::{Edge, Source};
 use kernel::{Error, Name, Principal, Result};
 use naru_http::{Site, SiteOptions};
-use network_proxy::Proxy;
+use network_proxy::{Proxy, Scheme};
 use orchestration_service::Services;
 use policy::Policy;
 use run::Engine;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Everything opened, nothing listening yet.
+/// Everything opened, nothing served yet.
 pub struct Platform {
     pub url: String,
     pub token: String,
-    pub store: Store,
-    pub policy: Policy,
-    pub edge: Proxy,
+    pub edge_address: SocketAddr,
+    policy: Policy,
+    proxy: Proxy,
     engine: Engine,
     git: Git,
     pipelines: Pipelines,
@@ -39,3 +42,178 @@ pub struct Platform {
 
 /// What runs until it is stopped.
 pub struct Serving(Vec<JoinHandle<()>>);
+
+pub async fn open(config: &Config, listener: &TcpListener, edge: &TcpListener) -> Result<Platform> {
+    let data = &config.data;
+    let address = listener.local_addr().map_err(Error::internal)?;
+    let edge_address = edge.local_addr().map_err(Error::internal)?;
+    let url = format!("http://{address}");
+    let store = Store::open(&data.join("naru.db"), store::Options::default())?;
+    let policy = Policy::open(store.clone()).await?;
+    let blobs = Blobs::open(&data.join("blobs"), store.clone()).await?;
+    let host = Host::open(host::Options {
+        dir: data.join("host"),
+        shim: shim()?,
+        hidden: vec![data.clone()],
+    })
+    .await?;
+    let proxy = Proxy::new(network_proxy::Options {
+        scheme: Scheme::Http,
+        port: edge_address.port(),
+        suffix: "localhost".into(),
+        limits: network_proxy::Limits::default(),
+    });
+    let edge: Arc<dyn Edge> = Arc::new(proxy.clone());
+    let git = Git::open(delivery_git::Options {
+        store: store.clone(),
+        policy: policy.clone(),
+        dir: data.join("git"),
+        git: "git".into(),
+        url: Some(url.clone()),
+        limits: delivery_git::Limits {
+            pack_bytes: config.push_limit,
+            ..delivery_git::Limits::default()
+        },
+    })
+    .await?;
+    let source: Arc<dyn Source> = Arc::new(git.clone());
+    let pipelines = Pipelines::open(delivery_pipeline::Options {
+        store: store.clone(),
+        blobs: blobs.clone(),
+        host: host.clone(),
+        source: source.clone(),
+        dir: data.join("work"),
+        url: url.clone(),
+        limits: delivery_pipeline::Limits {
+            disk: config.job_disk,
+            ..delivery_pipeline::Limits::default()
+        },
+    })
+    .await?;
+    let services = Services::open(orchestration_service::Options {
+        store: store.clone(),
+        blobs: blobs.clone(),
+        host,
+        source,
+        edge: edge.clone(),
+        dir: data.clone(),
+        limits: orchestration_service::Limits::default(),
+    })
+    .await?;
+    let mut actors = services.actors();
+    actors.push(pipelines.actor());
+    let engine = Engine::open(run::Options {
+        store: store.clone(),
+        dir: data.join("runs"),
+        slots: config.slots,
+        actors,
+    })
+    .await?;
+    let insight = Insight::new(store.clone(), edge);
+    let token = machine_token(&policy, data, &url, edge_address).await?;
+    let site = Site::new(SiteOptions {
+        store,
+        policy: policy.clone(),
+        kinds: parts::all(|p| p.kinds),
+        routes: parts::all(|p| p.routes),
+        assets: [parts::all(|p| p.assets), web::ASSETS.to_vec()].concat(),
+        error_page: Some(web::error_page),
+    })
+    .with(Console { engine: engine.clone() })
+    .with(git.clone())
+    .with(pipelines.clone())
+    .with(services.clone())
+    .with(insight.clone())
+    .with(proxy.clone())
+    .with(blobs.clone());
+    Ok(Platform {
+        url,
+        token,
+        edge_address,
+        policy,
+        proxy,
+        engine,
+        git,
+        pipelines,
+        services,
+        insight,
+        site: Arc::new(site),
+    })
+}
+
+/// This very program, as the parent of a workload.
+fn shim() -> Result<Vec<std::ffi::OsString>> {
+    let exe = std::env::current_exe().map_err(Error::internal)?;
+    Ok(vec![exe.into_os_string(), "shim".into()])
+}
+
+/// The token with which commands on this machine speak to the server, kept beside the data. One that
+/// still works is kept, so that scripts may hold on to it.
+async fn machine_token(
+    policy: &Policy,
+    data: &Path,
+    url: &str,
+    edge: SocketAddr,
+) -> Result<String> {
+    let file = data.join("server.json");
+    let kept = std::fs::read(&file).ok().and_then(|b| serde_json::from_slice::<Endpoint>(&b).ok());
+    let admin = Principal::User(Name::parse("admin")?);
+    let token = match kept {
+        Some(kept) if policy.authenticate(&kept.token).await.is_ok() => kept.token,
+        _ => {
+            let name = Name::parse("this-machine")?;
+            // One whose file was lost is of no use to anybody.
+            let _ = policy.revoke_token(&admin, &name, Principal::part("naru")).await;
+            policy.create_token(admin, name, None, Principal::part("naru")).await?
+        }
+    };
+    let words =
+        serde_json::json!({ "url": url, "token": token, "edge": edge, "pid": std::process::id() });
+    cli::write_private(&file, words.to_string().as_bytes())?;
+    Ok(token)
+}
+
+impl Platform {
+    /// Starts the loops and the listeners.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        edge: TcpListener,
+        stop: &CancellationToken,
+    ) -> Result<Serving> {
+        let proxy = self.proxy.clone();
+        let (site, a, b) = (self.site.clone(), stop.clone(), stop.clone());
+        let mut tasks = vec![self.insight.start(stop.clone())];
+        // Routes before the edge listens: a service that outlived the last server answers at once.
+        self.services.start(self.engine.clone(), stop.clone()).await?;
+        self.pipelines.start(self.engine.clone(), stop.clone()).await?;
+        self.git.start(stop.clone());
+        self.engine.start();
+        tasks.push(tokio::spawn(async move {
+            if let Err(error) = proxy.serve(edge, a).await {
+                tracing::error!(%error, "the edge stopped");
+            }
+        }));
+        tasks.push(tokio::spawn(naru_http::serve(site, listener, b)));
+        Ok(Serving(tasks))
+    }
+
+    /// A link that signs the administrator's browser in, once.
+    pub async fn sign_in_link(&self) -> Result<String> {
+        let code = self.policy.create_link(Principal::User(Name::parse("admin")?)).await?;
+        Ok(format!("{}/sign-in/{code}", self.url))
+    }
+
+    /// In order: no new requests, no new steps, the loops, then, unless they are to run on, the services.
+    pub async fn stop(&self, serving: Serving, stop: CancellationToken, keep_services: bool) {
+        stop.cancel();
+        self.engine.drain().await;
+        for task in serving.0 {
+            // Each bounds itself; this bound is for one that does not.
+            let _ = tokio::time::timeout(Duration::from_secs(15), task).await;
+        }
+        if !keep_services {
+            self.services.stop_all().await;
+        }
+    }
+}

@@ -28,10 +28,18 @@ mod tests {
             assert!(seen.insert(key.clone()), "two routes: {key}");
         }
         for kind in all(|p| p.kinds) {
-            assert!(seen.insert(kind.kind.into()) && seen.insert(kind.plural.into()), "two kinds: {}", kind.kind);
+            assert!(
+                seen.insert(kind.kind.into()) && seen.insert(kind.plural.into()),
+                "two kinds: {}",
+                kind.kind
+            );
         }
         for command in all(|p| p.commands) {
-            assert!(seen.insert(format!("naru {}", command.name)), "two commands: {}", command.name);
+            assert!(
+                seen.insert(format!("naru {}", command.name)),
+                "two commands: {}",
+                command.name
+            );
         }
     }
 

@@ -21,17 +21,45 @@ pub fn command(lang: Lang) -> clap::Command {
     clap::Command::new("up")
         .about(lang.pick("Start the platform on this machine", "이 기계에서 플랫폼을 시작합니다"))
         .arg(Arg::new("listen").long("listen").env("NARU_LISTEN").value_name("ADDR:PORT").help(
-            lang.pick("API, pages and git [default: 127.0.0.1:8080]", "API, 화면, git [기본: 127.0.0.1:8080]"),
+            lang.pick(
+                "API, pages and git [default: 127.0.0.1:8080]",
+                "API, 화면, git [기본: 127.0.0.1:8080]",
+            ),
         ))
         .arg(Arg::new("edge").long("edge").env("NARU_EDGE").value_name("ADDR:PORT").help(
-            lang.pick("The way in to services [default: 127.0.0.1:8000]", "서비스로 들어오는 길 [기본: 127.0.0.1:8000]"),
+            lang.pick(
+                "The way in to services [default: 127.0.0.1:8000]",
+                "서비스로 들어오는 길 [기본: 127.0.0.1:8000]",
+            ),
         ))
-        .arg(number("slots", "NARU_SLOTS", lang.pick("Steps of runs at a time [default: 2 per core]", "동시에 실행할 단계 수 [기본: 코어당 2]")))
-        .arg(number("push-limit", "NARU_PUSH_LIMIT", lang.pick("Largest push in bytes [default: 1 GiB]", "푸시 하나의 최대 바이트 [기본: 1 GiB]")))
-        .arg(number("job-disk", "NARU_JOB_DISK", lang.pick("Most bytes one job may write [default: 10 GiB]", "작업 하나가 쓸 수 있는 최대 바이트 [기본: 10 GiB]")))
-        .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help(
-            lang.pick("Carry a sample application's changes to production before your eyes", "예제 애플리케이션의 변경이 운영까지 가는 것을 눈앞에서 보여 줍니다"),
+        .arg(number(
+            "slots",
+            "NARU_SLOTS",
+            lang.pick(
+                "Steps of runs at a time [default: 2 per core]",
+                "동시에 실행할 단계 수 [기본: 코어당 2]",
+            ),
         ))
+        .arg(number(
+            "push-limit",
+            "NARU_PUSH_LIMIT",
+            lang.pick(
+                "Largest push in bytes [default: 1 GiB]",
+                "푸시 하나의 최대 바이트 [기본: 1 GiB]",
+            ),
+        ))
+        .arg(number(
+            "job-disk",
+            "NARU_JOB_DISK",
+            lang.pick(
+                "Most bytes one job may write [default: 10 GiB]",
+                "작업 하나가 쓸 수 있는 최대 바이트 [기본: 10 GiB]",
+            ),
+        ))
+        .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help(lang.pick(
+            "Carry a sample application's changes to production before your eyes",
+            "예제 애플리케이션의 변경이 운영까지 가는 것을 눈앞에서 보여 줍니다",
+        )))
 }
 
 pub fn main(matches: &ArgMatches, lang: Lang) -> Result<()> {
@@ -51,7 +79,8 @@ fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("NARU_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     // A second subscriber is only possible in tests.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 async fn up(config: Config, lang: Lang) -> Result<()> {
@@ -84,7 +113,10 @@ async fn up(config: Config, lang: Lang) -> Result<()> {
     let words = if keep {
         ("stopping; services run on", "멈춥니다. 서비스는 계속 실행됩니다")
     } else {
-        ("stopping, services too; `naru up` brings them back", "서비스까지 멈춥니다. `naru up`이 다시 살립니다")
+        (
+            "stopping, services too; `naru up` brings them back",
+            "서비스까지 멈춥니다. `naru up`이 다시 살립니다",
+        )
     };
     let _ = writeln!(std::io::stderr(), "{}", lang.pick(words.0, words.1));
     // A second Ctrl-C means now: what is on disk is enough to go on from.
@@ -101,14 +133,30 @@ fn claim(data: &Path) -> Result<File> {
     let shown = data.display();
     let unusable = |e: std::io::Error| {
         let why = e.to_string();
-        Error::invalid("data.unusable", text!("cannot use {shown}: {why}", "{shown}을(를) 쓸 수 없습니다: {why}"))
-            .hint(Text::fixed("name another directory with --data", "--data로 다른 디렉터리를 고르세요"))
+        Error::invalid(
+            "data.unusable",
+            text!("cannot use {shown}: {why}", "{shown}을(를) 쓸 수 없습니다: {why}"),
+        )
+        .hint(Text::fixed(
+            "name another directory with --data",
+            "--data로 다른 디렉터리를 고르세요",
+        ))
     };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(unusable)?;
-    let file = File::options().create(true).append(true).open(data.join("lock")).map_err(unusable)?;
+    let file =
+        File::options().create(true).append(true).open(data.join("lock")).map_err(unusable)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        Error::conflict("data.in-use", text!("another naru runs with the data in {shown}", "다른 naru가 {shown}의 데이터를 쓰고 있습니다"))
-            .hint(Text::fixed("stop it first, or name another directory with --data", "먼저 멈추거나 --data로 다른 디렉터리를 고르세요"))
+        Error::conflict(
+            "data.in-use",
+            text!(
+                "another naru runs with the data in {shown}",
+                "다른 naru가 {shown}의 데이터를 쓰고 있습니다"
+            ),
+        )
+        .hint(Text::fixed(
+            "stop it first, or name another directory with --data",
+            "먼저 멈추거나 --data로 다른 디렉터리를 고르세요",
+        ))
     })?;
     Ok(file)
 }
@@ -117,11 +165,22 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|e| {
         let port = address.port();
         let (code, say) = match e.kind() {
-            std::io::ErrorKind::AddrInUse => ("port.in-use", text!("port {port} is in use ({address})", "{port} 포트를 이미 쓰고 있습니다 ({address})")),
-            _ => ("port.refused", text!("cannot listen on {address}: {e}", "{address}에서 기다릴 수 없습니다: {e}")),
+            std::io::ErrorKind::AddrInUse => (
+                "port.in-use",
+                text!(
+                    "port {port} is in use ({address})",
+                    "{port} 포트를 이미 쓰고 있습니다 ({address})"
+                ),
+            ),
+            _ => (
+                "port.refused",
+                text!("cannot listen on {address}: {e}", "{address}에서 기다릴 수 없습니다: {e}"),
+            ),
         };
-        Error::new(ErrorKind::Conflict, code, say)
-            .hint(text!("choose another with --{flag} ADDR:PORT; port 0 takes any free one", "--{flag} ADDR:PORT로 다른 포트를 고르세요. 포트 0은 빈 포트를 고릅니다"))
+        Error::new(ErrorKind::Conflict, code, say).hint(text!(
+            "choose another with --{flag} ADDR:PORT; port 0 takes any free one",
+            "--{flag} ADDR:PORT로 다른 포트를 고르세요. 포트 0은 빈 포트를 고릅니다"
+        ))
     })
 }
 

@@ -35,7 +35,7 @@ impl Hub {
         self.head.send_replace(last);
     }
 
-    fn from_memory(&self, seq: u64) -> Option<Arc<Event>> {
+    fn recent(&self, seq: u64) -> Option<Arc<Event>> {
         let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
         let first = recent.front()?.seq;
         let offset = usize::try_from(seq.checked_sub(first)?).ok()?;
@@ -74,7 +74,7 @@ impl Feed {
             }
             let wanted = self.after + 1;
             self.head.wait_for(|head| *head >= wanted).await.map_err(|_| crate::closed())?;
-            match self.store.shared.feed.from_memory(wanted) {
+            match self.store.shared.feed.recent(wanted) {
                 Some(event) => self.page.push_back(event),
                 None => {
                     let after = self.after;

@@ -83,7 +83,7 @@ impl Thread {
         let most = if self.chaos.is_some() { 1 } else { GROUP };
         let mut group = Vec::with_capacity(most);
         while queue.blocking_recv_many(&mut group, most) > 0 {
-            let jobs = group.drain(..).collect();
+            let jobs = std::mem::take(&mut group);
             if self.commit(jobs).is_break() {
                 // A crash: whoever waits hears only that the channel is gone.
                 return;
