@@ -1,5 +1,7 @@
 //! `naru apply` and `naru diff`.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it lacks")]
+
 use crate::manifest::{Document, read_documents};
 use clap::{Arg, ArgAction, ArgMatches};
 use cli::{Client, Command, Context, Table};

@@ -1,5 +1,7 @@
 //! The journal: `naru events`, and its API.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it lacks")]
+
 use crate::apply::words;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use cli::{Command, Context, Table};

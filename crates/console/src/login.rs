@@ -1,5 +1,7 @@
 //! Signing in: browsers by a one-time link or a token, the command line by a token.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it lacks")]
+
 use crate::apply::words;
 use clap::{Arg, ArgMatches};
 use cli::{Client, Command, Context, Endpoint, Table};

@@ -1,5 +1,7 @@
 //! The generic verbs, and projects.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it lacks")]
+
 use crate::apply::words;
 use clap::{Arg, ArgMatches};
 use cli::{Command, Context, Table};

@@ -1,5 +1,7 @@
 //! Runs, of every kind: their API and `naru run …`.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it lacks")]
+
 use crate::Console;
 use crate::apply::words;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
@@ -114,7 +116,10 @@ async fn log(call: Call) -> Result<Response> {
             let data = serde_json::to_string(&line?).map_err(Error::internal)?;
             Ok(Frame { event: Some("line"), data, id: None })
         };
-        return Ok(sse(lines.map(frame)));
+        // Without a last word a browser would take the end for a lost connection and begin again.
+        let end = Frame { event: Some("end"), ..Frame::default() };
+        let end = futures_util::stream::iter([Ok(end)]);
+        return Ok(sse(lines.map(frame).chain(end)));
     }
     let finished = run.step(&step).is_some_and(|s| s.finished.is_some());
     if !finished {
@@ -274,8 +279,7 @@ async fn run(context: Context, matches: ArgMatches) -> Result<()> {
             "`-p PROJECT`나 NARU_PROJECT를 쓰세요",
         ))
     })?;
-    let base =
-        format!("/api/v1/projects/{}/runs", cli::segment(&Name::parse(project)?.to_string()));
+    let base = format!("/api/v1/projects/{}/runs", Name::parse(project)?);
     let text = |name: &str| cli::segment(sub.get_one::<String>(name).map_or("", String::as_str));
     match verb {
         "list" => {

@@ -1,5 +1,7 @@
 //! `naru change …` and `naru metrics`.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it lacks")]
+
 use clap::{Arg, ArgMatches, value_parser};
 use cli::{Command, Context, Table};
 use kernel::time::show_duration;
@@ -137,7 +139,8 @@ fn listed(items: &Value, lang: Lang) -> Table {
 /// Cells of the waterfall in a terminal.
 const WIDE: i64 = 40;
 
-fn traced(found: &Value, lang: Lang) -> Table {
+/// A change's trace, as `naru change show` draws it, from the API's answer.
+pub fn traced(found: &Value, lang: Lang) -> Table {
     let (change, trace) = (&found["change"], &found["trace"]);
     let mut table = Table::new([
         lang.pick("STAGE", "단계"),
@@ -190,16 +193,18 @@ async fn metrics(context: Context, matches: ArgMatches) -> Result<()> {
     let days = matches.get_one::<u32>("days").copied().unwrap_or(30);
     let page: Value =
         context.client()?.get(&format!("{}/metrics?days={days}", base(&matches)?)).await?;
-    context.output.show(&page["items"], |items, output| {
-        let lang = output.lang;
-        let mut table =
-            Table::new([lang.pick("METRIC", "지표"), lang.pick("MEDIAN", "중앙값"), "P90", "N"])
-                .nothing(lang.pick("no deployments yet", "아직 배포가 없습니다"));
-        for m in items.as_array().into_iter().flatten() {
-            measured(&mut table, m, lang);
-        }
-        table
-    })
+    context.output.show(&page["items"], |items, output| tabled(items, output.lang))
+}
+
+/// The key metrics, as `naru metrics` draws them, from the API's answer.
+pub fn tabled(items: &Value, lang: Lang) -> Table {
+    let mut table =
+        Table::new([lang.pick("METRIC", "지표"), lang.pick("MEDIAN", "중앙값"), "P90", "N"])
+            .nothing(lang.pick("no deployments yet", "아직 배포가 없습니다"));
+    for m in items.as_array().into_iter().flatten() {
+        measured(&mut table, m, lang);
+    }
+    table
 }
 
 fn measured(table: &mut Table, m: &Value, lang: Lang) {

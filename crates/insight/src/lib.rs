@@ -8,7 +8,7 @@
 //! projection past the event that ended the change; a metric can always name the events it came from.
 
 mod api;
-mod cmd;
+pub mod cmd;
 pub mod dora;
 mod fold;
 pub mod page;
