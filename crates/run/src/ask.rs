@@ -3,7 +3,7 @@
 use crate::scheduler::Scheduler;
 use crate::state::{self, Cancel, HEAD, Head, Open, PLAN, STEP};
 use crate::turn::{Effect, Turn};
-use crate::{RunState, StepState, Wait, create, error, facts};
+use crate::{RunState, StepState, Wait, create, error, facts, settle};
 use kernel::{Id, Principal, Result, Text};
 
 pub(crate) enum Request {
@@ -16,6 +16,7 @@ impl Scheduler {
     pub(crate) async fn answer(&mut self, request: Request, turn: &mut Turn) -> Result<()> {
         match request {
             Request::Cancel { run, actor, reason } => {
+                let reason = settle::shorten(reason);
                 match self.admit(&run, turn).await?.map(|done| done.state.head.state) {
                     None => self.cancel(&run, actor, reason, turn),
                     Some(RunState::Canceled) => Ok(()),
@@ -64,7 +65,7 @@ impl Scheduler {
         if row.played.is_some() {
             return Ok(());
         }
-        if row.state != StepState::Waiting(Wait::Manual) {
+        if !matches!(row.state, StepState::Waiting(Wait::Manual | Wait::Delayed)) {
             return Err(error::not_waiting(step, &row.state.text()));
         }
         turn.tell(facts::step_played(run, i, actor.clone())?);

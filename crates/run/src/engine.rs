@@ -37,7 +37,7 @@ pub struct Options {
 /// A handle on the engine; clones share it.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {
@@ -103,8 +103,8 @@ impl Engine {
         self.ask(Request::Cancel { run: run.clone(), actor, reason }).await
     }
 
-    /// Says go to a manual step. A finished run with such a step opens again. Saying it twice changes
-    /// nothing.
+    /// Says go to a manual step, or to a delayed one before its time. A finished run with a manual step
+    /// left opens again. Saying it twice changes nothing.
     ///
     /// # Errors
     /// `run.unknown`, `step.unknown`; `step.not_waiting` when it is not for anybody to start.

@@ -96,7 +96,9 @@ fn decide(
         StepState::Blocked if needs.iter().all(|n| n.settled()) => {
             Some(open(i, step, row, needs, now))
         }
-        StepState::Waiting(Wait::Manual) => row.played.is_some().then_some(Command::Ready(i)),
+        StepState::Waiting(Wait::Manual | Wait::Delayed) if row.played.is_some() => {
+            Some(Command::Ready(i))
+        }
         StepState::Waiting(_) => due.then_some(Command::Ready(i)),
         _ => None,
     }

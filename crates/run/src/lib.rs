@@ -9,6 +9,21 @@
 //!                                pure:      what next   who next
 //! ```
 //!
+//! Events, all about the subject `Run/<project>/<id>` and with `run` and `kind` in their data:
+//!
+//! | Kind | More data |
+//! |---|---|
+//! | `run.created` | `title`, `steps` (how many), `retry_of` |
+//! | `run.step.started` | `step`, `stage`, `attempt` |
+//! | `run.step.retried` | as above: this attempt failed, another follows |
+//! | `run.step.finished` | as above and `verdict` (a [`StepState`]), `ready_at`, `started`, `finished`, `reason`, `class`, `exit_code` |
+//! | `run.step.played` | `step`, `stage`, `attempt`; the actor is who said go |
+//! | `run.cancel.requested` | `reason`; the actor is who asked |
+//! | `run.waiting`, `run.finished` | `verdict`, `reason`, `created`, `started`, `finished`, `subject` |
+//!
+//! Steps that never started (skipped, canceled) have no event of their own. A run finishes again after a
+//! manual step was played that it had not waited for.
+//!
 //! Invariants:
 //! - A step runs at least once and its result is recorded exactly once.
 //! - A finished step never runs again within its run.

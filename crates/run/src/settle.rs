@@ -144,7 +144,7 @@ fn size(value: &Value) -> usize {
     if value.is_null() { 0 } else { value.to_string().len() }
 }
 
-fn shorten(say: Text) -> Text {
+pub(crate) fn shorten(say: Text) -> Text {
     let short = |words: &str| words.chars().take(MAX_SAY).collect::<String>();
     if say.en.len() <= MAX_SAY && say.ko.len() <= MAX_SAY {
         return say;

@@ -18,8 +18,9 @@ pub(crate) const PLAN: &str = "run.plan";
 pub(crate) const STEP: &str = "run.step";
 /// Unfinished runs, by id: what a boot resumes.
 pub(crate) const OPEN: &str = "run.open";
-/// Boot generation of the engine that may write, under the key `boot`.
+/// Boot generation of the engine that may write, under [`BOOT_KEY`].
 pub(crate) const BOOT: &str = "run.boot";
+pub(crate) const BOOT_KEY: &str = "boot";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

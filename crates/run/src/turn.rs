@@ -2,7 +2,7 @@
 
 use crate::error;
 use crate::scheduler::Reply;
-use crate::state::{self, BOOT, Head, Open, STEP, StepRow};
+use crate::state::{self, BOOT, BOOT_KEY, Head, Open, STEP, StepRow};
 use kernel::{Id, NewEvent, Result, Text, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
@@ -100,5 +100,3 @@ impl Turn {
             .await
     }
 }
-
-pub(crate) const BOOT_KEY: &str = "boot";

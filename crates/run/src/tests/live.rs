@@ -1,6 +1,7 @@
 //! The engine as its users meet it.
 
 use super::*;
+use crate::scheduler::{Fact, Message};
 use kernel::journey::Verdict;
 use store::clock::Manual;
 
@@ -94,6 +95,11 @@ async fn time_is_over_when_the_clock_says_so() {
     assert_eq!(run.steps[0].attempts[0].class.as_deref(), Some("timeout"));
     let reason = run.steps[0].reason.as_ref().unwrap();
     assert_eq!(reason.en, "it ran longer than 1 m 00 s");
+    let log = std::fs::read_to_string(dir.path().join(format!("logs/{id}/0.1.log"))).unwrap();
+    assert!(
+        log.contains("it ran longer than 1 m 00 s · 제한 시간(1분 00초)을 넘겼습니다"),
+        "{log}"
+    );
     assert_eq!(reason.ko, "제한 시간(1분 00초)을 넘겼습니다");
 }
 
@@ -179,6 +185,20 @@ async fn a_manual_step_waits_for_its_go() {
     assert_eq!(states(&run), "test:passed deploy:passed");
     assert_eq!(run.steps[1].played_by, Some(person()));
     assert_eq!(house.count("run.step.played").await, 1);
+}
+
+#[tokio::test]
+async fn a_delayed_step_may_be_started_before_its_time() {
+    let (dir, world, clock) = (tempfile::tempdir().unwrap(), World::default(), Manual::default());
+    let house = house_with(dir.path(), &world, 4, Arc::new(clock), None).await;
+    house.engine.start();
+    let later = Step { when: When::Delayed(60_000), ..step("later", &["hold"]) };
+    let id = house.create(vec![hold("hold", &[]), later]).await;
+    world.called("hold", 1).await;
+    world.release("hold");
+    house.event(0, "run.step.finished", &id).await;
+    house.engine.play(&id, "later", person()).await.unwrap();
+    assert_eq!(states(&house.finished(&id).await), "hold:passed later:passed");
 }
 
 #[tokio::test]
@@ -297,6 +317,20 @@ async fn an_engine_that_was_taken_over_records_nothing_more() {
     old.finished(&id).await;
     assert_eq!(old.count("run.step.finished").await, 1);
     assert_eq!(old.count("run.finished").await, 1);
+}
+
+#[tokio::test]
+async fn a_stale_outcome_is_refused() {
+    let (dir, world) = (tempfile::tempdir().unwrap(), World::default());
+    let house = house(dir.path(), &world, 4).await;
+    house.engine.start();
+    let id = house.create(vec![hold("a", &[])]).await;
+    world.called("a", 1).await;
+    let late = Outcome::failed("script", Text::plain("from an earlier life"));
+    let late = Fact::Ended { run: id.clone(), step: 0, epoch: 7, outcome: late };
+    house.engine.shared.messages.send(Message::Happened(late)).await.unwrap();
+    world.release("a");
+    assert_eq!(states(&house.finished(&id).await), "a:passed");
 }
 
 #[tokio::test]
