@@ -9,24 +9,43 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub const NEW_NAMESPACES: i32 =
     libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 pub const NEW_USER: i32 = libc::CLONE_NEWUSER;
+/// clone(2); the constant of libc is too narrow for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 pub fn now() -> Time {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Time(since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
 }
 
-/// `fork(2)` into new namespaces. `None` in the child, its pid in the parent. Only for the shim, which has
-/// one thread: in the child of a program with more, a lock could be held by nobody.
-pub fn fork(namespaces: i32) -> io::Result<Option<i32>> {
-    let flags = libc::c_long::from(namespaces | libc::SIGCHLD);
-    // SAFETY: without CLONE_VM and with a null stack this is fork: the child gets a copy of the address
-    // space and goes on from here. All other arguments are unused with these flags.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) };
+/// `fork(2)` into new namespaces, and into a v2 control group when `group` is its directory. `None` in the
+/// child, its pid in the parent. Only for the shim, which has one thread: in the child of a program with
+/// more, a lock could be held by nobody.
+pub fn fork(namespaces: i32, group: Option<BorrowedFd<'_>>) -> io::Result<Option<i32>> {
+    let pid = match group {
+        Some(group) => clone3(namespaces, group),
+        None => {
+            let flags = libc::c_long::from(namespaces | libc::SIGCHLD);
+            // SAFETY: without CLONE_VM and with a null stack this is fork: the child gets a copy of the
+            // address space and goes on from here. The other arguments are unused with these flags.
+            unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) }
+        }
+    };
     match pid {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(None),
         pid => Ok(Some(pid as i32)),
     }
+}
+
+fn clone3(namespaces: i32, group: BorrowedFd<'_>) -> libc::c_long {
+    // SAFETY: zeroes are a valid clone_args: no flags, no pointers.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = namespaces as u64 | CLONE_INTO_CGROUP;
+    args.exit_signal = libc::SIGCHLD as u64;
+    args.cgroup = group.as_raw_fd() as u64;
+    // SAFETY: as for clone: no CLONE_VM and no stack make it a fork; `args` lives during the call and its
+    // size is given.
+    unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) }
 }
 
 /// Ends the process without running anything of the parent's that was copied with it.

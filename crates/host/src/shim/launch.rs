@@ -2,12 +2,13 @@
 
 use super::{init, mounts};
 use crate::abilities::{Namespaces, namespaces};
+use crate::cgroup::Doors;
 use crate::spec::Spec;
 use crate::sys;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -42,7 +43,7 @@ struct Child<'a> {
     programs: Vec<CString>,
     argv: Vec<CString>,
     env: Vec<CString>,
-    doors: Vec<File>,
+    doors: Doors,
     null: OwnedFd,
     out: PipeWriter,
     err: PipeWriter,
@@ -58,7 +59,7 @@ struct Child<'a> {
 pub fn launch(
     spec: &Spec,
     over: &Path,
-    doors: Vec<File>,
+    doors: Doors,
     nproc: Option<u64>,
 ) -> Result<Launched, String> {
     let (out, child_out) = pipe()?;
@@ -66,7 +67,7 @@ pub fn launch(
     let (ran, child_ran) = pipe()?;
     let (status, child_status) = pipe()?;
     let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null");
-    let child = Child {
+    let mut child = Child {
         spec,
         programs: programs(spec)?,
         argv: spec.argv.iter().map(|a| c_string(a.as_bytes())).collect::<Result<_, _>>()?,
@@ -88,7 +89,12 @@ pub fn launch(
             return Err("this machine gives this user no namespaces to make a sandbox of".to_owned());
         }
     };
-    match sys::fork(flags).map_err(|e| format!("cannot make the sandbox: {e}"))? {
+    // The init of a sandbox stays outside of the groups: it must outlive a shortage of memory.
+    let forked = match flags {
+        0 => child.doors.fork(0),
+        flags => sys::fork(flags, None),
+    };
+    match forked.map_err(|e| format!("cannot make the sandbox: {e}"))? {
         None => in_child(child, child_status, over, by_root),
         Some(pid) => Ok(Launched {
             pid: Pid::from_raw(pid).ok_or("no pid")?,
@@ -116,13 +122,13 @@ fn in_child(child: Child<'_>, status: PipeWriter, over: &Path, by_root: bool) ->
 }
 
 impl Child<'_> {
-    fn become_init(self, status: PipeWriter, over: &Path, by_root: bool) {
+    fn become_init(mut self, status: PipeWriter, over: &Path, by_root: bool) {
         if let Err(why) = self.enter(over, by_root) {
             self.fail(&why);
             return;
         }
         sys::block_signals();
-        match sys::fork(0) {
+        match self.doors.fork(0) {
             Ok(None) => self.become_program(true),
             Ok(Some(program)) => {
                 drop(self);
@@ -173,9 +179,7 @@ impl Child<'_> {
     }
 
     fn prepare(&self, sandboxed: bool) -> Result<(), String> {
-        for mut door in &self.doors {
-            door.write_all(b"0").map_err(|e| format!("cannot join the control group: {e}"))?;
-        }
+        self.doors.join().map_err(|e| format!("cannot join the control group: {e}"))?;
         rustix::process::setsid().map_err(|e| format!("cannot make a session: {e}"))?;
         rustix::stdio::dup2_stdin(&self.null)
             .and_then(|()| rustix::stdio::dup2_stdout(&self.out))

@@ -145,10 +145,13 @@ impl Log {
         self.closed = true;
     }
 
-    /// A sentence of naru's own. Notes do not count against the limit: they are few.
+    /// A sentence of naru's own, in both languages: a log has one for all its readers. Notes do not count against the limit: they are few.
     pub fn note(&mut self, now: Time, text: &Text) {
-        let both = format!("{} · {}", text.en, text.ko);
-        encode(&mut self.out, now, Stream::Note, true, both.as_bytes());
+        let words = match text.en == text.ko {
+            true => text.en.to_string(),
+            false => format!("{} · {}", text.en, text.ko),
+        };
+        encode(&mut self.out, now, Stream::Note, true, words.as_bytes());
     }
 
     /// Writes what is waiting. True when the file has grown. When the disk is full the bytes are counted

@@ -364,9 +364,12 @@ impl<'a> Watch<'a> {
         self.hear_child();
         let now = sys::now();
         let outputs = &mut self.outputs;
-        self.log.with(now, |out| outputs.iter_mut().for_each(|o| o.lines.finish(now, out)));
-        self.log.write();
-        self.control.say(&Say::Log(self.log.len()));
+        let grew = self.log.with(now, |out| {
+            outputs.iter_mut().for_each(|o| o.lines.finish(now, out));
+        });
+        if self.log.write() || grew || self.log_due {
+            self.control.say(&Say::Log(self.log.len()));
+        }
         if let Some(why) = self.failure() {
             return Ended::not_started(why);
         }
