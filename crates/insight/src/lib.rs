@@ -85,6 +85,9 @@ impl Insight {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 pub static PART: Part = Part {
     name: "insight",
     about: ("the change trace and the key metrics", "변경 추적과 핵심 지표"),
