@@ -14,6 +14,12 @@ pub trait Actor: Send + Sync {
     /// The word in [`crate::Action::uses`].
     fn uses(&self) -> &'static str;
 
+    /// Whether its steps wait more than they work (for a health check, for a drain). Those take no slot of
+    /// the machine, so that a rollout never stands behind somebody's builds.
+    fn light(&self) -> bool {
+        false
+    }
+
     /// Works until done. A panic is a failure of class `internal`. When `task.cancel` fires it has two
     /// minutes to end; then the engine drops the future.
     fn act(&self, task: Task) -> BoxFuture<'static, Outcome>;

@@ -13,11 +13,25 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 #[derive(Default)]
 pub(crate) struct Queue {
+    /// Actions that wait more than they work and take no slot of the machine.
+    light: HashSet<&'static str>,
     projects: BTreeMap<Name, Line>,
-    /// With the key of the group each holds a slot of.
-    running: BTreeMap<(Id, usize), Option<String>>,
+    running: BTreeMap<(Id, usize), Held>,
     deadlines: BTreeSet<(Time, Id, usize)>,
     turn: u64,
+}
+
+/// What a running step holds.
+struct Held {
+    /// The group it has a slot of.
+    group: Option<String>,
+    light: bool,
+}
+
+/// What a ready step wants.
+struct Wants {
+    group: Option<Group>,
+    light: bool,
 }
 
 /// The ready steps of a project. An empty line is kept: without its last turn, a project whose steps come
@@ -25,7 +39,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Line {
     served: u64,
-    ready: BTreeMap<Place, Option<Group>>,
+    ready: BTreeMap<Place, Wants>,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,19 +50,24 @@ struct Place {
 }
 
 impl Queue {
+    pub fn new(light: HashSet<&'static str>) -> Queue {
+        Queue { light, ..Queue::default() }
+    }
+
     /// Takes note of a step as it is now.
     pub fn put(&mut self, run: &Open, i: usize) {
         let (Some(step), Some(row)) = (run.plan.steps.get(i), run.state.steps.get(i)) else {
             return;
         };
+        let light = self.light.contains(step.action.uses.as_str());
         match row.state {
             StepState::Ready => {
                 let line = self.projects.entry(run.state.head.project.clone()).or_default();
-                line.ready.insert(place(run, i), step.group.clone());
+                line.ready.insert(place(run, i), Wants { group: step.group.clone(), light });
             }
             StepState::Running => {
-                let key = step.group.as_ref().map(|g| g.key.clone());
-                self.running.insert((run.id().clone(), i), key);
+                let group = step.group.as_ref().map(|g| g.key.clone());
+                self.running.insert((run.id().clone(), i), Held { group, light });
             }
             _ => {}
         }
@@ -78,11 +97,10 @@ impl Queue {
         }
     }
 
-    /// The step that gets the next free slot of `slots`. It stays ready until its row says otherwise.
+    /// The step that starts next, with `slots` of them on the machine. It stays ready until its row says
+    /// otherwise.
     pub fn choose(&mut self, slots: usize) -> Option<(Id, usize)> {
-        if self.running.len() >= slots {
-            return None;
-        }
+        let full = self.running.values().filter(|h| !h.light).count() >= slots;
         let mut lines: Vec<(u64, &Name)> = self
             .projects
             .iter()
@@ -91,7 +109,7 @@ impl Queue {
             .collect();
         lines.sort_unstable();
         let (name, place) = lines.into_iter().find_map(|(_, name)| {
-            Some((name.clone(), self.first_with_room(self.projects.get(name)?)?))
+            Some((name.clone(), self.first_with_room(self.projects.get(name)?, full)?))
         })?;
         self.turn += 1;
         if let Some(line) = self.projects.get_mut(&name) {
@@ -100,9 +118,10 @@ impl Queue {
         Some((place.run, place.step))
     }
 
-    fn first_with_room(&self, line: &Line) -> Option<Place> {
+    fn first_with_room(&self, line: &Line, machine_full: bool) -> Option<Place> {
         let mut full = HashSet::new();
-        let found = line.ready.iter().find(|(_, group)| match group {
+        let mut fits = |wants: &Wants| match &wants.group {
+            _ if machine_full && !wants.light => false,
             None => true,
             Some(group) if full.contains(group.key.as_str()) => false,
             Some(group) => {
@@ -112,12 +131,12 @@ impl Queue {
                 }
                 room
             }
-        })?;
-        Some(found.0.clone())
+        };
+        line.ready.iter().find(|(_, wants)| fits(wants)).map(|(place, _)| place.clone())
     }
 
     fn holders(&self, key: &str) -> usize {
-        self.running.values().filter(|held| held.as_deref() == Some(key)).count()
+        self.running.values().filter(|held| held.group.as_deref() == Some(key)).count()
     }
 
     pub fn earliest(&self) -> Option<Time> {

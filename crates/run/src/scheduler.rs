@@ -14,7 +14,7 @@ use crate::turn::{Effect, Turn};
 use crate::{Outcome, StepState, engine::Shared, facts};
 use kernel::{Error, Id, Result, Time};
 use serde::de::IgnoredAny;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -85,11 +85,11 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     fn new(shared: Arc<Shared>) -> Scheduler {
         Scheduler {
+            queue: Queue::new(light(&shared)),
             shared,
             boot: 0,
             starts: 0,
             runs: BTreeMap::new(),
-            queue: Queue::default(),
             under_way: HashMap::new(),
             tasks: JoinSet::new(),
             facts: Vec::new(),
@@ -169,7 +169,7 @@ impl Scheduler {
         self.boot = boot.await?;
         // A resumption that failed half way has left something.
         self.runs.clear();
-        self.queue = Queue::default();
+        self.queue = Queue::new(light(&self.shared));
         self.stale.clear();
         let mut turn = Turn::new(self.now());
         let mut after: Option<String> = None;
@@ -424,4 +424,8 @@ fn carry_out(queue: &mut Queue, run: &mut Open, command: &Command, turn: &mut Tu
         _ => {}
     }
     Ok(())
+}
+
+fn light(shared: &Shared) -> HashSet<&'static str> {
+    shared.actors.values().filter(|a| a.light()).map(|a| a.uses()).collect()
 }

@@ -95,3 +95,35 @@ fn nothing_is_left_to_wake_for_when_all_is_over() {
     queue.put(&run, 0);
     assert_eq!(queue.earliest(), None);
 }
+
+#[test]
+fn what_only_waits_takes_no_slot_of_the_machine() {
+    let waiting = |name: &str| {
+        let mut step = step(name, &[]);
+        step.action.uses = "test.wait".into();
+        step
+    };
+    let builds = open("shop", 1, 0, steps("build more"));
+    let rollout = open("blog", 2, 0, vec![waiting("ready")]);
+    let mut queue = Queue::new(["test.wait"].into());
+    let mut runs = [builds, rollout];
+    for run in &mut runs {
+        for i in 0..run.state.steps.len() {
+            run.state.steps[i].state = StepState::Ready;
+            queue.put(run, i);
+        }
+    }
+    queue.take(&runs[0], 0);
+    runs[0].state.steps[0].start(1, Time(0));
+    queue.put(&runs[0], 0);
+    assert_eq!(queue.choose(1), Some((runs[1].id().clone(), 0)), "the build has the only slot");
+    queue.take(&runs[1], 0);
+    runs[1].state.steps[0].start(1, Time(0));
+    queue.put(&runs[1], 0);
+    assert_eq!(queue.choose(1), None);
+    assert_eq!(
+        queue.choose(2),
+        Some((runs[0].id().clone(), 1)),
+        "the one who waits is not counted"
+    );
+}
