@@ -119,8 +119,8 @@ impl Queue {
     }
 
     fn first_with_room(&self, line: &Line, machine_full: bool) -> Option<Place> {
-        let mut full = HashSet::new();
-        let mut fits = |wants: &Wants| match &wants.group {
+        let mut full: HashSet<&str> = HashSet::new();
+        let found = line.ready.iter().find(|(_, wants)| match &wants.group {
             _ if machine_full && !wants.light => false,
             None => true,
             Some(group) if full.contains(group.key.as_str()) => false,
@@ -131,8 +131,8 @@ impl Queue {
                 }
                 room
             }
-        };
-        line.ready.iter().find(|(_, wants)| fits(wants)).map(|(place, _)| place.clone())
+        })?;
+        Some(found.0.clone())
     }
 
     fn holders(&self, key: &str) -> usize {
