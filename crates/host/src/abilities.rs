@@ -1,4 +1,4 @@
-//! What this machine can enforce, found out by looking, not by trying.
+//! What this machine can enforce.
 
 use crate::cgroup::Layout;
 use rustix::thread::CapabilitySet;
@@ -41,7 +41,11 @@ impl Abilities {
     pub(crate) fn look() -> Abilities {
         let layout = Layout::look();
         Abilities {
-            namespaces: namespaces(),
+            namespaces: match namespaces() {
+                // Too many things can forbid them to look at each (seccomp, AppArmor, sysctls).
+                Namespaces::User if !crate::sys::user_namespace_works() => Namespaces::None,
+                namespaces => namespaces,
+            },
             overlay: words("/proc/filesystems").split_whitespace().any(|w| w == "overlay"),
             cgroups: layout.version(),
             memory: layout.writable("memory"),
@@ -51,18 +55,15 @@ impl Abilities {
     }
 }
 
-/// How a sandbox would be made by this process.
+/// How a sandbox is to be made by this process, as far as a look can tell.
 pub(crate) fn namespaces() -> Namespaces {
     let admin = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
     if admin && rustix::process::geteuid().is_root() {
         return Namespaces::Root;
     }
-    let off = |path: &str, word: &str| words(path).trim() == word;
-    // Debian's switch, the kernel's own, and Ubuntu's.
-    let refused = off("/proc/sys/kernel/unprivileged_userns_clone", "0")
-        || off("/proc/sys/user/max_user_namespaces", "0")
-        || off("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1");
+    // Debian's switch; the kernel's own and those of security modules show when it is tried.
+    let refused = words("/proc/sys/kernel/unprivileged_userns_clone").trim() == "0";
     if refused { Namespaces::None } else { Namespaces::User }
 }
 

@@ -164,12 +164,10 @@ async fn launch(options: &Options, spec: Spec) -> Result<Workload> {
         Spawned::Found(workload) => return Ok(workload),
         Spawned::New { dir, spec, child, talk } => (dir, spec, child, talk),
     };
-    match tokio::time::timeout(START_WAIT, talk.hear()).await {
-        Ok(Ok(Some(Say::Started(started)))) => {
-            Ok(attach(dir, spec, started, Some(talk), Some(child)))
-        }
+    match tokio::time::timeout(START_WAIT, first_word(&mut talk)).await {
+        Ok(Some(started)) => Ok(attach(dir, spec, started, Some(talk), Some(child))),
         // It ended before it ran, or another shim has the id: the state directory knows.
-        Ok(_) => {
+        Ok(None) => {
             let _ = child.wait().await;
             let found = tokio::task::spawn_blocking(move || find(&dir)).await;
             found.map_err(Error::internal)??.ok_or_else(|| Error::internal("the shim did nothing"))
@@ -177,11 +175,26 @@ async fn launch(options: &Options, spec: Spec) -> Result<Workload> {
         Err(_) => Err(Error::new(
             ErrorKind::Unavailable,
             "workload.slow",
-            Text::fixed("the workload did not start in time", "워크로드가 제때 시작되지 않았습니다"),
+            Text::fixed(
+                "the workload did not start in time",
+                "워크로드가 제때 시작되지 않았습니다",
+            ),
         )),
     }
 }
 
+/// When it started; `None` when it did not. Notes may have been logged before.
+async fn first_word(talk: &mut Talk) -> Option<Time> {
+    loop {
+        match talk.hear().await {
+            Ok(Some(Say::Started(at))) => return Some(at),
+            Ok(Some(Say::Exit(_) | Say::Busy)) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+#[allow(clippy::large_enum_variant)] // One at a time, taken apart at once.
 enum Spawned {
     Found(Workload),
     New { dir: StateDir, spec: Spec, child: Child, talk: Talk },
@@ -229,7 +242,7 @@ fn scan(dir: &std::path::Path) -> Result<Vec<Workload>> {
     for entry in std::fs::read_dir(dir).map_err(io)? {
         let entry = entry.map_err(io)?;
         let name = entry.file_name();
-        if !name.to_str().is_some_and(|name| check_id(name).is_ok()) {
+        if name.to_str().is_none_or(|name| check_id(name).is_err()) {
             continue;
         }
         match find(&StateDir::new(entry.path())) {

@@ -37,6 +37,7 @@ pub use workload::Workload;
 /// # Errors
 /// Internal when the machine has no port left.
 pub fn free_port() -> kernel::Result<u16> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(kernel::Error::internal)?;
+    let listener =
+        std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(kernel::Error::internal)?;
     Ok(listener.local_addr().map_err(kernel::Error::internal)?.port())
 }

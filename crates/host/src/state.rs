@@ -149,7 +149,10 @@ pub fn check_id(id: &str) -> Result<()> {
         true => Ok(()),
         false => Err(Error::invalid(
             "workload.id",
-            kernel::text!("{id:?} is not an id of a workload", "{id:?}은(는) 워크로드 id가 아닙니다"),
+            kernel::text!(
+                "{id:?} is not an id of a workload",
+                "{id:?}은(는) 워크로드 id가 아닙니다"
+            ),
         )
         .hint(Text::fixed(
             "letters, digits, -, _ and ., at most 128, not beginning with a dot",
@@ -165,10 +168,7 @@ pub fn io(e: std::io::Error) -> Error {
             "disk.full",
             Text::fixed("the disk is full", "디스크가 가득 찼습니다"),
         )
-        .hint(Text::fixed(
-            "free some space, then try again",
-            "공간을 확보한 뒤 다시 시도하세요",
-        ))
+        .hint(Text::fixed("free some space, then try again", "공간을 확보한 뒤 다시 시도하세요"))
         .why(e),
         _ => Error::internal(e),
     }

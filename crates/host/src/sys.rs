@@ -5,6 +5,7 @@ use rustix::process::Pid;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
 
 pub const NEW_NAMESPACES: i32 =
     libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
@@ -46,6 +47,19 @@ fn clone3(namespaces: i32, group: BorrowedFd<'_>) -> libc::c_long {
     // SAFETY: as for clone: no CLONE_VM and no stack make it a fork; `args` lives during the call and its
     // size is given.
     unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) }
+}
+
+/// Whether this user gets a user namespace with mounts of its own: tries it in a child.
+pub fn user_namespace_works() -> bool {
+    let mut child = std::process::Command::new("/bin/true");
+    // SAFETY: unshare is one system call, safe between fork and exec.
+    unsafe {
+        child.pre_exec(|| match libc::unshare(NEW_USER | libc::CLONE_NEWNS) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        });
+    }
+    child.env_clear().status().is_ok_and(|status| status.success())
 }
 
 /// Ends the process without running anything of the parent's that was copied with it.

@@ -37,7 +37,17 @@ fn build(profile: &Path) {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--offline", "-p", "host", "--bin", "naru-shim", "--profile", name])
+        .args([
+            "build",
+            "--quiet",
+            "--offline",
+            "-p",
+            "host",
+            "--bin",
+            "naru-shim",
+            "--profile",
+            name,
+        ])
         .arg("--target-dir")
         .arg(profile.parent().unwrap_or(profile))
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -107,7 +107,7 @@ fn needed(entry: &Path, env: &BTreeMap<String, String>) -> Vec<PathBuf> {
 fn hidden(path: &Path) -> bool {
     let plain = path.components().all(|c| !matches!(c, Component::ParentDir));
     let below = |place: &&str| path.starts_with(place) && path != Path::new(place);
-    plain && path.is_absolute() && HIDDEN.iter().any(|place| below(&place))
+    plain && path.is_absolute() && HIDDEN.iter().any(below)
 }
 
 #[cfg(test)]

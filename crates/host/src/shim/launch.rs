@@ -86,7 +86,9 @@ pub fn launch(
         (Some(_), Namespaces::Root) => (sys::NEW_NAMESPACES, true),
         (Some(_), Namespaces::User) => (sys::NEW_NAMESPACES | sys::NEW_USER, false),
         (Some(_), Namespaces::None) => {
-            return Err("this machine gives this user no namespaces to make a sandbox of".to_owned());
+            return Err(
+                "this machine gives this user no namespaces to make a sandbox of".to_owned()
+            );
         }
     };
     // The init of a sandbox stays outside of the groups: it must outlive a shortage of memory.
@@ -222,7 +224,10 @@ impl Child<'_> {
         if e.kind() != io::ErrorKind::NotFound {
             return format!("cannot run {name}: {e}");
         }
-        let there = self.programs.iter().find(|p| Path::new(std::ffi::OsStr::from_bytes(p.as_bytes())).exists());
+        let there = self
+            .programs
+            .iter()
+            .find(|p| Path::new(std::ffi::OsStr::from_bytes(p.as_bytes())).exists());
         match there {
             Some(program) => format!(
                 "cannot run {}: the interpreter in its first line (or its loader) is missing",

@@ -42,6 +42,7 @@ pub fn shim_main(dir: &Path) -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let mut control = Control::new(control::take_stdin());
     let Ok(dir) = std::path::absolute(dir).map(StateDir::new) else { return ExitCode::FAILURE };
+    let _ = rustix::process::chdir("/");
     let lock = match dir.lock() {
         Ok(Some(lock)) => lock,
         Ok(None) => {
@@ -81,8 +82,7 @@ fn run(
     let spec = dir.read_spec().map_err(|e| e.to_string())?;
     let mut log = Log::open(&spec.log, spec.limits.log)
         .map_err(|e| format!("cannot open the log {}: {e}", spec.log.display()))?;
-    let (group, missing) =
-        Group::create(&Layout::look(), &spec.id, dir.path(), &spec.limits);
+    let (group, missing) = Group::create(&Layout::look(), &spec.id, dir.path(), &spec.limits);
     lock.begin(begun, &group.paths()).map_err(|e| format!("cannot write its state: {e}"))?;
     for limit in &missing {
         log.note(begun, &unenforced(limit));
@@ -95,9 +95,7 @@ fn run(
     }
     let nproc = missing.contains(&"pids").then(|| nproc(&spec)).flatten();
     let ended = match launch::launch(&spec, dir.path(), group.doors(), nproc) {
-        Ok(launched) => {
-            Watch::new(&spec, begun, launched, signals, log, &group, control).run()
-        }
+        Ok(launched) => Watch::new(&spec, begun, launched, signals, log, &group, control).run(),
         Err(why) => Ended::not_started(why),
     };
     Ok((ended, group))

@@ -160,7 +160,9 @@ fn processes(root: bool, note: Note<'_>) -> Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     if let Err(e) = rustix::mount::mount("proc", "proc", "proc", flags, None) {
         // Inside some containers only the machine's own view is to be had.
-        note(&format!("/proc shows the processes of the machine, not only those of the sandbox: {e}"));
+        note(&format!(
+            "/proc shows the processes of the machine, not only those of the sandbox: {e}"
+        ));
         return bind(Path::new("/proc"), Path::new("proc"));
     }
     if !root {

@@ -37,13 +37,7 @@ pub fn mount(
 
 /// Directories are named through descriptors: the options of a mount have one page for all, and commas in
 /// paths would end them.
-fn layered(
-    lower: &Path,
-    upper: &Path,
-    work: &Path,
-    target: &OwnedFd,
-    root: bool,
-) -> Result<()> {
+fn layered(lower: &Path, upper: &Path, work: &Path, target: &OwnedFd, root: bool) -> Result<()> {
     let (lower, upper, work) = (open_path(lower)?, open_path(upper)?, open_path(work)?);
     let options = format!(
         "lowerdir=/proc/self/fd/{},upperdir=/proc/self/fd/{},workdir=/proc/self/fd/{}{}",

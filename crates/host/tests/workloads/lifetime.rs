@@ -17,7 +17,10 @@ async fn a_second_start_of_an_id_is_the_same_workload() {
     assert_eq!(a.unwrap().started(), c.started());
     std::fs::write(rig.path("fifo"), "go\n").unwrap();
     assert!(ended(&b.unwrap()).await.success() && ended(&c).await.success());
-    assert!(rig.host.start(spec).await.unwrap().exit().is_some(), "an ended one is not started again");
+    assert!(
+        rig.host.start(spec).await.unwrap().exit().is_some(),
+        "an ended one is not started again"
+    );
     assert_eq!(std::fs::read_to_string(mark).unwrap(), "started\n");
 }
 
@@ -117,7 +120,8 @@ async fn programs_that_cannot_run_say_why() {
 #[tokio::test]
 async fn signals_are_told_from_exits() {
     let rig = Rig::new().await;
-    for (id, spec) in [("a", rig.job("a", "kill -SEGV $$")), ("b", rig.plain("b", "kill -SEGV $$"))] {
+    for (id, spec) in [("a", rig.job("a", "kill -SEGV $$")), ("b", rig.plain("b", "kill -SEGV $$"))]
+    {
         let (exit, _) = rig.run(spec).await;
         assert_eq!((exit.reason, exit.code, exit.signal), (Reason::Exited, None, Some(11)), "{id}");
     }
@@ -127,7 +131,8 @@ async fn signals_are_told_from_exits() {
 async fn ids_and_specs_that_make_no_sense_are_refused() {
     let rig = Rig::new().await;
     for id in ["", "..", "../x", "a/b", ".hidden", "a b", "a\0", "é", &"x".repeat(129)] {
-        let error = rig.host.start(Spec { id: id.to_owned(), ..rig.plain("x", "") }).await.unwrap_err();
+        let error =
+            rig.host.start(Spec { id: id.to_owned(), ..rig.plain("x", "") }).await.unwrap_err();
         assert_eq!(error.code(), "workload.id", "{id:?}");
         assert!(rig.host.forget(id).await.is_err());
     }
@@ -215,7 +220,10 @@ async fn a_workload_survives_the_death_of_its_server() {
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
     // A Ctrl-C in the server's terminal reaches its whole process group.
     let group = Pid::from_raw(server.id().cast_signed()).unwrap();
-    assert!(rustix::process::kill_process_group(group, Signal::INT).is_err(), "the shim has left it");
+    assert!(
+        rustix::process::kill_process_group(group, Signal::INT).is_err(),
+        "the shim has left it"
+    );
 
     let host = rig.reopen().await;
     let workload = host.find("a").unwrap();

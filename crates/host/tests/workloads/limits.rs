@@ -73,7 +73,8 @@ async fn endless_output_is_drained_and_capped_with_one_note() {
 #[tokio::test]
 async fn binary_output_is_readable() {
     let rig = Rig::new().await;
-    let (exit, words) = rig.run(rig.job("bin", "head -c 1000000 /dev/urandom; echo; echo end")).await;
+    let (exit, words) =
+        rig.run(rig.job("bin", "head -c 1000000 /dev/urandom; echo; echo end")).await;
     assert!(exit.success());
     assert_eq!(words.last().map(String::as_str), Some("end"));
     let log = lines(&rig.path("bin.log"));
@@ -83,7 +84,8 @@ async fn binary_output_is_readable() {
 #[tokio::test]
 async fn cpu_and_memory_are_told() {
     let rig = Rig::new().await;
-    let (exit, _) = rig.run(rig.job("busy", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")).await;
+    let (exit, _) =
+        rig.run(rig.job("busy", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")).await;
     assert!(exit.success());
     assert!(exit.cpu_ms.unwrap() > 0 && exit.memory_peak.unwrap() > 100_000, "{exit:?}");
 }

@@ -146,7 +146,10 @@ async fn orphans_die_with_the_first_process() {
         let mut spec = spec;
         // The orphan holds the pipe open for writing as long as it lives.
         let script = "(trap '' TERM HUP; exec setsid sleep 1000) 8>/proc/self/fd/9 & echo left";
-        let shell = format!("exec 9<>{}; {script}", if id == "plain" { pipe.to_str().unwrap() } else { "/pipe" });
+        let shell = format!(
+            "exec 9<>{}; {script}",
+            if id == "plain" { pipe.to_str().unwrap() } else { "/pipe" }
+        );
         spec.argv = ["/bin/sh", "-c", &shell].map(str::to_owned).to_vec();
         if let Some(sandbox) = &mut spec.sandbox {
             sandbox.mounts = vec![mount("/pipe", MountKind::Writable { from: pipe.clone() })];
@@ -159,4 +162,19 @@ async fn orphans_die_with_the_first_process() {
         let open = rustix::fs::open(&pipe, flags, rustix::fs::Mode::empty());
         assert_eq!(open.unwrap_err(), rustix::io::Errno::NXIO, "{id}: nobody has it open");
     }
+}
+
+#[tokio::test]
+async fn the_servers_own_tools_can_be_had() {
+    let rig = Rig::new().await;
+    let path = std::env::var("PATH").unwrap();
+    let there = |dir: &&str| std::fs::metadata(dir).is_ok_and(|m| m.is_dir());
+    let dirs: Vec<&str> = path.split(':').filter(there).collect();
+    let mut spec = rig.job("a", "for dir in \"$@\"; do test -d $dir || echo $dir is hidden; done");
+    spec.argv.push("sh".to_owned());
+    spec.argv.extend(dirs.iter().map(|dir| (*dir).to_owned()));
+    spec.sandbox.as_mut().unwrap().mounts = host::toolchain_mounts(std::env::vars());
+    let (exit, words) = rig.run(spec).await;
+    assert!(exit.success(), "{exit:?}");
+    assert_eq!(words, Vec::<String>::new());
 }

@@ -67,7 +67,11 @@ async fn a_sandbox_through_a_user_namespace() {
     let exit = run(&rig, spec);
     let words = words(&rig.path("logs/a.log"));
     assert_eq!((&exit.reason, exit.code), (&Reason::Exited, Some(6)), "{exit:?} {words:?}");
-    let uid = if rustix::process::geteuid().is_root() { NOBODY } else { rustix::process::geteuid().as_raw() };
+    let uid = if rustix::process::geteuid().is_root() {
+        NOBODY
+    } else {
+        rustix::process::geteuid().as_raw()
+    };
     assert_eq!(words[..3], [uid.to_string(), "below".to_owned(), "sealed".to_owned()]);
     assert_eq!(words[4], "small");
     assert!(words[3].trim().parse::<u32>().unwrap() <= 4, "{words:?}");
@@ -78,7 +82,8 @@ async fn a_sandbox_through_a_user_namespace() {
 #[tokio::test]
 async fn limits_hold_without_control_groups() {
     let rig = Rig::new().await;
-    let mut spec = rig.job("a", "f() { f | f & }; f 2>/dev/null; trap '' TERM; while :; do :; done");
+    let mut spec =
+        rig.job("a", "f() { f | f & }; f 2>/dev/null; trap '' TERM; while :; do :; done");
     (spec.limits.pids, spec.limits.time_ms, spec.limits.grace_ms) = (Some(30), Some(300), 50);
     spec.limits.log = Some(10_000);
     let exit = run(&rig, spec);
