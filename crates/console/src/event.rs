@@ -64,13 +64,13 @@ pub const COMMAND: Command =
     };
 
 /// What to read, after deciding that the caller may: one project's, or all for an administrator.
-async fn filter(call: &Call) -> Result<Filter> {
-    let project = call.query("project").map(|p| Name::parse(&p)).transpose()?;
+pub(crate) async fn filter(call: &Call, project: Option<Name>) -> Result<Filter> {
     match &project {
         Some(project) => call.site.policy.may(&call.who, Permission::View, project).await?,
         None => call.site.policy.may_administer(&call.who).await?,
     }
-    let change = call.query("change").map(|c| Name::parse(&c)).transpose()?;
+    let change = call.query("change").filter(|c| !c.is_empty());
+    let change = change.map(|c| Name::parse(&c)).transpose()?;
     let subject = call.query("subject").map(|s| subject(&s)).transpose()?;
     Ok(Filter { project, change, subject, kind: call.query("kind").filter(|k| !k.is_empty()) })
 }
@@ -94,7 +94,8 @@ fn subject(words: &str) -> Result<Key> {
 }
 
 async fn list(call: Call) -> Result<Response> {
-    let filter = filter(&call).await?;
+    let project = call.query("project").filter(|p| !p.is_empty());
+    let filter = filter(&call, project.map(|p| Name::parse(&p)).transpose()?).await?;
     let limit = call.number("limit")?.unwrap_or(100).clamp(1, 1000) as usize;
     if call.flag("follow") {
         let resumed = call.header("last-event-id").and_then(|v| v.parse().ok());

@@ -70,7 +70,7 @@ pub const SIGN_IN: Command = Command {
 
 async fn by_link(call: Call) -> Result<Response> {
     let session = call.site.policy.redeem_link(call.param("code")?).await?;
-    opened(&session)
+    opened(&session, "/")
 }
 
 async fn by_token(mut call: Call) -> Result<Response> {
@@ -87,11 +87,12 @@ async fn by_token(mut call: Call) -> Result<Response> {
             "`naru token create NAME`으로 만드세요",
         ))
     })?;
-    opened(&call.site.policy.create_session(who).await?)
+    let back = form.get("back").map_or("/", String::as_str);
+    opened(&call.site.policy.create_session(who).await?, web::back(back))
 }
 
-fn opened(session: &str) -> Result<Response> {
-    let mut response = found("/")?;
+fn opened(session: &str, to: &str) -> Result<Response> {
+    let mut response = found(to)?;
     // No `Secure`: on loopback there is no TLS. `Lax`, so that a link from a terminal or a mail arrives
     // signed in; writes are checked for their origin besides.
     let cookie = format!("{SESSION}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000");

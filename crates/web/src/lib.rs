@@ -18,7 +18,7 @@ pub mod widget;
 mod tests;
 
 pub use assets::ASSETS;
-pub use prefer::prefer;
+pub use prefer::{back, prefer};
 pub use reader::{Reader, Theme};
 pub use shell::{Crumb, Page, document, error_body, error_page, page};
 

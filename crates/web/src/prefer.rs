@@ -30,8 +30,9 @@ pub async fn prefer(mut call: Call) -> Result<Response> {
     Ok(response)
 }
 
-/// A place of our own only: `//elsewhere` and `https://elsewhere` would lead a reader away.
-fn back(to: &str) -> &str {
+/// Where a form may lead back to: a place of our own only, since `//elsewhere` and `https://elsewhere`
+/// would lead a reader away.
+pub fn back(to: &str) -> &str {
     let ours = to.starts_with('/')
         && !to.starts_with("//")
         && !to.contains('\\')

@@ -59,12 +59,7 @@ pub fn page(head: &Head, page: &Page, body: Markup) -> Response {
 }
 
 /// A whole page, apart from any server: `asset` gives the address of one of [`crate::ASSETS`].
-pub fn document(
-    r: &Reader,
-    asset: &dyn Fn(&str) -> String,
-    page: &Page,
-    body: Markup,
-) -> String {
+pub fn document(r: &Reader, asset: &dyn Fn(&str) -> String, page: &Page, body: Markup) -> String {
     html! {
         (DOCTYPE)
         html lang=(r.lang.tag()) data-theme=(r.theme.word()) {
@@ -184,7 +179,7 @@ fn person(r: &Reader) -> Markup {
 fn wave() -> Markup {
     html! {
         svg.wave viewBox="0 0 1200 8" preserveAspectRatio="none" aria-hidden="true" {
-            path d="M0 0h1200v3.5C1150 7.5 1100 7.5 1050 4.5S950 1 900 3.5 800 7.5 750 4.5 650 1 600 3.5 500 7.5 450 4.5 350 1 300 3.5 200 7.5 150 4.5 50 1 0 3.5Z";
+            path d="M0 0h1200v3.5C1150 7.5 1100 7.5 1050 4.5S950 1 900 3.5 800 7.5 750 4.5 650 1 600 3.5 500 7.5 450 4.5 350 1 300 3.5 200 7.5 150 4.5 50 1 0 3.5Z" {}
         }
     }
 }
@@ -279,11 +274,11 @@ fn way_on(r: &Reader, kind: ErrorKind) -> Markup {
 fn adrift() -> Markup {
     html! {
         svg.adrift viewBox="0 0 240 90" width="240" height="90" aria-hidden="true" {
-            path.bank d="M0 62c22-2 34-12 52-13v41H0ZM240 60c-20-1-32-11-50-12v42h50Z";
-            path.water d="M46 66c12 0 12-5 24-5s12 5 24 5 12-5 24-5 12 5 24 5 12-5 24-5 12 5 26 5v24H46Z";
+            path.bank d="M0 62c22-2 34-12 52-13v41H0ZM240 60c-20-1-32-11-50-12v42h50Z" {}
+            path.water d="M46 66c12 0 12-5 24-5s12 5 24 5 12-5 24-5 12 5 24 5 12-5 24-5 12 5 26 5v24H46Z" {}
             g transform="rotate(-9 118 52)" {
-                path.sail d="M116 16v28H96c9-7 16-16 20-28ZM121 23c6 5 10 12 13 21h-13Z";
-                path.hull d="M88 48h64c-2 8-7 13-14 15h-36c-7-2-12-7-14-15Z";
+                path.sail d="M116 16v28H96c9-7 16-16 20-28ZM121 23c6 5 10 12 13 21h-13Z" {}
+                path.hull d="M88 48h64c-2 8-7 13-14 15h-36c-7-2-12-7-14-15Z" {}
             }
         }
     }

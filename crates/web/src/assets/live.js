@@ -63,16 +63,16 @@ function swap(next) {
   for (const part of document.querySelectorAll("[data-part][id]")) {
     const fresh = next.getElementById(part.id);
     if (!fresh || part.querySelector("[data-part]")) continue;
-    if (part.dataset.seen === fresh.outerHTML) continue;
     const raw = fresh.outerHTML;
-    // A part in which somebody types, or whose log is being followed, is left alone.
-    if (part.querySelector(".log[data-follow]") && fresh.querySelector(".log[data-follow]")) continue;
+    if (part.dataset.seen === raw) continue;
     const active = document.activeElement;
+    // A part in which somebody types is left alone.
     if (part.contains(active) && active.matches("input, textarea, select")) continue;
     const place = part.contains(active) ? address(part, active) : null;
     const scrolled = [...part.querySelectorAll("*")].filter((e) => e.scrollTop || e.scrollLeft);
     const places = scrolled.map((e) => [address(part, e), e.scrollTop, e.scrollLeft]);
     fresh.dataset.seen = raw;
+    keepLogs(part, fresh);
     part.replaceWith(fresh);
     for (const [where, top, left] of places) {
       const e = find(fresh, where);
@@ -82,6 +82,14 @@ function swap(next) {
   }
   document.title = next.title;
   document.dispatchEvent(new CustomEvent("naru:drawn"));
+}
+
+// A log that is being followed moves over as it is.
+function keepLogs(part, fresh) {
+  for (const old of part.querySelectorAll(".log[data-source]")) {
+    const same = fresh.querySelector(`.log[data-source="${CSS.escape(old.dataset.source)}"]`);
+    if (same) same.replaceWith(old);
+  }
 }
 
 // Where an element is: the numbers of the children on the way to it.

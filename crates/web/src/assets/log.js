@@ -70,8 +70,8 @@ class Follower {
     });
     this.stream.addEventListener("end", () => this.end());
     this.stream.addEventListener("error", () => {
-      // A stream that ended is opened again by the browser; the server answers 204 or ends it: then it is over.
-      if (this.stream.readyState === EventSource.CLOSED) this.end();
+      // The browser tries again by itself, from the log's start, unless the page has moved on.
+      if (!this.root.isConnected || this.stream.readyState === EventSource.CLOSED) this.end();
       else this.state.textContent = this.root.dataset.lost;
     });
   }

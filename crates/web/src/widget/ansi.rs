@@ -95,7 +95,10 @@ mod tests {
     #[test]
     fn colours_stay_and_the_rest_goes() {
         let got = split("\u{1b}[1;32mok\u{1b}[0m done\u{1b}[2K\u{7}");
-        assert_eq!(got, [("ansi-2 ansi-bold".into(), "ok".into()), (String::new(), " done".into())]);
+        assert_eq!(
+            got,
+            [("ansi-2 ansi-bold".into(), "ok".into()), (String::new(), " done".into())]
+        );
         assert_eq!(split("10 %\r100 %"), [(String::new(), "100 %".into())]);
         assert_eq!(split("\u{1b}[38;5;200mx"), [(String::new(), "x".into())]);
     }

@@ -108,9 +108,9 @@ pub fn empty(r: &Reader, title: &str, words: &str, commands: &[&str]) -> Markup 
     html! {
         div.empty {
             svg.empty-art viewBox="0 0 120 44" width="120" height="44" aria-hidden="true" {
-                path.bank d="M0 30c12-1 18-6 28-7v21H0ZM120 30c-12-1-18-6-28-7v21h28Z";
-                path.water d="M24 34c6 0 6-3 12-3s6 3 12 3 6-3 12-3 6 3 12 3 6-3 12-3 6 3 12 3v10H24Z";
-                path.pier d="M26 24h14M94 24H80";
+                path.bank d="M0 30c12-1 18-6 28-7v21H0ZM120 30c-12-1-18-6-28-7v21h28Z" {}
+                path.water d="M24 34c6 0 6-3 12-3s6 3 12 3 6-3 12-3 6 3 12 3 6-3 12-3 6 3 12 3v10H24Z" {}
+                path.pier d="M26 24h14M94 24H80" {}
             }
             p.empty-title { (title) }
             p { (words) }

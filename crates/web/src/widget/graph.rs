@@ -118,7 +118,7 @@ fn edges(placed: &HashMap<&str, Placed>, node: &Node) -> Markup {
                 @let bend = GAP_X / 2;
                 path.graph-edge.(from.node.state.class()) d=(format!(
                     "M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}", x1 + bend, x2.saturating_sub(bend)
-                ));
+                )) {}
             }
         }
     }
@@ -131,7 +131,7 @@ fn draw(r: &Reader, at: &Placed) -> Markup {
     html! {
         a.graph-node.(node.state.class()).(open) href=(node.address) {
             title { (node.name) ": " (r.t(en, ko)) @if let Some(note) = &node.note { " · " (note) } }
-            rect x=(x) y=(y) width=(WIDTH) height=(HEIGHT) rx="8";
+            rect x=(x) y=(y) width=(WIDTH) height=(HEIGHT) rx="8" {}
             svg x=(x + 10) y=(y + HEIGHT / 2 - 8) width="16" height="16" overflow="visible" {
                 (node.state.picture())
             }

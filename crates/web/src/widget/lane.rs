@@ -2,8 +2,8 @@
 
 use super::{State, when};
 use crate::{Reader, icon};
-use maud::{Markup, html};
 use kernel::Time;
+use maud::{Markup, html};
 
 /// One stop of the crossing.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +60,9 @@ fn stop(r: &Reader, station: &Station, aboard: bool) -> Markup {
         }
     };
     match &station.address {
-        Some(address) => html! { a.stop-in href=(address) title=(words) aria-label=(words) { (inner) } },
+        Some(address) => {
+            html! { a.stop-in href=(address) title=(words) aria-label=(words) { (inner) } }
+        }
         None => html! { span.stop-in title=(words) { (inner) } },
     }
 }

@@ -2,8 +2,8 @@
 
 use super::ansi;
 use crate::Reader;
-use kernel::log::{Line, Stream};
 use kernel::Time;
+use kernel::log::{Line, Stream};
 use maud::{Markup, html};
 
 /// A log as far as it is known when the page is drawn.
@@ -23,7 +23,7 @@ pub struct Log<'a> {
 pub fn log(r: &Reader, log: &Log) -> Markup {
     let begun = log.lines.iter().map(|l| l.time).find(|t| t.0 > 0);
     html! {
-        div.log #(log.id) data-follow=[log.follow] data-end=(r.t("end of the log", "로그 끝"))
+        div.log #(log.id) data-follow=[log.follow] data-source=[log.follow] data-end=(r.t("end of the log", "로그 끝"))
             data-lost=(r.t("connection lost; trying again", "연결이 끊겨 다시 잇는 중")) {
             div.log-bar {
                 span.log-state role="status" {

@@ -19,7 +19,7 @@ pub use graph::{Node, graph};
 pub use lane::{Lane, Station, lane, lane_heads, river_list};
 pub use log::{Log, log};
 pub use plot::{Dot, Mark, Plot, bars, plot, spark};
-pub use state::{State, badge, pip};
+pub use state::{State, badge, pip, strip};
 pub use table::{Cell, Table, table};
 pub use waterfall::{Bar, Segment, Work, waterfall};
 pub use when::{ago, ago_or_dash, clock_time, duration, duration_words, time_of_day};

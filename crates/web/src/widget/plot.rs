@@ -58,16 +58,16 @@ pub fn plot(r: &Reader, p: &Plot) -> Markup {
             }
             div.plot-box {
                 svg width="100%" height="100%" role="img" aria-label=(p.spoken) {
-                    @for (v, _) in &p.y_words { line.plot-grid x1="0" x2="100%" y1=(y(*v)) y2=(y(*v)); }
+                    @for (v, _) in &p.y_words { line.plot-grid x1="0" x2="100%" y1=(y(*v)) y2=(y(*v)) {} }
                     @if p.joined {
                         @for pair in p.dots.windows(2) {
                             @if let [a, b] = pair {
-                                line.plot-line x1=(x(a.x)) y1=(y(a.y)) x2=(x(b.x)) y2=(y(b.y));
+                                line.plot-line x1=(x(a.x)) y1=(y(a.y)) x2=(x(b.x)) y2=(y(b.y)) {}
                             }
                         }
                     }
                     @for (words, v) in &p.levels {
-                        line.plot-level x1="0" x2="100%" y1=(y(*v)) y2=(y(*v));
+                        line.plot-level x1="0" x2="100%" y1=(y(*v)) y2=(y(*v)) {}
                         text.plot-level-name x="100%" y=(y(*v)) dx="-4" dy="-4" text-anchor="end" { (words) }
                     }
                     @for dot in &p.dots { (draw(dot, &x(dot.x), &y(dot.y))) }
@@ -117,7 +117,7 @@ pub fn bars(r: &Reader, spoken: &str, items: &[(String, u64, u64)]) -> Markup {
     html! {
         figure.bars {
             svg width="100%" height="100%" role="img" aria-label=(spoken) {
-                line.plot-grid x1="0" x2="100%" y1="84%" y2="84%";
+                line.plot-grid x1="0" x2="100%" y1="84%" y2="84%" {}
                 @for (i, (words, all, bad)) in items.iter().enumerate() {
                     @let left = i as f64 * step;
                     @let share = |n: u64| n as f64 / top as f64 * 72.0;
@@ -144,7 +144,8 @@ pub fn bars(r: &Reader, spoken: &str, items: &[(String, u64, u64)]) -> Markup {
 pub fn spark(values: &[f64]) -> Markup {
     let top = values.iter().copied().fold(0.0_f64, f64::max).max(f64::MIN_POSITIVE);
     let step = 100.0 / values.len().saturating_sub(1).max(1) as f64;
-    let point = |(i, v): (usize, &f64)| format!("{:.1} {:.1}", i as f64 * step, 22.0 - v / top * 20.0);
+    let point =
+        |(i, v): (usize, &f64)| format!("{:.1} {:.1}", i as f64 * step, 22.0 - v / top * 20.0);
     let points: Vec<String> = values.iter().enumerate().map(point).collect();
     if points.len() < 2 {
         return html! {};
@@ -152,8 +153,8 @@ pub fn spark(values: &[f64]) -> Markup {
     let line = points.join("L");
     html! {
         svg.spark viewBox="0 0 100 24" preserveAspectRatio="none" width="100%" height="24" aria-hidden="true" {
-            path.spark-area d=(format!("M0 24L{line}L100 24Z"));
-            path.spark-line d=(format!("M{line}"));
+            path.spark-area d=(format!("M0 24L{line}L100 24Z")) {}
+            path.spark-line d=(format!("M{line}")) {}
         }
     }
 }

@@ -104,3 +104,27 @@ pub fn pip(r: &Reader, state: State) -> Markup {
     let words = r.t(en, ko);
     html! { span.pip.(state.class()) title=(words) role="img" aria-label=(words) { (state.picture()) } }
 }
+
+/// Many states in a small space: one block for each, in order.
+pub fn strip(r: &Reader, states: &[State]) -> Markup {
+    const MOST: usize = 48;
+    let over = |s: &&State| s.is_over();
+    let spoken = format!(
+        "{} / {} {}",
+        states.iter().filter(over).count(),
+        states.len(),
+        r.t("finished", "완료")
+    );
+    let width = if states.len() > 16 { 5 } else { 9 };
+    let shown = states.len().min(MOST);
+    html! {
+        span.strip title=(spoken) {
+            svg width=(shown * (width + 2)) height="14" role="img" aria-label=(spoken) {
+                @for (i, state) in states.iter().take(MOST).enumerate() {
+                    rect.(state.class()) x=(i * (width + 2)) y="1" width=(width) height="12" rx="2" {}
+                }
+            }
+            @if states.len() > MOST { span.faint { "+" (states.len() - MOST) } }
+        }
+    }
+}

@@ -87,9 +87,9 @@ pub fn waterfall(r: &Reader, bars: &[Bar]) -> Markup {
 fn key(r: &Reader) -> Markup {
     html! {
         span.wf-key {
-            svg width="10" height="10" aria-hidden="true" { rect.wf-work width="10" height="10" rx="2"; }
+            svg width="10" height="10" aria-hidden="true" { rect.wf-work width="10" height="10" rx="2" {} }
             (r.t("working", "작업"))
-            svg width="10" height="10" aria-hidden="true" { rect.wf-wait width="10" height="10" rx="2"; }
+            svg width="10" height="10" aria-hidden="true" { rect.wf-wait width="10" height="10" rx="2" {} }
             (r.t("waiting", "대기"))
         }
     }
@@ -110,7 +110,7 @@ fn row(r: &Reader, scale: &Scale, ticks: &[u64], bar: &Bar) -> Markup {
             svg.wf-track role="cell" width="100%" height="22" aria-label=(spoken(r, bar)) {
                 @for tick in ticks {
                     @let x = percent(*tick as f64 / scale.span * 100.0);
-                    line.wf-grid x1=(x) x2=(x) y1="0" y2="100%";
+                    line.wf-grid x1=(x) x2=(x) y1="0" y2="100%" {}
                 }
                 @for segment in &bar.segments { (rect(r, scale, segment)) }
             }

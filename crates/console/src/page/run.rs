@@ -1,0 +1,271 @@
+//! One run: its graph, the step that is looked at, and that step's log.
+
+use super::runs;
+use crate::Console;
+use crate::runs::of_call;
+use futures_util::StreamExt;
+use kernel::log::Line;
+use kernel::{Error, Result, Text, text};
+use maud::{Markup, html};
+use naru_http::{Call, Response, found};
+use run::{Engine, Run, RunState, StepState, StepView, Wait};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::timeout;
+use web::widget::{self, Log, Node, State, Tone};
+use web::{Page, Reader};
+
+/// Lines of a log on the page; the whole is one click away.
+const TAIL: usize = 2000;
+/// How long a page waits for the next line of a log: what is on disk comes at once.
+const NEXT: Duration = Duration::from_millis(40);
+/// How long it reads a long one.
+const READ: Duration = Duration::from_secs(2);
+
+/// The step that is looked at.
+pub(super) struct Open {
+    pub name: String,
+    pub attempt: u32,
+    pub lines: Vec<Line>,
+    /// Number of the first line.
+    pub first: usize,
+}
+
+pub(super) async fn show(call: Call) -> Result<Response> {
+    let run = of_call(&call).await?;
+    let engine = &call.part::<Console>()?.engine;
+    let wanted = call.query("step");
+    let attempt = call.number("attempt")?.and_then(|a| u32::try_from(a).ok());
+    let open = match chosen(&run, wanted.as_deref()) {
+        Some(step) => Some(read(engine, &run, step, attempt).await?),
+        None => None,
+    };
+    let r = Reader::of(&call);
+    let project = &run.project;
+    let page = Page::of(project, "runs", run.title.get(r.lang))
+        .bare()
+        .crumb(project.as_str(), format!("/projects/{project}"))
+        .crumb(r.t("Runs", "실행"), format!("/projects/{project}/runs"))
+        .follow(&format!("project={project}&kind=run.&subject=Run/{project}/{}", run.id));
+    Ok(web::page(&call, &page, draw(&r, &run, open.as_ref())))
+}
+
+/// The step asked for, or else what failed, what runs, or what ran last.
+fn chosen<'a>(run: &'a Run, wanted: Option<&str>) -> Option<&'a StepView> {
+    let asked = wanted.and_then(|w| run.step(w));
+    let of = |state: StepState| run.steps.iter().find(|s| s.state == state);
+    asked
+        .or_else(|| of(StepState::Failed))
+        .or_else(|| of(StepState::Running))
+        .or_else(|| of(StepState::Waiting(Wait::Manual)))
+        .or_else(|| run.steps.iter().filter(|s| s.started.is_some()).max_by_key(|s| s.started))
+        .or_else(|| run.steps.first())
+}
+
+/// The end of the step's log, as far as it is written.
+async fn read(engine: &Engine, run: &Run, step: &StepView, attempt: Option<u32>) -> Result<Open> {
+    let attempt = attempt.filter(|a| (1..=step.attempt).contains(a)).unwrap_or(step.attempt);
+    let mut open =
+        Open { name: step.name.clone(), attempt, lines: Vec::new(), first: 1 };
+    if attempt == 0 {
+        return Ok(open);
+    }
+    let mut lines = Box::pin(engine.follow_log(&run.id, &step.name, Some(attempt)));
+    let (mut tail, mut count) = (VecDeque::new(), 0);
+    let reading = async {
+        while let Ok(Some(Ok(line))) = timeout(NEXT, lines.next()).await {
+            if tail.len() == TAIL {
+                tail.pop_front();
+            }
+            tail.push_back(line);
+            count += 1;
+        }
+    };
+    // What was read until then is shown.
+    let _ = timeout(READ, reading).await;
+    open.first = count - tail.len() + 1;
+    open.lines = tail.into();
+    Ok(open)
+}
+
+pub(super) fn draw(r: &Reader, run: &Run, open: Option<&Open>) -> Markup {
+    let nodes: Vec<Node> = run.steps.iter().map(|s| node(r, run, s, open)).collect();
+    let states: Vec<State> = run.steps.iter().map(|s| State::parse(s.state.word())).collect();
+    html! {
+        div #top.stack data-part {
+            (widget::heading(
+                html! { (run.title.get(r.lang)) },
+                runs::state(r, run),
+                about(r, run),
+                actions(r, run),
+            ))
+            @if let Some(reason) = &run.reason {
+                (widget::flash(State::parse(run.state.word()), reason.get(r.lang), None))
+            }
+        }
+        (widget::section(
+            "graph",
+            r.t("Steps", "단계"),
+            widget::strip(r, &states),
+            widget::graph(r, &nodes),
+        ))
+        @if let Some((open, step)) = open.and_then(|o| Some((o, run.step(&o.name)?))) {
+            (looked_at(r, run, step, open))
+        }
+    }
+}
+
+fn about(r: &Reader, run: &Run) -> Markup {
+    html! {
+        @if run.change.is_some() { (runs::change(run)) }
+        span { (run.kind) }
+        span { (run.actor) }
+        (widget::ago(r, run.created))
+        (widget::duration(r, run.started, run.finished))
+        @if let Some(old) = &run.retry_of {
+            a href=(format!("/projects/{}/runs/{old}", run.project)) {
+                (r.t("retry of ", "다음의 재실행: ")) (old.short())
+            }
+        }
+        @if let Some(who) = &run.canceled_by { span { (r.t("canceled by ", "취소한 사람: ")) (who) } }
+    }
+}
+
+fn address(run: &Run) -> String {
+    format!("/projects/{}/runs/{}", run.project, run.id)
+}
+
+fn actions(r: &Reader, run: &Run) -> Markup {
+    let here = address(run);
+    let again = matches!(run.state, RunState::Failed | RunState::Canceled) && run.kind != "rollout";
+    html! {
+        @if again {
+            (widget::action(&format!("{here}/retry"), r.t("Retry what failed", "실패한 것 다시 실행"),
+                web::icon::again(), Tone::Main))
+        }
+        @if !run.state.is_finished() {
+            (widget::action(&format!("{here}/cancel"), r.t("Cancel", "취소"), web::icon::cross(), Tone::Danger))
+        }
+    }
+}
+
+fn node(r: &Reader, run: &Run, step: &StepView, open: Option<&Open>) -> Node {
+    let words = step.state.text();
+    Node {
+        name: step.name.clone(),
+        stage: step.stage.clone(),
+        state: State::parse(step.state.word()),
+        needs: step.needs.clone(),
+        start: step.started,
+        end: step.finished,
+        address: format!("{}?step={}#log", address(run), web::segment(&step.name)),
+        open: open.is_some_and(|o| o.name == step.name),
+        note: Some(step.reason.as_ref().unwrap_or(&words).get(r.lang).to_owned()),
+    }
+}
+
+fn looked_at(r: &Reader, run: &Run, step: &StepView, open: &Open) -> Markup {
+    let state = State::parse(step.state.word());
+    let beside = html! {
+        @if step.copied { span.tag { (r.t("passed in the earlier run", "이전 실행에서 통과")) } }
+        (attempts(r, run, step, open))
+        (widget::badge(r, state, Some(step.state.text().get(r.lang))))
+        (step_actions(r, run, step))
+    };
+    let body = html! {
+        @if let Some(reason) = &step.reason {
+            p.part-in.(if state == State::Failed { "reason" } else { "soft" }) {
+                (reason.get(r.lang))
+                @if let Some(code) = step.exit_code.filter(|c| *c != 0) {
+                    " · " (r.t("exit code ", "종료 코드 ")) (code)
+                }
+            }
+        }
+        (written(r, run, step, open))
+    };
+    widget::section("log", &step.name, beside, body)
+}
+
+fn attempts(r: &Reader, run: &Run, step: &StepView, open: &Open) -> Markup {
+    if step.attempt < 2 {
+        return html! {};
+    }
+    let page = format!("{}?step={}", address(run), web::segment(&step.name));
+    html! {
+        span.faint { (r.t("attempt", "시도")) }
+        @for n in 1..=step.attempt {
+            a.tag href=(format!("{page}&attempt={n}#log")) aria-current=[(n == open.attempt).then_some("true")] { (n) }
+        }
+    }
+}
+
+fn step_actions(r: &Reader, run: &Run, step: &StepView) -> Markup {
+    let here = address(run);
+    let fields = [("step", step.name.as_str())];
+    html! {
+        @if step.state == StepState::Waiting(Wait::Manual) {
+            (widget::post(&format!("{here}/play"), &fields,
+                html! { (web::icon::play()) (r.t("Start", "시작")) }, Tone::Main))
+        }
+        @if run.state.is_finished() && run.kind != "rollout" && step.started.is_some() {
+            (widget::post(&format!("{here}/retry"), &fields,
+                html! { (web::icon::again()) (r.t("Run again from here", "여기부터 다시 실행")) }, Tone::Plain))
+        }
+    }
+}
+
+fn written(r: &Reader, run: &Run, step: &StepView, open: &Open) -> Markup {
+    if open.attempt == 0 {
+        let words = r.t("It has not started, so there is no log yet", "아직 시작하지 않아 로그가 없습니다");
+        return html! { p.plot-none { (words) } };
+    }
+    let api = format!(
+        "/api/v1/projects/{}/runs/{}/steps/{}/log?attempt={}",
+        run.project, run.id, web::segment(&step.name), open.attempt
+    );
+    let growing = step.finished.is_none() && open.attempt == step.attempt;
+    let follow = format!("{api}&follow=true");
+    let log = Log {
+        id: "l",
+        lines: &open.lines,
+        first: open.first,
+        follow: growing.then_some(follow.as_str()),
+        raw: (!growing).then_some(api.as_str()),
+    };
+    html! {
+        @if open.first > 1 {
+            p.part-in.soft {
+                (r.t("The last lines; the raw log has them all", "마지막 부분입니다. 전체는 원본 로그에 있습니다"))
+            }
+        }
+        (widget::log(r, &log))
+    }
+}
+
+/// `cancel`, `retry` and `play` from a button.
+pub(super) async fn act(mut call: Call) -> Result<Response> {
+    let form = call.form().await?;
+    let run = of_call(&call).await?;
+    let engine = &call.part::<Console>()?.engine;
+    let step = form.get("step").map(String::as_str);
+    let who = call.who.clone();
+    match call.param("action")? {
+        "cancel" => {
+            let reason = text!("canceled by {who}", "{who}이(가) 취소");
+            engine.cancel(&run.id, who, reason).await?;
+        }
+        "retry" if run.kind != "rollout" => {
+            let fresh = engine.retry(&run.id, step, who).await?;
+            return found(&format!("/projects/{}/runs/{fresh}", run.project));
+        }
+        "play" => engine.play(&run.id, step.unwrap_or_default(), who).await?,
+        _ => {
+            return Err(Error::not_found(
+                "action.unknown",
+                Text::fixed("a run cannot do that", "실행에 그런 동작은 없습니다"),
+            ));
+        }
+    }
+    let step = step.map(|s| format!("?step={}", web::segment(s))).unwrap_or_default();
+    found(&format!("{}{step}", address(&run)))
+}
