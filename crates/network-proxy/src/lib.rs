@@ -23,6 +23,7 @@
 
 mod balance;
 mod edge;
+mod exchange;
 mod forward;
 mod h1;
 mod h2s;
@@ -32,6 +33,7 @@ mod listen;
 mod page;
 mod pump;
 mod random;
+mod relay;
 mod route;
 mod stats;
 mod timer;

@@ -209,11 +209,6 @@ impl Route {
         self.instances.get(chosen)?.lease()
     }
 
-    /// `web of shop`, for people.
-    pub(crate) fn has_instances(&self) -> bool {
-        self.instances.iter().any(|i| !i.is_gone())
-    }
-
     fn view(&self, table: &Table) -> RouteView {
         let upstreams: Vec<UpstreamView> = self.instances.iter().map(|i| i.view()).collect();
         let ours = |host: &&String| {
@@ -290,6 +285,11 @@ impl Book {
 impl Routes {
     pub(crate) fn table(&self) -> Arc<Table> {
         self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same service in the table that is in force now.
+    pub(crate) fn again(&self, route: &Route) -> Option<Arc<Route>> {
+        self.table().find(&route.host).cloned()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

@@ -1,0 +1,466 @@
+//! One HTTP/2 stream.
+
+use crate::edge::Shared;
+use crate::exchange::{Failure, Link, Search};
+use crate::forward::{self, Asked, Origin, Reply};
+use crate::limits::Limits;
+use crate::page::{POLICY, Page, Problem, Reader};
+use crate::random::Random;
+use crate::route::Route;
+use crate::wire::{
+    self, Body, Decoder, Encoder, Field, Known, Reject, RequestHead, ResponseHead, Scan, Step,
+    Version,
+};
+use bytes::{Buf, Bytes, BytesMut};
+use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+const PORTION: usize = 64 * 1024;
+const INTERIM: usize = 16;
+
+/// A request, ready to be sent to an instance.
+struct Plan {
+    asked: Asked,
+    head: BytesMut,
+    route: Option<Arc<Route>>,
+    host: String,
+}
+
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    origin: Arc<Origin>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    let started = Instant::now();
+    let mut random = Random::new();
+    let (parts, mut body) = request.into_parts();
+    let plan = match plan(&shared, &origin, &parts, body.is_end_stream(), &mut random) {
+        Ok(plan) => plan,
+        Err(reject) => {
+            let page = Page::new(&Problem::Refused(reject), None);
+            return answer(&mut respond, &page, Reader::UNKNOWN, false);
+        }
+    };
+    let reader = Reader::of(&plan.head);
+    let Some(route) = plan.route else {
+        let page = Page::new(&Problem::UnknownHost(plan.host), None);
+        return answer(&mut respond, &page, reader, plan.asked.head);
+    };
+    let mut stream = Stream { shared: &shared, asked: plan.asked, head: plan.head, body: &mut body };
+    let status = match stream.exchange(&route, &mut respond, &mut random).await {
+        Ok(status) | Err(Failure::Broken(status)) => status,
+        Err(Failure::Gone) => 499,
+        Err(Failure::Refused(reject)) => {
+            let page = Page::new(&Problem::Refused(reject), None);
+            answer(&mut respond, &page, reader, plan.asked.head);
+            page.status
+        }
+        Err(Failure::Problem(problem)) => {
+            let page = Page::new(&problem, Some(&route));
+            answer(&mut respond, &page, reader, plan.asked.head);
+            page.status
+        }
+    };
+    route.stats.record(status, started.elapsed());
+}
+
+fn plan(
+    shared: &Shared,
+    origin: &Origin,
+    parts: &http::request::Parts,
+    ended: bool,
+    random: &mut Random,
+) -> Result<Plan, Reject> {
+    if parts.headers.len() > shared.limits().fields {
+        return Err(Reject::TooManyFields);
+    }
+    let cookies = joined_cookies(&parts.headers);
+    let head = head_of(parts, &cookies)?;
+    let authority = wire::authority(&head)?;
+    let (mut asked, connection) = Asked::of(&head)?;
+    asked.expects = false;
+    asked.body = match (asked.body, ended) {
+        (Body::Empty, false) => Body::Chunked,
+        (body, _) => body,
+    };
+    if matches!(asked.body, Body::Length(n) if n > shared.limits().body_bytes) {
+        return Err(Reject::BodyTooLarge);
+    }
+    let host = wire::host_key(authority).into_owned();
+    let route = shared.routes.table().find(&host).cloned();
+    let mut out = BytesMut::new();
+    forward::request(&head, authority, (&asked, &connection), origin, random, &mut out);
+    Ok(Plan { asked, head: out, route, host })
+}
+
+/// The head as HTTP/1.1 would have it. Fields that belong to one connection do not exist in HTTP/2.
+fn head_of<'a>(
+    parts: &'a http::request::Parts,
+    cookies: &'a [u8],
+) -> Result<RequestHead<'a>, Reject> {
+    let method = parts.method.as_str().as_bytes();
+    if method == b"CONNECT" {
+        return Err(Reject::Connect);
+    }
+    let target = parts.uri.path_and_query().map_or("/", |p| p.as_str()).as_bytes();
+    let asterisk = target == b"*" && method == b"OPTIONS";
+    let sound = |b: &u8| matches!(b, b'!'..=b'~') && *b != b'#';
+    if !(target.starts_with(b"/") || asterisk) || !target.iter().all(sound) {
+        return Err(Reject::Target);
+    }
+    let authority = parts.uri.authority().map(|a| a.as_str().as_bytes());
+    let mut fields = Vec::with_capacity(parts.headers.len() + 2);
+    for (name, value) in &parts.headers {
+        let (name, value) = (name.as_str().as_bytes(), value.as_bytes().trim_ascii());
+        let known = Known::of(name);
+        match known {
+            Known::TransferEncoding | Known::Connection | Known::Upgrade => {
+                return Err(Reject::ConnectionNames);
+            }
+            _ if name == b"cookie" => {}
+            _ => fields.push(Field { name, value, known }),
+        }
+    }
+    if !cookies.is_empty() {
+        fields.push(Field { name: b"cookie", value: cookies, known: Known::Auth });
+    }
+    if let (Some(value), None) = (authority, parts.headers.get(http::header::HOST)) {
+        fields.push(Field { name: b"host", value, known: Known::Host });
+    }
+    Ok(RequestHead { method, target, authority, version: Version::Http11, fields })
+}
+
+/// RFC 9113 §8.2.3: the crumbs go back together.
+fn joined_cookies(headers: &HeaderMap) -> Vec<u8> {
+    let crumbs: Vec<&[u8]> =
+        headers.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    crumbs.join(&b"; "[..])
+}
+
+struct Stream<'a> {
+    shared: &'a Shared,
+    asked: Asked,
+    head: BytesMut,
+    body: &'a mut RecvStream,
+}
+
+impl Stream<'_> {
+    /// Forwards; answers the status.
+    async fn exchange(
+        &mut self,
+        route: &Arc<Route>,
+        respond: &mut SendResponse<Bytes>,
+        random: &mut Random,
+    ) -> Result<u16, Failure> {
+        let mut search = Search::new(self.shared, route, &self.asked);
+        let mut random = || random.next();
+        loop {
+            let mut link = search.next(&mut random).await.map_err(Failure::Problem)?;
+            match self.attempt(&mut link, respond).await {
+                Err(Failure::Problem(why @ Problem::Closed)) if self.asked.replayable() => {
+                    search.again(link, why);
+                }
+                Ok((status, reusable)) => {
+                    if reusable {
+                        let Link { stream, lease, .. } = link;
+                        lease.pool.give(stream, self.shared.limits().pool, Instant::now());
+                    }
+                    return Ok(status);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        link: &mut Link,
+        respond: &mut SendResponse<Bytes>,
+    ) -> Result<(u16, bool), Failure> {
+        let limits = self.shared.limits();
+        let (mut from, to) = link.stream.split();
+        let mut up = pin!(upload(&self.head, self.asked.body, self.body, to, limits));
+        let mut up_over = false;
+        let mut received = BytesMut::new();
+        let (reply, send, status) = {
+            let mut head = pin!(response(&mut from, &mut received, &self.asked, limits, respond));
+            let mut until = Instant::now() + limits.silence;
+            loop {
+                tokio::select! {
+                    biased;
+                    sent = &mut up, if !up_over => {
+                        sent?;
+                        up_over = true;
+                        until = Instant::now() + limits.response;
+                    }
+                    found = &mut head => break found?,
+                    () = sleep_until(until) => return Err(Failure::Problem(Problem::Timeout)),
+                }
+            }
+        };
+        if let Some(send) = send {
+            let mut down = pin!(download(&mut from, &mut received, reply.body, send, limits));
+            loop {
+                tokio::select! {
+                    biased;
+                    sent = &mut up, if !up_over => {
+                        sent.map_err(|_| Failure::Broken(status))?;
+                        up_over = true;
+                    }
+                    done = &mut down => {
+                        done.map_err(|_| Failure::Broken(status))?;
+                        break;
+                    }
+                }
+            }
+        }
+        Ok((status, reply.reusable && up_over && received.is_empty()))
+    }
+}
+
+/// Sends the request. An instance that takes no more has perhaps answered already: that is not an error.
+async fn upload(
+    head: &[u8],
+    framed: Body,
+    body: &mut RecvStream,
+    mut to: WriteHalf<'_>,
+    limits: &Limits,
+) -> Result<(), Failure> {
+    let encoder = if framed == Body::Chunked { Encoder::Chunked } else { Encoder::Plain };
+    let mut out = BytesMut::from(head);
+    let mut window = (Instant::now(), 0u64);
+    let mut total = 0u64;
+    loop {
+        if !out.is_empty() {
+            match timeout(limits.response, to.write_all(&out)).await {
+                Ok(Ok(())) => out.clear(),
+                Ok(Err(_)) => return std::future::pending().await,
+                Err(_) => return Err(Failure::Problem(Problem::Timeout)),
+            }
+            window.0 = Instant::now();
+        }
+        if framed == Body::Empty {
+            return Ok(());
+        }
+        let data = match timeout_at(window.0 + limits.body_window, body.data()).await {
+            Ok(data) => data,
+            Err(_) if total - window.1 < limits.body_least => {
+                return Err(Failure::Refused(Reject::TooSlow));
+            }
+            Err(_) => {
+                window = (Instant::now(), total);
+                continue;
+            }
+        };
+        match data {
+            Some(Ok(data)) => {
+                total += data.len() as u64;
+                if total > limits.body_bytes {
+                    return Err(Failure::Refused(Reject::BodyTooLarge));
+                }
+                encoder.data(&data, &mut out);
+                let _ = body.flow_control().release_capacity(data.len());
+            }
+            Some(Err(_)) => return Err(Failure::Gone),
+            None => {
+                encoder.end(&trailer_lines(body).await?, &mut out);
+                // What cannot be written now will show when the response is read.
+                let _ = timeout(limits.response, to.write_all(&out)).await;
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn trailer_lines(body: &mut RecvStream) -> Result<Vec<u8>, Failure> {
+    let trailers = body.trailers().await.map_err(|_| Failure::Gone)?;
+    let mut lines = Vec::new();
+    for (name, value) in trailers.iter().flatten() {
+        if Known::of(name.as_str().as_bytes()).barred_from_trailer() {
+            return Err(Failure::Refused(Reject::Trailer));
+        }
+        lines.extend_from_slice(name.as_str().as_bytes());
+        lines.extend_from_slice(b": ");
+        lines.extend_from_slice(value.as_bytes());
+        lines.extend_from_slice(b"\r\n");
+    }
+    Ok(lines)
+}
+
+type Begun = (Reply, Option<SendStream<Bytes>>, u16);
+
+/// Waits for the final response and sends its head on.
+async fn response(
+    from: &mut ReadHalf<'_>,
+    received: &mut BytesMut,
+    asked: &Asked,
+    limits: &Limits,
+    respond: &mut SendResponse<Bytes>,
+) -> Result<Begun, Failure> {
+    for _ in 0..INTERIM {
+        let mut scan = Scan::response();
+        let range = loop {
+            if let Some(head) = scan.find(received, limits.head_bytes).map_err(malformed)? {
+                break head;
+            }
+            match from.read_buf(received).await {
+                Ok(1..) => {}
+                _ if received.is_empty() => return Err(Failure::Problem(Problem::Closed)),
+                _ => return Err(malformed(Reject::Truncated)),
+            }
+        };
+        let end = range.end;
+        let bytes = received.get(range).unwrap_or_default();
+        let head = ResponseHead::parse(bytes, limits.fields).map_err(malformed)?;
+        if head.status < 200 && head.status != 101 {
+            received.advance(end);
+            continue;
+        }
+        if head.status == 101 {
+            return Err(malformed(Reject::StatusLine));
+        }
+        let (reply, connection) = Reply::of(&head, asked, false).map_err(malformed)?;
+        let response = translate(&head, &connection, reply.body)?;
+        let status = head.status;
+        received.advance(end);
+        let last = matches!(reply.body, Body::Empty | Body::Length(0));
+        let send = respond.send_response(response, last).map_err(|_| Failure::Gone)?;
+        return Ok((reply, (!last).then_some(send), status));
+    }
+    Err(malformed(Reject::StatusLine))
+}
+
+fn translate(
+    head: &ResponseHead<'_>,
+    connection: &wire::framing::Connection<'_>,
+    body: Body,
+) -> Result<Response<()>, Failure> {
+    let mut response = Response::new(());
+    *response.status_mut() =
+        StatusCode::from_u16(head.status).map_err(|_| malformed(Reject::StatusLine))?;
+    let headers = response.headers_mut();
+    for field in head.fields.iter().filter(|f| forward::response_field_passes(f, connection)) {
+        append(headers, field.name, field.value)?;
+    }
+    match body {
+        Body::Length(n) => {
+            headers.insert(http::header::CONTENT_LENGTH, n.into());
+        }
+        Body::Empty if head.status != 204 => {
+            for value in head.values(Known::ContentLength) {
+                append(headers, b"content-length", value)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(response)
+}
+
+fn append(headers: &mut HeaderMap, name: &[u8], value: &[u8]) -> Result<(), Failure> {
+    let name = HeaderName::from_bytes(name).map_err(|_| malformed(Reject::FieldName))?;
+    let value = HeaderValue::from_bytes(value).map_err(|_| malformed(Reject::FieldValue))?;
+    headers.append(name, value);
+    Ok(())
+}
+
+/// Sends the body of a response as the client makes room for it.
+async fn download(
+    from: &mut ReadHalf<'_>,
+    received: &mut BytesMut,
+    body: Body,
+    mut send: SendStream<Bytes>,
+    limits: &Limits,
+) -> Result<(), Failure> {
+    let mut decoder = Decoder::new(body);
+    loop {
+        match decoder.step(received).map_err(malformed)? {
+            Step::Data { skip, len } => {
+                received.advance(skip);
+                send_data(&mut send, received.split_to(len).freeze(), limits).await?;
+            }
+            Step::End { skip } => {
+                received.advance(skip);
+                return finish(&mut send, decoder.trailer());
+            }
+            Step::More { skip } => {
+                received.advance(skip);
+                received.reserve(PORTION);
+                let read = tokio::select! {
+                    read = timeout(limits.silence, from.read_buf(received)) => read,
+                    _ = poll_fn(|cx| send.poll_reset(cx)) => return Err(Failure::Gone),
+                };
+                match read {
+                    Ok(Ok(1..)) => {}
+                    Ok(Ok(_)) => {
+                        decoder.end_of_input().map_err(malformed)?;
+                        return finish(&mut send, &[]);
+                    }
+                    _ => return Err(malformed(Reject::Truncated)),
+                }
+            }
+        }
+    }
+}
+
+async fn send_data(
+    send: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    limits: &Limits,
+) -> Result<(), Failure> {
+    while !data.is_empty() {
+        send.reserve_capacity(data.len());
+        let room = timeout(limits.idle, poll_fn(|cx| send.poll_capacity(cx)));
+        let Ok(Some(Ok(room))) = room.await else { return Err(Failure::Gone) };
+        let portion = data.split_to(room.min(data.len()));
+        send.send_data(portion, false).map_err(|_| Failure::Gone)?;
+    }
+    Ok(())
+}
+
+fn finish(send: &mut SendStream<Bytes>, trailer: &[u8]) -> Result<(), Failure> {
+    let mut trailers = HeaderMap::new();
+    for line in trailer.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+        let colon = line.iter().position(|b| *b == b':').unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        append(&mut trailers, name, value.get(1..).unwrap_or_default().trim_ascii())?;
+    }
+    let sent = match trailers.is_empty() {
+        true => send.send_data(Bytes::new(), true),
+        false => send.send_trailers(trailers),
+    };
+    sent.map_err(|_| Failure::Gone)
+}
+
+/// Sends a page of the edge's own.
+fn answer(respond: &mut SendResponse<Bytes>, page: &Page, reader: Reader, to_head: bool) {
+    let (kind, body) = page.body(reader);
+    let mut response = Response::builder()
+        .status(page.status)
+        .header("content-type", kind)
+        .header("content-length", body.len())
+        .header("cache-control", "no-store")
+        .header("content-security-policy", POLICY)
+        .header("x-content-type-options", "nosniff");
+    if let Some(seconds) = page.retry_after {
+        response = response.header("retry-after", seconds);
+    }
+    let Ok(response) = response.body(()) else { return };
+    if let Ok(mut send) = respond.send_response(response, to_head)
+        && !to_head
+    {
+        // A page fits any window a client opens; the crate queues it otherwise.
+        let _ = send.send_data(Bytes::from(body), true);
+    }
+}
+
+fn malformed(reject: Reject) -> Failure {
+    Failure::Problem(Problem::Malformed(reject))
+}
