@@ -1,0 +1,244 @@
+//! The same through HTTP/2, in the clear and over TLS.
+
+use crate::kit::*;
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::{Request, Response};
+use network_proxy::{Edge, Limits};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+async fn h2_over<S>(stream: S) -> SendRequest<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (send, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    send
+}
+
+async fn h2_client(edge: &TestEdge) -> SendRequest<Bytes> {
+    h2_over(TcpStream::connect(edge.address).await.unwrap()).await
+}
+
+async fn read(response: Response<h2::RecvStream>) -> (u16, http::HeaderMap, Vec<u8>, usize) {
+    let (parts, mut body) = response.into_parts();
+    let (mut all, mut total) = (vec![], 0);
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        total += data.len();
+        if all.len() < 65536 {
+            all.extend_from_slice(&data);
+        }
+    }
+    (parts.status.as_u16(), parts.headers, all, total)
+}
+
+fn get(path: &str) -> http::request::Builder {
+    Request::get(format!("http://{HOST}{path}"))
+}
+
+async fn fetch(client: &mut SendRequest<Bytes>, request: Request<()>) -> (u16, http::HeaderMap, Vec<u8>, usize) {
+    let mut ready = client.clone().ready().await.unwrap();
+    let (response, _) = ready.send_request(request, true).unwrap();
+    read(response.await.unwrap()).await
+}
+
+#[tokio::test]
+async fn prior_knowledge_is_served_as_http1_to_the_instance() {
+    let origin = Origin::fixed(
+        "HTTP/1.1 200 OK\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nX-Stays: 2\r\n\
+         Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 9\r\n\r\n",
+    )
+    .await;
+    let edge = edge(Limits::default(), &[&origin]).await;
+    let mut client = h2_client(&edge).await;
+    let request = get("/x?y").header("cookie", "a=1").header("cookie", "b=2").body(()).unwrap();
+    let (status, headers, body, _) = fetch(&mut client, request).await;
+    assert_eq!((status, body.as_slice()), (200, b"hello".as_slice()));
+    assert!(headers.contains_key("x-stays") && !headers.contains_key("x-hop"), "{headers:?}");
+    let seen = origin.seen();
+    assert!(seen.starts_with(&format!("GET /x?y HTTP/1.1\r\nHost: {HOST}\r\n")), "{seen}");
+    assert!(seen.contains("cookie: a=1; b=2\r\n"), "{seen}");
+    let requests = (0..100).map(|i| get(&format!("/{i}")).body(()).unwrap());
+    let mut all = tokio::task::JoinSet::new();
+    for request in requests {
+        let mut client = client.clone();
+        all.spawn(async move { fetch(&mut client, request).await.0 });
+    }
+    assert!(all.join_all().await.iter().all(|s| *s == 200));
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways() {
+    const LENGTH: usize = 20 << 20;
+    let origin = Origin::new("big", |mut peer, _| async move {
+        while let Some((head, body)) = peer.request().await {
+            assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
+            let length = body.len();
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await;
+            peer.send(&body).await;
+        }
+    })
+    .await;
+    let edge = edge(Limits::default(), &[&origin]).await;
+    let mut client = h2_client(&edge).await.ready().await.unwrap();
+    let request = Request::post(format!("http://{HOST}/")).body(()).unwrap();
+    let (response, mut send) = client.send_request(request, false).unwrap();
+    let mut left = LENGTH;
+    while left > 0 {
+        send.reserve_capacity(left.min(65536));
+        let room = std::future::poll_fn(|cx| send.poll_capacity(cx)).await.unwrap().unwrap();
+        let n = room.min(left);
+        left -= n;
+        send.send_data(Bytes::from(vec![5; n]), left == 0).unwrap();
+    }
+    let (status, headers, _, total) = read(response.await.unwrap()).await;
+    assert_eq!((status, total), (200, LENGTH));
+    assert_eq!(headers["content-length"], LENGTH.to_string());
+}
+
+#[tokio::test]
+async fn what_http1_would_refuse_is_refused() {
+    let origin = Origin::fixed(ok("")).await;
+    let edge = edge(Limits::default(), &[&origin]).await;
+    let mut client = h2_client(&edge).await;
+    let long = "y".repeat(10_000);
+    for (status, request) in [
+        (400, get("/").header("host", "other.shop.localhost")),
+        (417, get("/").header("expect", "gold")),
+        (404, Request::get("http://nobody.shop.localhost/")),
+        (405, Request::connect("a:443")),
+    ] {
+        let (got, ..) = fetch(&mut client, request.body(()).unwrap()).await;
+        assert_eq!(got, status);
+    }
+    let many = (0..5).fold(get("/"), |r, i| r.header(format!("x-{i}"), &long));
+    let mut ready = client.clone().ready().await.unwrap();
+    let (response, _) = ready.send_request(many.body(()).unwrap(), true).unwrap();
+    assert!(!matches!(response.await, Ok(r) if r.status().is_success()), "a head over the limit");
+    assert_eq!(origin.connections(), 0);
+}
+
+/// Frames made by hand: what the client crate would never send.
+#[tokio::test]
+async fn fields_that_could_split_a_request_end_the_stream() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    for (name, value) in [
+        ("x", "a\r\nHost: b"),
+        ("x", "a\nb"),
+        ("x", "a\0b"),
+        ("connection", "close"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "x"),
+        ("te", "gzip"),
+        ("X-Upper", "a"),
+        (":path", "/a b"),
+        (":path", "x"),
+        (":path", "/\r\nX: y"),
+    ] {
+        let origin = Origin::fixed(ok("")).await;
+        let edge = edge(Limits::default(), &[&origin]).await;
+        let path = if name == ":path" { value } else { "/" };
+        let mut fields = vec![(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", path)];
+        if name != ":path" {
+            fields.push((name, value));
+        }
+        let mut block = vec![];
+        for (name, value) in fields {
+            // A literal without indexing, new name (RFC 7541 §6.2.2).
+            block.extend([0, name.len() as u8]);
+            block.extend(name.bytes());
+            block.push(value.len() as u8);
+            block.extend(value.bytes());
+        }
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        bytes.extend([0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1]);
+        bytes.extend(block);
+        // A request that is sound, to see that the answer to the first has been settled.
+        bytes.extend([0, 0, 8, 6, 0, 0, 0, 0, 0]);
+        bytes.extend(b"all done");
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        let mut got = vec![];
+        while !got.windows(8).any(|w| w == b"all done") {
+            if stream.read_buf(&mut got).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        assert_eq!(origin.seen(), "", "{name}: {value:?}");
+        assert!(!got.windows(1).any(|w| w == [0x88]), "no 200 for {name}: {value:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_lets_streams_finish() {
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let origin = Origin::new("slow", move |mut peer, _| {
+        let mut gone = gone.clone();
+        async move {
+            peer.request().await;
+            gone.wait_for(|go| *go).await.unwrap();
+            peer.send(ok("finished").as_bytes()).await;
+        }
+    })
+    .await;
+    let edge = edge(Limits::default(), &[&origin]).await;
+    let mut client = h2_client(&edge).await.ready().await.unwrap();
+    let (response, _) = client.send_request(get("/").body(()).unwrap(), true).unwrap();
+    while origin.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    edge.stop.cancel();
+    go.send(true).unwrap();
+    let (status, _, body, _) = read(response.await.unwrap()).await;
+    assert_eq!((status, body.as_slice()), (200, b"finished".as_slice()));
+    drop(client);
+    edge.served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn tls_speaks_what_was_agreed() {
+    let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
+    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let tls = network_proxy::tls_config(cert.as_bytes(), key.as_bytes()).unwrap();
+    let origin = Origin::fixed(ok("secret")).await;
+    let edge = edge(Limits::default(), &[&origin]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (proxy, stop) = (edge.proxy.clone(), edge.stop.clone());
+    tokio::spawn(async move { proxy.serve_tls(listener, tls, stop).await });
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    for protocol in ["h2", "http/1.1"] {
+        let mut config = rustls::ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = connector.connect(ServerName::try_from(HOST).unwrap(), stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+        if protocol == "h2" {
+            let (status, _, body, _) = fetch(&mut h2_over(stream).await, get("/").body(()).unwrap()).await;
+            assert_eq!((status, body.as_slice()), (200, b"secret".as_slice()));
+        } else {
+            let mut client = Client::over(stream);
+            assert_eq!(client.get("/").await.text(), "secret");
+            assert_eq!(client.get("/").await.text(), "secret");
+        }
+    }
+    assert_eq!(origin.seen().matches("X-Forwarded-Proto: https\r\n").count(), 3);
+    assert!(network_proxy::tls_config(b"", key.as_bytes()).is_err());
+    assert!(network_proxy::tls_config(cert.as_bytes(), b"nonsense").is_err());
+    publish(&edge.proxy, &[]);
+    assert_eq!(edge.proxy.drain("fixed", LONG).await, 0);
+}
