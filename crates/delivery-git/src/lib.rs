@@ -27,6 +27,7 @@ mod index;
 mod kind;
 mod maintain;
 mod object;
+pub mod page;
 mod pkt;
 mod push;
 mod receive;
@@ -47,6 +48,7 @@ use object::Pool;
 use policy::Policy;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::Store;
@@ -63,7 +65,7 @@ pub static PART: part::Part = part::Part {
     ..part::Part::EMPTY
 };
 
-static ROUTES: [naru_http::Route; 9] = routes();
+static ROUTES: [naru_http::Route; 17] = part::concat(&routes(), &page::ROUTES);
 
 const fn routes() -> [naru_http::Route; 9] {
     let [a, b, c] = serve::ROUTES;
@@ -78,6 +80,8 @@ pub struct Limits {
     pub pack: u64,
     /// git processes that serve clients at a time; more requests wait.
     pub processes: usize,
+    /// Pushes that arrive at a time; more wait.
+    pub uploads: usize,
     /// How long a client may send or take nothing.
     pub idle: Duration,
     /// How long git may work on one accepted push before it is given up.
@@ -93,6 +97,7 @@ impl Default for Limits {
         Limits {
             pack: 1 << 30,
             processes: 16,
+            uploads: 64,
             idle: Duration::from_secs(60),
             receive: Duration::from_secs(20 * 60),
             answer: Duration::from_secs(2),
@@ -134,7 +139,8 @@ pub(crate) struct Shared {
     pub git: git::Program,
     pub url: Option<String>,
     pub limits: Limits,
-    pub processes: Semaphore,
+    pub processes: Arc<Semaphore>,
+    pub uploads: Arc<Semaphore>,
     open: Mutex<HashMap<(Name, Name), Arc<Open>>>,
 }
 
@@ -142,6 +148,8 @@ pub(crate) struct Shared {
 pub(crate) struct Open {
     /// Held from the intent of a push to its event.
     pub push: tokio::sync::Mutex<()>,
+    /// An intent could not be settled yet: the next push does it first.
+    pub unsettled: AtomicBool,
     pub pool: Pool,
     pub trees: tree::Cache,
 }
@@ -161,7 +169,8 @@ impl Git {
                 dir: options.dir,
                 git: program,
                 url: options.url,
-                processes: Semaphore::new(options.limits.processes),
+                processes: Arc::new(Semaphore::new(options.limits.processes)),
+                uploads: Arc::new(Semaphore::new(options.limits.uploads)),
                 limits: options.limits,
                 open: Mutex::default(),
             }),
@@ -181,6 +190,7 @@ impl Git {
         let fresh = || {
             Arc::new(Open {
                 push: tokio::sync::Mutex::default(),
+                unsettled: AtomicBool::new(false),
                 pool: Pool::new(
                     self.shared.git.clone(),
                     repository::dir(&self.shared.dir, project, repository),
