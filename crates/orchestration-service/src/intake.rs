@@ -1,0 +1,265 @@
+//! From a passed pipeline to a release: reads what the commit says, stores its files, and lets
+//! [`crate::release::make`] write it all down in one transaction.
+//!
+//! Each `pipeline.finished` is acted upon once, in order within its repository. What is open is kept in
+//! memory and found again in the journal after a restart.
+
+use crate::manifest::{self, Wanted};
+use crate::release::{self, Made, Passed};
+use crate::state::{LOW, SEEN};
+use crate::sync::ready_of_others;
+use crate::yard::Yard;
+use crate::{Limits, state::ServiceKey};
+use blob::{Choose, Held};
+use kernel::journey::{Fact, PipelineFinished, Verdict};
+use kernel::port::{Metadata, Source};
+use kernel::{BoxFuture, ErrorKind, Event, Key, Name, Result, Text};
+use reconcile::{Next, Reconciler};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use store::Filter;
+
+/// Events read at a time when looking for what is open.
+const PAGE: usize = 256;
+/// Failures of our own over one pipeline, before its change is told so.
+const TRIES: u32 = 5;
+
+/// A repository of a project.
+pub(crate) type Repository = (Name, Name);
+
+pub(crate) struct Intake {
+    pub yard: Yard,
+    pub source: Arc<dyn Source>,
+    pub limits: Limits,
+    pub open: Arc<Mutex<Open>>,
+}
+
+/// Pipelines that have ended and were not acted upon.
+#[derive(Default)]
+pub(crate) struct Open {
+    waiting: BTreeMap<Repository, BTreeMap<u64, Arc<Event>>>,
+    tries: BTreeMap<u64, u32>,
+}
+
+impl Open {
+    fn add(&mut self, event: &Event) -> Option<Repository> {
+        let fact = PipelineFinished::of(event)?;
+        let repository = (event.fact.project.clone()?, fact.repository);
+        let waiting = self.waiting.entry(repository.clone()).or_default();
+        waiting.entry(event.seq).or_insert_with(|| Arc::new(event.clone()));
+        Some(repository)
+    }
+
+    fn first(&self, repository: &Repository) -> Option<Arc<Event>> {
+        self.waiting.get(repository)?.values().next().cloned()
+    }
+
+    fn done(&mut self, repository: &Repository, seq: u64) {
+        self.tries.remove(&seq);
+        if let Some(waiting) = self.waiting.get_mut(repository) {
+            waiting.remove(&seq);
+            if waiting.is_empty() {
+                self.waiting.remove(repository);
+            }
+        }
+    }
+
+    /// Up to where nothing is open once `seq` is done.
+    fn low_without(&self, seq: u64) -> u64 {
+        let others = self.waiting.values().flat_map(|w| w.keys()).filter(|s| **s != seq);
+        others.min().map_or(seq, |s| s.saturating_sub(1).min(seq))
+    }
+}
+
+impl Reconciler for Intake {
+    type Key = Repository;
+
+    fn name(&self) -> &'static str {
+        "release"
+    }
+
+    fn keys(&self, event: &Event) -> Vec<Repository> {
+        if event.fact.kind != PipelineFinished::KIND {
+            return Vec::new();
+        }
+        self.open().add(event).into_iter().collect()
+    }
+
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Repository>>> {
+        Box::pin(self.find_open())
+    }
+
+    fn sync<'a>(&'a self, key: &'a Repository) -> BoxFuture<'a, Result<Next>> {
+        Box::pin(async move {
+            loop {
+                let Some(event) = self.open().first(key) else { return Ok(Next::Done) };
+                self.settle(&event).await?;
+                self.open().done(key, event.seq);
+            }
+        })
+    }
+}
+
+impl Intake {
+    fn open(&self) -> MutexGuard<'_, Open> {
+        // Nothing panics while it is held.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn find_open(&self) -> Result<Vec<Repository>> {
+        let events = self.yard.store().read(open_events).await?;
+        let mut open = self.open();
+        let found: BTreeSet<Repository> = events.iter().filter_map(|e| open.add(e)).collect();
+        Ok(found.into_iter().collect())
+    }
+
+    /// Acts upon one event; an error means that it has to be tried again.
+    async fn settle(&self, event: &Event) -> Result<()> {
+        let (Some(fact), Some(project)) = (PipelineFinished::of(event), event.fact.project.clone())
+        else {
+            return Ok(());
+        };
+        let low = self.open().low_without(event.seq);
+        let change = event.fact.change.clone();
+        let passed = Arc::new(Passed { event: event.seq, project, change, fact, low });
+        let error = match self.act(&passed).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let ours = matches!(
+            error.kind(),
+            ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Busy
+        );
+        if ours {
+            let tries = {
+                let mut open = self.open();
+                let tries = open.tries.entry(event.seq).or_default();
+                *tries += 1;
+                *tries
+            };
+            if error.kind() != ErrorKind::Internal || tries < TRIES {
+                return Err(error);
+            }
+            tracing::error!(seq = event.seq, %error, "a release could not be made");
+        }
+        self.skip(&passed, Verdict::Failed, error.sentence()).await
+    }
+
+    async fn act(&self, passed: &Arc<Passed>) -> Result<()> {
+        if passed.fact.verdict != Verdict::Passed {
+            let passed = passed.clone();
+            return self.yard.store().write(move |tx| release::ignore(tx, &passed)).await;
+        }
+        if let Some(reason) = self.held_back(passed).await? {
+            return self.skip(passed, Verdict::Passed, reason).await;
+        }
+        let services = self.services(passed).await?;
+        if services.is_empty() {
+            let reason = Text::fixed(
+                "the commit has no service: neither naru.yaml nor Procfile",
+                "커밋에 서비스가 없습니다 (naru.yaml, Procfile 모두 없음)",
+            );
+            return self.skip(passed, Verdict::Passed, reason).await;
+        }
+        // From here until the transaction, no sweep may take the files away.
+        let _kept = self.yard.files().in_use().await;
+        let held = self.files(passed).await?;
+        let made = self.make(passed, services, &held).await?;
+        match made {
+            Made::Rollouts(keys) => keys.iter().for_each(|key| self.yard.poke(key)),
+            Made::Not(reason) => self.skip(passed, Verdict::Passed, reason).await?,
+        }
+        Ok(())
+    }
+
+    /// Why a passed pipeline is not meant for production.
+    async fn held_back(&self, passed: &Passed) -> Result<Option<Text>> {
+        if !passed.fact.default_branch {
+            return Ok(Some(Text::fixed(
+                "only the default branch goes to production",
+                "기본 브랜치만 프로덕션에 배포됩니다",
+            )));
+        }
+        let key = Key::global::<policy::Project>(&passed.project);
+        let project = self.yard.store().read(move |v| v.resource(&key)).await?;
+        let Some(project) = project else {
+            return Ok(Some(Text::fixed("the project is gone", "프로젝트가 없어졌습니다")));
+        };
+        Ok((!project.spec::<policy::Project>()?.deploy).then_some(Text::fixed(
+            "the project does not deploy by itself (`deploy: false`)",
+            "프로젝트가 자동 배포를 하지 않습니다 (`deploy: false`)",
+        )))
+    }
+
+    async fn services(&self, passed: &Passed) -> Result<Vec<Wanted>> {
+        if let Some(bytes) = self.file(passed, manifest::YAML).await? {
+            return manifest::yaml(&bytes);
+        }
+        match self.file(passed, manifest::PROCFILE).await? {
+            Some(bytes) => manifest::procfile(&bytes),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn file(&self, passed: &Passed, path: &str) -> Result<Option<Vec<u8>>> {
+        let PipelineFinished { repository, commit, .. } = &passed.fact;
+        self.source.file(&passed.project, repository, commit, path, manifest::LIMIT).await
+    }
+
+    /// The commit's tree with the pipeline's layers laid over, in the blob store. Without layers the
+    /// checkout itself becomes the release's directory.
+    async fn files(&self, passed: &Passed) -> Result<Held> {
+        let PipelineFinished { repository, commit, layers, .. } = &passed.fact;
+        let files = self.yard.files();
+        let draft = files.draft().await?;
+        self.source
+            .checkout(&passed.project, repository, commit, draft.path(), Metadata::Without)
+            .await?;
+        let all = Choose::all(self.limits.release_bytes, self.limits.release_files);
+        let base = files.blobs().put_tree(draft.path(), all).await?;
+        if layers.is_empty() {
+            files.adopt(draft, &base.hash).await?;
+            return Ok(base);
+        }
+        let mut trees = vec![base.hash.clone()];
+        trees.extend(layers.iter().map(|l| l.tree.clone()));
+        files.blobs().overlay(&trees).await
+    }
+
+    async fn make(&self, passed: &Arc<Passed>, services: Vec<Wanted>, held: &Held) -> Result<Made> {
+        let old = |w: &Wanted| {
+            let key = ServiceKey::new(&passed.project, &w.name);
+            (w.name.clone(), ready_of_others(&self.yard.crew(&key), u64::MAX))
+        };
+        let ready: BTreeMap<Name, u32> = services.iter().map(old).collect();
+        let (passed, tree) = (passed.clone(), held.hash.clone());
+        let write =
+            move |tx: &mut store::Tx<'_>| release::make(tx, &passed, services, &tree, &ready);
+        self.yard.store().write(write).await
+    }
+
+    async fn skip(&self, passed: &Arc<Passed>, verdict: Verdict, reason: Text) -> Result<()> {
+        let passed = passed.clone();
+        self.yard.store().write(move |tx| release::skip(tx, &passed, verdict, reason)).await
+    }
+}
+
+/// Every `pipeline.finished` that has not been acted upon.
+fn open_events(view: &store::View<'_>) -> Result<Vec<Event>> {
+    let mut after: u64 = view.row(SEEN, LOW)?.unwrap_or(0);
+    let filter = Filter { kind: Some(PipelineFinished::KIND.into()), ..Filter::default() };
+    let mut open = Vec::new();
+    loop {
+        let page = view.events(after, PAGE, &filter)?;
+        let Some(last) = page.last() else { return Ok(open) };
+        after = last.seq;
+        for event in page {
+            let Some(fact) = PipelineFinished::of(&event) else { continue };
+            let Some(project) = &event.fact.project else { continue };
+            let seen: u64 = view.row(SEEN, &format!("{project}/{}", fact.repository))?.unwrap_or(0);
+            if seen < event.seq {
+                open.push(event);
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A release and a place turned into a workload's spec. Pure.
+
+use crate::files::Files;
+use crate::kind::Release;
+use crate::state::ServiceKey;
+use host::{Hidden, Limits, Mount, MountKind, Sandbox, Spec};
+use kernel::Name;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Bytes of log kept of one instance.
+const LOG: u64 = 256 * 1024 * 1024;
+/// Processes and threads of one instance.
+const PIDS: u32 = 4096;
+/// How the release's files are seen.
+const APP: &str = "/app";
+const HOME: &str = "/home/app";
+
+/// Which instance: `<project>.<service>.<release number>.<slot>.<n>`, where `n` counts how often the slot
+/// was filled. None of the parts holds a dot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Place {
+    pub key: ServiceKey,
+    pub number: u64,
+    pub slot: u32,
+    pub n: u32,
+}
+
+impl Place {
+    pub fn id(&self) -> String {
+        let Place { key, number, slot, n } = self;
+        format!("{}.{}.{number}.{slot}.{n}", key.project, key.service)
+    }
+
+    pub fn parse(id: &str) -> Option<Place> {
+        let mut parts = id.split('.');
+        let place = Place {
+            key: ServiceKey {
+                project: Name::parse(parts.next()?).ok()?,
+                service: Name::parse(parts.next()?).ok()?,
+            },
+            number: parts.next()?.parse().ok()?,
+            slot: parts.next()?.parse().ok()?,
+            n: parts.next()?.parse().ok()?,
+        };
+        (parts.next().is_none() && place.id() == id).then_some(place)
+    }
+
+    /// The name of its `Instance` resource: `web-7-0-1`.
+    pub fn instance(&self) -> Option<Name> {
+        let Place { key, number, slot, n } = self;
+        Name::parse(&format!("{}-{number}-{slot}-{n}", key.service)).ok()
+    }
+}
+
+/// What an instance is started from.
+pub(crate) struct Launch<'a> {
+    pub place: &'a Place,
+    pub name: &'a Name,
+    pub release: &'a Release,
+    pub port: Option<u16>,
+    /// The server's own `PATH`, and the mounts that make what is on it visible.
+    pub tools: &'a Tools,
+    pub sandboxed: bool,
+}
+
+/// Tools that services may use beside those of the system.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tools {
+    pub env: Vec<(String, String)>,
+    pub mounts: Vec<Mount>,
+}
+
+impl Launch<'_> {
+    pub fn spec(&self, files: &Files) -> Spec {
+        let id = self.place.id();
+        let scratch = files.scratch(&id);
+        let config = &self.release.config;
+        let (dir, home) = match self.sandboxed {
+            true => (PathBuf::from(APP), PathBuf::from(HOME)),
+            false => (scratch.join("app"), scratch.join("home")),
+        };
+        Spec {
+            argv: vec!["/bin/sh".into(), "-c".into(), shell(&config.command)],
+            env: self.env(&id, &home),
+            dir,
+            sandbox: self.sandboxed.then(|| self.sandbox(files, &scratch)),
+            limits: Limits {
+                memory: config.resources.memory.map(|m| m.0),
+                cpu_milli: config.resources.cpu.map(|c| c.0),
+                pids: Some(PIDS),
+                log: Some(LOG),
+                grace_ms: config.stop.grace.millis(),
+                ..Limits::default()
+            },
+            log: files.log(&id),
+            stop_signal: config.stop.number().unwrap_or(15),
+            id,
+        }
+    }
+
+    fn env(&self, id: &str, home: &Path) -> Vec<(String, String)> {
+        let config = &self.release.config;
+        let pair = |name: &str, value: String| (name.to_owned(), value);
+        let mut env = vec![
+            pair("HOME", home.display().to_string()),
+            pair("LANG", "C.UTF-8".into()),
+            pair("TMPDIR", "/tmp".into()),
+        ];
+        env.extend(self.tools.env.iter().cloned());
+        env.retain(|(name, _)| !config.env.contains_key(name));
+        env.extend(config.env.iter().map(|(k, v)| (k.clone(), v.clone())));
+        env.extend(self.port.map(|port| pair("PORT", port.to_string())));
+        env.extend([
+            pair("NARU_PROJECT", self.place.key.project.to_string()),
+            pair("NARU_SERVICE", self.place.key.service.to_string()),
+            pair("NARU_RELEASE", self.name.to_string()),
+            pair("NARU_COMMIT", self.release.commit.clone()),
+            pair("NARU_INSTANCE", id.to_owned()),
+        ]);
+        env
+    }
+
+    fn sandbox(&self, files: &Files, scratch: &Path) -> Sandbox {
+        let mut mounts = self.tools.mounts.clone();
+        let lower = files.release(&self.release.tree);
+        let writable = |at: &str, part: &str| Mount {
+            at: at.into(),
+            kind: MountKind::Writable { from: scratch.join(part) },
+        };
+        mounts.extend([
+            Mount {
+                at: APP.into(),
+                kind: MountKind::Overlay { lower, scratch: scratch.join("app") },
+            },
+            writable(HOME, "home"),
+            writable("/tmp", "tmp"),
+        ]);
+        let hostname = self.name.to_string();
+        Sandbox { mounts, hidden: Hidden::default(), hostname }
+    }
+}
+
+/// The command as an argument of `sh -c`. A plain one replaces the shell, so that signals reach it.
+fn shell(command: &str) -> String {
+    let command = command.trim();
+    let first = command.split_whitespace().next().unwrap_or("");
+    let compound = command.contains(['\n', ';', '&', '|', '<', '>', '(', ')', '{', '}', '`']);
+    // Words of the shell itself cannot be executed, nor can assignments.
+    const WORDS: [&str; 13] = [
+        "exec", "if", "while", "for", "case", "until", "!", ".", "set", "cd", "export", "eval",
+        "trap",
+    ];
+    if compound || first.contains('=') || WORDS.contains(&first) {
+        return command.to_owned();
+    }
+    format!("exec {command}")
+}
+
+/// Where a workload of ours listens, from the environment it was started with.
+pub(crate) fn address(spec: &Spec) -> Option<SocketAddr> {
+    let port = spec.env.iter().find(|(name, _)| name == "PORT")?.1.parse().ok()?;
+    Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_back_and_others_are_not_ours() {
+        let id = "shop.web-2.7.0.12";
+        assert_eq!(Place::parse(id).unwrap().id(), id);
+        for other in
+            ["shop.web.7.0", "shop.web.7.0.1.2", "shop.web.07.0.1", "01h-3.1", "../a.b.1.2.3"]
+        {
+            assert_eq!(Place::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_command_replaces_the_shell() {
+        for (command, want) in [
+            ("python3 app.py", "exec python3 app.py"),
+            ("A=1 python3 app.py", "A=1 python3 app.py"),
+            ("a && b", "a && b"),
+            (" exec x ", "exec x"),
+            ("cd sub", "cd sub"),
+        ] {
+            assert_eq!(shell(command), want);
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Releases in the store: making them, keeping the newest, forgetting the rest.
+
+use crate::PART_NAME;
+use crate::kind::{Instance, Release, Service, release_name};
+use crate::manifest::Wanted;
+use crate::rollout::{self, Order};
+use crate::state::{self, SEEN, STATE, ServiceKey, State};
+use blob::{refer, release_all};
+use kernel::journey::{
+    Cause, Fact, PipelineFinished, Pushed, ReleaseMade, ReleaseSkipped, Verdict,
+};
+use kernel::{Error, Event, Key, Kind, Name, Principal, Result, Text, text};
+use std::collections::BTreeMap;
+use store::{Filter, Put, Tx, View};
+
+/// Releases of a service whose files are kept.
+pub(crate) const KEEP: usize = 10;
+/// The highest release number of services that were deleted: numbers are never given out twice.
+const NUMBER: &str = "service.number";
+/// The label by which a service knows the repository that it came from.
+pub(crate) const REPOSITORY: &str = "naru.dev/repository";
+
+/// A pipeline that passed, with what its commit says and what was made of it.
+pub(crate) struct Passed {
+    pub event: u64,
+    pub project: Name,
+    pub change: Option<Name>,
+    pub fact: PipelineFinished,
+    /// Sequence up to which no `pipeline.finished` is open once this one is done.
+    pub low: u64,
+}
+
+impl Passed {
+    fn row(&self) -> String {
+        format!("{}/{}", self.project, self.fact.repository)
+    }
+
+    /// Whether this transaction is the first for this event; if so, it is the last.
+    fn once(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        let seen: u64 = tx.row(SEEN, &self.row())?.unwrap_or(0);
+        if seen >= self.event {
+            return Ok(false);
+        }
+        tx.set_row(SEEN, &self.row(), &self.event)?;
+        tx.set_row(SEEN, state::LOW, &self.low)?;
+        Ok(true)
+    }
+
+    fn append(
+        &self,
+        tx: &mut Tx<'_>,
+        fact: &impl Fact,
+        say: Text,
+        subject: Option<Key>,
+    ) -> Result<()> {
+        let event = fact.event(Principal::part(PART_NAME), say)?.project(&self.project);
+        let event = match subject {
+            Some(key) => event.subject(key),
+            None => event,
+        };
+        tx.append(event.change(self.change.clone()))?;
+        Ok(())
+    }
+}
+
+/// Marks the event as seen: there is nothing to say about it.
+pub(crate) fn ignore(tx: &mut Tx<'_>, passed: &Passed) -> Result<()> {
+    passed.once(tx).map(drop)
+}
+
+/// Writes that this pipeline leads to no release, and why.
+pub(crate) fn skip(tx: &mut Tx<'_>, passed: &Passed, verdict: Verdict, reason: Text) -> Result<()> {
+    if !passed.once(tx)? {
+        return Ok(());
+    }
+    let fact = ReleaseSkipped {
+        repository: passed.fact.repository.clone(),
+        commit: passed.fact.commit.clone(),
+        verdict,
+        reason: reason.clone(),
+    };
+    let say = Text::new(
+        format!("nothing was released: {}", reason.en),
+        format!("릴리스하지 않음: {}", reason.ko),
+    );
+    passed.append(tx, &fact, say, None)
+}
+
+/// What became of it.
+pub(crate) enum Made {
+    Rollouts(Vec<ServiceKey>),
+    /// Nothing, for this reason.
+    Not(Text),
+}
+
+/// Services, releases, events, references and rollouts: all in this transaction or nothing of it.
+///
+/// # Errors
+/// `service.owned` when a service belongs to another repository.
+pub(crate) fn make(
+    tx: &mut Tx<'_>,
+    passed: &Passed,
+    services: Vec<Wanted>,
+    tree: &str,
+    ready: &BTreeMap<Name, u32>,
+) -> Result<Made> {
+    let pushed = pushed(tx, passed)?;
+    for wanted in &services {
+        let key = ServiceKey::new(&passed.project, &wanted.name);
+        check_owner(tx, &key, &passed.fact.repository)?;
+        if let Some(newer) = newer(tx, &key, &passed.fact.repository, pushed)? {
+            return Ok(Made::Not(text!(
+                "{newer} is of a newer push; `naru rollback` goes back to an earlier release",
+                "{newer}이(가) 더 새로운 푸시의 릴리스입니다. 이전 릴리스로 가려면 `naru rollback`을 쓰세요"
+            )));
+        }
+    }
+    if !passed.once(tx)? {
+        return Ok(Made::Rollouts(Vec::new()));
+    }
+    let names: Vec<Name> = services.iter().map(|s| s.name.clone()).collect();
+    let mut keys = Vec::new();
+    for wanted in services {
+        let key = ServiceKey::new(&passed.project, &wanted.name);
+        let old = ready.get(&wanted.name).copied().unwrap_or(0);
+        make_one(tx, passed, &key, wanted, Files { tree, pushed, old, names: &names })?;
+        keys.push(key);
+    }
+    Ok(Made::Rollouts(keys))
+}
+
+struct Files<'a> {
+    tree: &'a str,
+    pushed: u64,
+    old: u32,
+    names: &'a [Name],
+}
+
+fn make_one(
+    tx: &mut Tx<'_>,
+    passed: &Passed,
+    key: &ServiceKey,
+    wanted: Wanted,
+    files: Files<'_>,
+) -> Result<()> {
+    let mut state = State::load(tx, key)?;
+    let spec = put_service(tx, passed, key, wanted)?;
+    let release = Release {
+        service: key.service.clone(),
+        number: 0,
+        repository: passed.fact.repository.clone(),
+        commit: passed.fact.commit.clone(),
+        change: passed.change.clone(),
+        tree: files.tree.to_owned(),
+        config: spec.config,
+        pushed: files.pushed,
+    };
+    let (name, release) = put_release(tx, key, &mut state, release)?;
+    let fact = ReleaseMade {
+        service: key.service.clone(),
+        repository: release.repository.clone(),
+        commit: release.commit.clone(),
+        release: name.clone(),
+        tree: release.tree.clone(),
+        services: files.names.to_vec(),
+    };
+    let short = release.commit.get(..8).unwrap_or(&release.commit).to_owned();
+    let say = text!("{name} made of {short}", "{short}(으)로 {name} 릴리스 생성");
+    passed.append(tx, &fact, say, Some(key.release(&name)))?;
+    state.generation = spec.generation;
+    state.spec = Some(release.config.clone());
+    let order = Order {
+        key,
+        name: &name,
+        release: &release,
+        cause: Cause::Change,
+        actor: Principal::part(PART_NAME),
+        replicas: release.config.replicas,
+        old: files.old,
+    };
+    rollout::begin(tx, &mut state, order)?;
+    state.save(tx, key)?;
+    prune(tx, key, &state)
+}
+
+struct Written {
+    config: Service,
+    generation: u64,
+}
+
+fn put_service(
+    tx: &mut Tx<'_>,
+    passed: &Passed,
+    key: &ServiceKey,
+    wanted: Wanted,
+) -> Result<Written> {
+    let mut config = wanted.spec;
+    let found = tx.resource(&key.resource())?;
+    if let (Some(found), false) = (&found, wanted.replicas_given) {
+        config.replicas = found.spec::<Service>()?.replicas;
+    }
+    let mut labels = found.map(|f| f.labels).unwrap_or_default();
+    labels.insert(REPOSITORY.into(), passed.fact.repository.to_string());
+    let spec = serde_json::to_value(&config).map_err(Error::internal)?;
+    let actor = Principal::part(PART_NAME);
+    let put = Put { key: key.resource(), labels, spec, expected: None, actor };
+    Ok(Written { config, generation: tx.put(put)?.generation })
+}
+
+/// Writes the next release of a service and takes references to its files. The caller saves `state`.
+pub(crate) fn put_release(
+    tx: &mut Tx<'_>,
+    key: &ServiceKey,
+    state: &mut State,
+    release: Release,
+) -> Result<(Name, Release)> {
+    let earlier: u64 = tx.row(NUMBER, &key.row())?.unwrap_or(0);
+    let number = state.number.max(earlier) + 1;
+    let name = release_name(&key.service, number)?;
+    let release = Release { number, ..release };
+    let labels = [
+        ("naru.dev/service".to_owned(), key.service.to_string()),
+        (REPOSITORY.to_owned(), release.repository.to_string()),
+    ];
+    let spec = serde_json::to_value(&release).map_err(Error::internal)?;
+    tx.put(Put {
+        key: key.release(&name),
+        labels: labels.into(),
+        spec,
+        expected: Some(0),
+        actor: Principal::part(PART_NAME),
+    })?;
+    refer(tx, &owner(key, &name), &release.tree)?;
+    state::keep(tx, key, number, &name)?;
+    state.number = number;
+    Ok((name, release))
+}
+
+fn owner(key: &ServiceKey, name: &Name) -> String {
+    format!("release:{}/{name}", key.project)
+}
+
+/// When the commit was pushed last, in the journal; for one that never was, when its pipeline ended.
+fn pushed(view: &View<'_>, passed: &Passed) -> Result<u64> {
+    let filter = Filter {
+        project: Some(passed.project.clone()),
+        change: passed.change.clone(),
+        kind: Some(Pushed::KIND.into()),
+        ..Filter::default()
+    };
+    if passed.change.is_none() {
+        return Ok(passed.event);
+    }
+    let last = view.events_back(passed.event, 1, &filter)?;
+    Ok(last.first().map_or(passed.event, |e: &Event| e.seq))
+}
+
+/// A release of the same repository that a later push brought.
+fn newer(
+    view: &View<'_>,
+    key: &ServiceKey,
+    repository: &Name,
+    pushed: u64,
+) -> Result<Option<Name>> {
+    let Some((_, name)) = state::kept(view, key, 1)?.into_iter().next() else { return Ok(None) };
+    let release = state::release(view, key, &name)?;
+    let newer = release.is_some_and(|r| r.repository == *repository && r.pushed > pushed);
+    Ok(newer.then_some(name))
+}
+
+fn check_owner(view: &View<'_>, key: &ServiceKey, repository: &Name) -> Result<()> {
+    let Some(found) = view.resource(&key.resource())? else { return Ok(()) };
+    match found.labels.get(REPOSITORY) {
+        Some(other) if other != repository.as_str() => {
+            let service = &key.service;
+            Err(Error::conflict(
+                "service.owned",
+                text!(
+                    "service {service} belongs to the repository {other}",
+                    "{service} 서비스는 {other} 저장소의 것입니다"
+                ),
+            )
+            .hint(text!("choose another name for it", "다른 이름을 고르세요")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Forgets the releases beyond the newest ten that are not in use.
+pub(crate) fn prune(tx: &mut Tx<'_>, key: &ServiceKey, state: &State) -> Result<()> {
+    let rollouts = state.rollout.iter().chain(&state.overtaken);
+    let mut used: Vec<&Name> =
+        rollouts.flat_map(|r| [Some(&r.release), r.previous.as_ref()]).flatten().collect();
+    used.extend(state.current.iter().chain(&state.previous));
+    for (row, name) in state::kept(tx, key, KEEP + 100)?.into_iter().skip(KEEP) {
+        if !used.contains(&&name) {
+            forget_release(tx, key, &row, &name)?;
+        }
+    }
+    Ok(())
+}
+
+fn forget_release(tx: &mut Tx<'_>, key: &ServiceKey, row: &str, name: &Name) -> Result<()> {
+    tx.delete_row(state::KEPT, row)?;
+    release_all(tx, &owner(key, name))?;
+    if tx.resource(&key.release(name))?.is_some() {
+        tx.delete(&key.release(name), None, Principal::part(PART_NAME))?;
+    }
+    Ok(())
+}
+
+/// Nothing is left of a service that was deleted, but its last number. One that has come back meanwhile
+/// stays.
+pub(crate) fn forget_service(tx: &mut Tx<'_>, key: &ServiceKey) -> Result<()> {
+    if tx.resource(&key.resource())?.is_some() {
+        return Ok(());
+    }
+    let state = State::load(tx, key)?;
+    for (row, name) in state::kept(tx, key, usize::MAX >> 1)? {
+        forget_release(tx, key, &row, &name)?;
+    }
+    let prefix = format!("{}-", key.service);
+    for found in tx.resources(Instance::KIND, Some(&key.project), None, usize::MAX >> 1)? {
+        if found.key.name.as_str().starts_with(&prefix)
+            && found.spec::<Instance>()?.service == key.service
+        {
+            tx.delete(&found.key, None, Principal::part(PART_NAME))?;
+        }
+    }
+    let earlier: u64 = tx.row(NUMBER, &key.row())?.unwrap_or(0);
+    if state.number > earlier {
+        tx.set_row(NUMBER, &key.row(), &state.number)?;
+    }
+    tx.delete_row(STATE, &key.row())?;
+    Ok(())
+}
+
+/// Rolls an earlier release out: the named one, else what served before.
+///
+/// # Errors
+/// `service.unknown`, `service.empty`, `rollback.nothing`, `rollback.current`, `release.unknown`.
+pub(crate) fn roll_back(
+    tx: &mut Tx<'_>,
+    key: &ServiceKey,
+    release: Option<Name>,
+    actor: Principal,
+    old: impl FnOnce(u64) -> u32,
+) -> Result<(Name, kernel::Id)> {
+    let found = tx.resource(&key.resource())?;
+    let found = found.ok_or_else(|| crate::error::unknown_service(&key.service))?;
+    let mut state = State::load(tx, key)?;
+    if state.number == 0 {
+        return Err(crate::error::nothing_released(&key.service));
+    }
+    let name = match release {
+        Some(name) => name,
+        // While a rollout is under way, back means back to what serves.
+        None if state.rollout.is_some() => {
+            state.current.clone().ok_or_else(|| crate::error::no_earlier(&key.service))?
+        }
+        None => state.previous.clone().ok_or_else(|| crate::error::no_earlier(&key.service))?,
+    };
+    if state.rollout.is_none() && state.current.as_ref() == Some(&name) {
+        return Err(crate::error::already_serves(&name));
+    }
+    let release = state::release(tx, key, &name)?
+        .ok_or_else(|| crate::error::unknown_release(name.as_str()))?;
+    // The spec follows what runs; how many is for people to say.
+    let replicas = found.spec::<Service>()?.replicas;
+    let config = Service { replicas, ..release.config.clone() };
+    let spec = serde_json::to_value(&config).map_err(Error::internal)?;
+    let put = Put {
+        key: key.resource(),
+        labels: found.labels,
+        spec,
+        expected: None,
+        actor: actor.clone(),
+    };
+    state.generation = tx.put(put)?.generation;
+    state.spec = Some(config);
+    let old = old(release.number);
+    let order =
+        Order { key, name: &name, release: &release, cause: Cause::Rollback, actor, replicas, old };
+    let run = rollout::begin(tx, &mut state, order)?;
+    state.save(tx, key)?;
+    Ok((name, run))
+}
+
+/// The release that serves, made again under a new number: all its instances are replaced.
+///
+/// # Errors
+/// `service.unknown`, `service.empty`.
+pub(crate) fn again(
+    tx: &mut Tx<'_>,
+    key: &ServiceKey,
+    actor: Principal,
+    old: u32,
+) -> Result<(Name, kernel::Id)> {
+    let found = tx.resource(&key.resource())?;
+    let found = found.ok_or_else(|| crate::error::unknown_service(&key.service))?;
+    let mut state = State::load(tx, key)?;
+    let nothing = || crate::error::nothing_released(&key.service);
+    let current = state.current.clone().ok_or_else(nothing)?;
+    let current = state::release(tx, key, &current)?.ok_or_else(nothing)?;
+    let replicas = found.spec::<Service>()?.replicas;
+    let (name, release) = put_release(tx, key, &mut state, current)?;
+    let order =
+        Order { key, name: &name, release: &release, cause: Cause::Config, actor, replicas, old };
+    let run = rollout::begin(tx, &mut state, order)?;
+    state.save(tx, key)?;
+    prune(tx, key, &state)?;
+    Ok((name, run))
+}
