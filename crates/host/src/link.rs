@@ -139,6 +139,11 @@ pub(crate) enum Settled {
 /// Looks at the state directory once. Must run inside the runtime.
 pub(crate) fn settle(dir: &StateDir, started: Time) -> io::Result<Settled> {
     let Some(lock) = dir.lock()? else {
+        if let Some(exit) = dir.read_exit() {
+            // The shim is about to leave; its own sync may still be under way.
+            dir.sync_exit()?;
+            return Ok(Settled::Exit(exit));
+        }
         return Ok(Settled::Alive(connect(dir).ok()));
     };
     if let Some(exit) = dir.read_exit() {

@@ -78,6 +78,10 @@ impl StateDir {
         f.sync_all()
     }
 
+    pub fn sync_exit(&self) -> std::io::Result<()> {
+        File::open(self.0.join("exit.json"))?.sync_all()
+    }
+
     /// The directory as a descriptor, for paths through `/proc/self/fd` (a socket's path may have 108
     /// bytes, a data directory more).
     pub fn handle(&self) -> std::io::Result<OwnedFd> {

@@ -70,7 +70,8 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         for entry in std::fs::read_dir(self.path("host")).into_iter().flatten().flatten() {
-            if let Some(shim) = shim_of(&entry.path()) {
+            let ended = entry.path().join("exit.json").exists();
+            if let Some(shim) = shim_of(&entry.path()).filter(|_| !ended) {
                 // Its workload dies with it.
                 let _ = rustix::process::kill_process(shim, rustix::process::Signal::KILL);
             }

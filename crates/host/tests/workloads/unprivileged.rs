@@ -15,7 +15,8 @@ fn run(rig: &Rig, mut spec: Spec) -> Exit {
     let own = rustix::process::geteuid().is_root();
     let state = rig.made(&format!("host/{}", spec.id));
     let program = rig.path("naru-shim");
-    std::fs::copy(&shim()[0], &program).unwrap();
+    // By another process: a program that a fork of this one has open for writing cannot be run.
+    assert!(Command::new("cp").arg(&shim()[0]).arg(&program).status().unwrap().success());
     let logs = rig.made("logs");
     spec.log = logs.join(format!("{}.log", spec.id));
     std::fs::write(state.join("spec.json"), serde_json::to_vec(&spec).unwrap()).unwrap();
