@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::ChildStdin;
 
 /// Output of one-shot commands, in bytes.
 const OUTPUT: u64 = 64 * 1024 * 1024;
@@ -76,30 +78,27 @@ impl Program {
     /// # Errors
     /// Internal, when it fails, says too much or takes too long.
     pub async fn output<S: AsRef<OsStr>>(&self, dir: &Path, args: &[S]) -> Result<Vec<u8>> {
-        use tokio::io::AsyncReadExt;
+        self.output_of(dir, args, Vec::new()).await
+    }
+
+    /// As [`Program::output`], with something to read.
+    pub async fn output_of<S: AsRef<OsStr>>(
+        &self,
+        dir: &Path,
+        args: &[S],
+        input: Vec<u8>,
+    ) -> Result<Vec<u8>> {
         let mut command = self.on(dir);
-        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut command = tokio::process::Command::from(command);
         let mut child = command.kill_on_drop(true).spawn().map_err(|e| crate::io("git", e))?;
-        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let run = async {
-            let (mut said, mut complained) = (Vec::new(), Vec::new());
-            let read = async {
-                match out {
-                    Some(out) => out.take(OUTPUT + 1).read_to_end(&mut said).await,
-                    None => Ok(0),
-                }
-            };
-            let complain = async {
-                match err {
-                    Some(err) => err.take(8192).read_to_end(&mut complained).await,
-                    None => Ok(0),
-                }
-            };
-            let (read, _) = tokio::join!(read, complain);
-            read.map_err(|e| crate::io("git", e))?;
+            let (_, said, complained) =
+                tokio::join!(feed(stdin, &input), gather(out, OUTPUT + 1), gather(err, 8192));
+            let said = said.map_err(|e| crate::io("git", e))?;
             let status = child.wait().await.map_err(|e| crate::io("git", e))?;
-            Ok((status, said, complained))
+            Ok((status, said, complained.unwrap_or_default()))
         };
         let (status, said, complained) = tokio::time::timeout(PATIENCE, run)
             .await
@@ -110,6 +109,21 @@ impl Program {
         }
         Ok(said)
     }
+}
+
+/// Writes it all and closes. A command that stops reading has its reasons, and says so by its status.
+pub(crate) async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
+    if let Some(mut stdin) = stdin {
+        let _ = stdin.write_all(input).await;
+    }
+}
+
+async fn gather(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        from.take(most).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
 }
 
 fn executable(path: &Path) -> bool {

@@ -1,1 +1,203 @@
-pub(crate) fn start(_: crate::Git, _: tokio_util::sync::CancellationToken) {}
+//! Housekeeping behind the pushes: sizes, packing, removal of what was deleted, idle readers.
+
+use crate::{Git, Repository, RepositoryStatus, io, repository};
+use kernel::journey::{Fact, Pushed};
+use kernel::{Error, Event, Key, Kind, Name, Principal, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long after a push its repository is looked at: later than the change's own way, which must not wait.
+const CALM: Duration = Duration::from_secs(20);
+/// Pushes after which a repository is packed.
+const PACK_AFTER: u32 = 50;
+/// How long a reader is kept without work.
+const IDLE: Duration = Duration::from_secs(60);
+
+type Place = (Name, Name);
+
+/// What housekeeping knows of the repositories that were pushed to since the server started.
+#[derive(Default)]
+struct Book {
+    /// When to look at a repository.
+    due: BTreeMap<Place, Instant>,
+    /// Pushes since it was packed.
+    pushes: BTreeMap<Place, u32>,
+    /// When to look for idle readers, while there are any.
+    close: Option<Instant>,
+}
+
+impl Book {
+    fn next(&self) -> Option<Instant> {
+        self.due.values().copied().chain(self.close).min()
+    }
+
+    fn ready(&mut self, now: Instant) -> Vec<Place> {
+        let ready: Vec<Place> =
+            self.due.iter().filter(|(_, due)| **due <= now).map(|(p, _)| p.clone()).collect();
+        self.due.retain(|_, due| *due > now);
+        ready
+    }
+}
+
+pub(crate) fn start(git: Git, stop: CancellationToken) {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = run(&git) => {}
+            () = stop.cancelled() => {}
+        }
+    });
+}
+
+async fn run(git: &Git) {
+    let mut feed = git.shared.store.follow(git.shared.store.head());
+    if let Err(error) = sweep(git).await {
+        tracing::warn!(%error, "deleted repositories could not be removed");
+    }
+    let mut book = Book::default();
+    loop {
+        if book.close.is_none() && git.all_opened().iter().any(|o| o.pool.has_idle()) {
+            book.close = Some(Instant::now() + IDLE);
+        }
+        // With nothing due the loop only wakes by events.
+        let wake = book.next();
+        tokio::select! {
+            event = feed.next() => match event {
+                Ok(event) => notice(git, &event, &mut book).await,
+                Err(_) => return,
+            },
+            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                work(git, &mut book).await;
+            }
+        }
+    }
+}
+
+async fn notice(git: &Git, event: &Event, book: &mut Book) {
+    let Some(Key { kind, project: Some(project), name }) = &event.fact.subject else { return };
+    let place = (project.clone(), name.clone());
+    if event.fact.kind == Pushed::KIND {
+        *book.pushes.entry(place.clone()).or_default() += 1;
+        book.due.entry(place).or_insert_with(|| Instant::now() + CALM);
+    } else if event.fact.kind == "resource.deleted"
+        && kind == Repository::KIND
+        && let Err(error) = remove(git, &place).await
+    {
+        tracing::warn!(%error, %project, repository = %name, "not removed");
+    }
+}
+
+async fn work(git: &Git, book: &mut Book) {
+    let now = Instant::now();
+    if book.close.is_some_and(|at| at <= now) {
+        book.close = None;
+        git.all_opened().iter().for_each(|o| o.pool.close_idle(IDLE));
+    }
+    for place in book.ready(now) {
+        let many = book.pushes.get(&place).is_some_and(|n| *n >= PACK_AFTER);
+        if many {
+            book.pushes.remove(&place);
+        }
+        if let Err(error) = tend(git, &place, many).await {
+            let (project, repository) = &place;
+            tracing::warn!(%error, %project, %repository, "housekeeping failed");
+        }
+    }
+}
+
+async fn tend(git: &Git, place: &Place, many: bool) -> Result<()> {
+    if many {
+        pack(git, place).await?;
+    }
+    measure(git, place).await
+}
+
+/// Rolls small packs and loose objects up into larger packs. Nothing is thrown away: a commit that no ref
+/// reaches any more may still be deployed.
+async fn pack(git: &Git, (project, repository): &Place) -> Result<()> {
+    let dir = git.path(project, repository);
+    git.shared.git.output(&dir, &["repack", "-d", "-l", "-q", "--geometric=2"]).await?;
+    git.shared.git.output(&dir, &["pack-refs", "--all"]).await.map(drop)
+}
+
+/// Writes the status.
+async fn measure(git: &Git, (project, repository): &Place) -> Result<()> {
+    let Some(resource) = git.resource(project, repository).await? else { return Ok(()) };
+    let branch = resource.spec::<Repository>()?.default_branch;
+    let head = git.all_refs(project, repository).await?.remove(&format!("refs/heads/{branch}"));
+    let dir = git.path(project, repository);
+    let size = tokio::task::spawn_blocking(move || size(&dir)).await.map_err(Error::internal)??;
+    let status = RepositoryStatus { size: Some(size), head };
+    let key = resource.key;
+    let actor = Principal::part(crate::PART.name);
+    git.shared.store.write(move |tx| tx.put_status(&key, &status, actor)).await.map(drop)
+}
+
+fn size(dir: &Path) -> Result<u64> {
+    let (mut total, mut todo) = (0, vec![dir.to_owned()]);
+    while let Some(dir) = todo.pop() {
+        for entry in std::fs::read_dir(&dir).map_err(|e| io(dir.display(), e))? {
+            let entry = entry.map_err(|e| io(dir.display(), e))?;
+            // What git removes meanwhile no longer counts.
+            let Ok(found) = entry.metadata() else { continue };
+            if found.is_dir() {
+                todo.push(entry.path());
+            } else {
+                total += found.len();
+            }
+        }
+    }
+    Ok(total)
+}
+
+/// Takes the files of a repository whose resource is gone. Nobody pushes meanwhile, and one who made it
+/// anew keeps it.
+async fn remove(git: &Git, (project, repository): &Place) -> Result<()> {
+    let open = git.opened(project, repository);
+    let _turn = open.push.lock().await;
+    if git.resource(project, repository).await?.is_some() {
+        return Ok(());
+    }
+    open.pool.close_idle(Duration::ZERO);
+    let (root, dir) = (git.shared.dir.clone(), git.path(project, repository));
+    tokio::task::spawn_blocking(move || repository::discard(&root, &dir))
+        .await
+        .map_err(Error::internal)?
+}
+
+/// What was deleted while naru was down.
+async fn sweep(git: &Git) -> Result<()> {
+    let root = git.shared.dir.clone();
+    let found =
+        tokio::task::spawn_blocking(move || places(&root)).await.map_err(Error::internal)?;
+    for place in found {
+        remove(git, &place).await?;
+    }
+    let trash = git.shared.dir.join(".trash");
+    let clear = move || {
+        for left in entries(&trash) {
+            let _ = std::fs::remove_dir_all(left);
+        }
+    };
+    tokio::task::spawn_blocking(clear).await.map_err(Error::internal)
+}
+
+fn places(root: &Path) -> Vec<Place> {
+    let name = |path: &Path| path.file_name()?.to_str().map(str::to_owned);
+    let mut out = Vec::new();
+    for home in entries(root) {
+        let Some(project) = name(&home).and_then(|n| Name::parse(&n).ok()) else { continue };
+        let inside = entries(&home);
+        let repositories =
+            inside.iter().filter_map(|p| Name::parse(name(p)?.strip_suffix(".git")?).ok());
+        out.extend(repositories.map(|r| (project.clone(), r)));
+    }
+    out
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let listing = std::fs::read_dir(dir).into_iter().flatten();
+    listing.filter_map(|e| e.ok().map(|e| e.path())).collect()
+}

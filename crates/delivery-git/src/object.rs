@@ -44,10 +44,6 @@ impl Pool {
         Pool { inner: Arc::new(Inner { git, dir, places, idle: Mutex::default() }) }
     }
 
-    pub fn dir(&self) -> &Path {
-        &self.inner.dir
-    }
-
     /// Runs `work` with a reader. One that failed is not used again.
     pub async fn with<T, F>(&self, work: F) -> Result<T>
     where
@@ -84,6 +80,10 @@ impl Pool {
     /// Ends readers that nobody used for `longer_than`.
     pub fn close_idle(&self, longer_than: Duration) {
         self.inner.idle().retain(|(since, _)| since.elapsed() < longer_than);
+    }
+
+    pub fn has_idle(&self) -> bool {
+        !self.inner.idle().is_empty()
     }
 
     /// Starts a reader ahead of need.
