@@ -3,6 +3,7 @@
 use clap::ArgMatches;
 use kernel::{Error, Result, Text, text};
 use serde::Deserialize;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub struct Config {
     /// Largest number of bytes one job may write.
     pub job_disk: u64,
     pub demo: bool,
+    /// The command that starts the parent of a workload: this very program.
+    pub shim: Vec<OsString>,
 }
 
 /// `naru.toml`. Every field has a flag or variable of the same name.
@@ -56,6 +59,7 @@ impl Config {
             push_limit: number("push-limit", file.push_limit, 1 << 30),
             job_disk: number("job-disk", file.job_disk, 10 << 30),
             demo: matches.get_flag("demo"),
+            shim: vec![std::env::current_exe().map_err(Error::internal)?.into(), "shim".into()],
             data,
         })
     }

@@ -273,7 +273,9 @@ impl Demo {
     async fn trace(&self) -> Result<()> {
         let newest: Value =
             self.client.get(&format!("/api/v1/projects/{PROJECT}/changes?limit=1")).await?;
-        let Some(name) = newest.pointer("/items/0/name").and_then(Value::as_str) else { return Ok(()) };
+        let Some(name) = newest.pointer("/items/0/name").and_then(Value::as_str) else {
+            return Ok(());
+        };
         let found: Value =
             self.client.get(&format!("/api/v1/projects/{PROJECT}/changes/{name}")).await?;
         self.line(&insight::cmd::traced(&found, self.lang).render(false));

@@ -43,17 +43,26 @@ pub struct Platform {
 /// What runs until it is stopped.
 pub struct Serving(Vec<JoinHandle<()>>);
 
-pub async fn open(config: &Config, listener: &TcpListener, edge: &TcpListener) -> Result<Platform> {
+/// Opens everything on the data of `config`.
+///
+/// # Errors
+/// Whatever a part says: a store from a newer naru, a full disk, no git.
+pub async fn open(
+    config: &Config,
+    storage: store::Options,
+    listener: &TcpListener,
+    edge: &TcpListener,
+) -> Result<Platform> {
     let data = &config.data;
     let address = listener.local_addr().map_err(Error::internal)?;
     let edge_address = edge.local_addr().map_err(Error::internal)?;
     let url = format!("http://{address}");
-    let store = Store::open(&data.join("naru.db"), store::Options::default())?;
+    let store = Store::open(&data.join("naru.db"), storage)?;
     let policy = Policy::open(store.clone()).await?;
     let blobs = Blobs::open(&data.join("blobs"), store.clone()).await?;
     let host = Host::open(host::Options {
         dir: data.join("host"),
-        shim: shim()?,
+        shim: config.shim.clone(),
         hidden: vec![data.clone()],
     })
     .await?;
@@ -70,10 +79,7 @@ pub async fn open(config: &Config, listener: &TcpListener, edge: &TcpListener) -
         dir: data.join("git"),
         git: "git".into(),
         url: Some(url.clone()),
-        limits: delivery_git::Limits {
-            pack_bytes: config.push_limit,
-            ..delivery_git::Limits::default()
-        },
+        limits: delivery_git::Limits { pack: config.push_limit, ..delivery_git::Limits::default() },
     })
     .await?;
     let source: Arc<dyn Source> = Arc::new(git.clone());
@@ -141,12 +147,6 @@ pub async fn open(config: &Config, listener: &TcpListener, edge: &TcpListener) -
     })
 }
 
-/// This very program, as the parent of a workload.
-fn shim() -> Result<Vec<std::ffi::OsString>> {
-    let exe = std::env::current_exe().map_err(Error::internal)?;
-    Ok(vec![exe.into_os_string(), "shim".into()])
-}
-
 /// The token with which commands on this machine speak to the server, kept beside the data. One that
 /// still works is kept, so that scripts may hold on to it.
 async fn machine_token(
@@ -185,8 +185,9 @@ impl Platform {
         let (site, a, b) = (self.site.clone(), stop.clone(), stop.clone());
         let mut tasks = vec![self.insight.start(stop.clone())];
         // Routes before the edge listens: a service that outlived the last server answers at once.
-        self.services.start(self.engine.clone(), stop.clone()).await?;
-        self.pipelines.start(self.engine.clone(), stop.clone()).await?;
+        let loops = self.services.start(self.engine.clone(), stop.clone());
+        tasks.push(tokio::spawn(loops.join()));
+        self.pipelines.start(self.engine.clone(), stop.clone());
         self.git.start(stop.clone());
         self.engine.start();
         tasks.push(tokio::spawn(async move {

@@ -91,7 +91,7 @@ async fn up(config: Config, lang: Lang) -> Result<()> {
     let listener = bind(config.listen, "listen").await?;
     let edge = bind(config.edge, "edge").await?;
     let stop = CancellationToken::new();
-    let platform = open::open(&config, &listener, &edge).await?;
+    let platform = open::open(&config, store::Options::default(), &listener, &edge).await?;
     let serving = platform.serve(listener, edge, &stop).await?;
     announce(&platform).await?;
     let demo = config.demo.then(|| {

@@ -52,6 +52,10 @@ impl Actor for Start {
     fn uses(&self) -> &'static str {
         START
     }
+
+    fn light(&self) -> bool {
+        true
+    }
     fn act(&self, task: Task) -> BoxFuture<'static, Outcome> {
         let yard = self.0.clone();
         Box::pin(async move { settle(start(&yard, &task).await) })
@@ -61,6 +65,10 @@ impl Actor for Start {
 impl Actor for Retire {
     fn uses(&self) -> &'static str {
         RETIRE
+    }
+
+    fn light(&self) -> bool {
+        true
     }
     fn act(&self, task: Task) -> BoxFuture<'static, Outcome> {
         let yard = self.0.clone();

@@ -139,6 +139,17 @@ impl Services {
         vec![Arc::new(actor::Start(self.yard.clone())), Arc::new(actor::Retire(self.yard.clone()))]
     }
 
+    /// Stops every instance, politely and all at once, and returns when they have gone: for a platform that
+    /// leaves and takes its services along. Call it after the loops have ended; the next start finds the
+    /// services short of instances and brings them back.
+    pub async fn stop_all(&self) {
+        let mut leaving = tokio::task::JoinSet::new();
+        for member in self.yard.crews().iter().flat_map(|crew| crew.members()) {
+            leaving.spawn(async move { member.workload.stop().await });
+        }
+        leaving.join_all().await;
+    }
+
     /// Starts the loops; they end with `stop`. Instances live on.
     pub fn start(&self, engine: Engine, stop: CancellationToken) -> Loops {
         let (yard, store) = (self.yard.clone(), self.yard.store().clone());

@@ -18,7 +18,9 @@ use tempfile::TempDir;
 /// A running server.
 pub struct Naru {
     exe: PathBuf,
-    dir: TempDir,
+    data: PathBuf,
+    /// Removed with the server, when it is ours.
+    _dir: Option<TempDir>,
     child: Child,
     pub url: String,
     pub edge: SocketAddr,
@@ -36,23 +38,26 @@ impl Naru {
     /// As [`Naru::start`], with more flags of `naru up`.
     pub fn start_with(exe: &str, more: &[&str]) -> Result<Naru> {
         let dir = tempfile::Builder::new().prefix("naru").tempdir()?;
+        let data = dir.path().to_owned();
+        Naru::launch(exe, data, Some(dir), more)
+    }
+
+    /// As [`Naru::start_with`], with the data in a directory of the test's.
+    pub fn start_in(exe: &str, data: &Path, more: &[&str]) -> Result<Naru> {
+        Naru::launch(exe, data.to_owned(), None, more)
+    }
+
+    fn launch(exe: &str, data: PathBuf, dir: Option<TempDir>, more: &[&str]) -> Result<Naru> {
         let exe = PathBuf::from(exe);
         let more: Vec<String> = more.iter().map(ToString::to_string).collect();
-        let started = launch(&exe, dir.path(), &more)?;
-        let edge = edge_of(dir.path())?;
-        Ok(Naru {
-            exe,
-            dir,
-            child: started.child,
-            url: started.url,
-            edge,
-            ready_after: started.after,
-            more,
-        })
+        let started = launch(&exe, &data, &more)?;
+        let edge = edge_of(&data)?;
+        let (child, url, ready_after) = (started.child, started.url, started.after);
+        Ok(Naru { exe, data, _dir: dir, child, url, edge, ready_after, more })
     }
 
     pub fn data(&self) -> &Path {
-        self.dir.path()
+        self.data.as_path()
     }
 
     pub fn pid(&self) -> u32 {
@@ -61,7 +66,7 @@ impl Naru {
 
     /// Process ids of the shims of this server's workloads.
     pub fn shims(&self) -> Vec<u32> {
-        shims(self.dir.path())
+        shims(self.data.as_path())
             .into_iter()
             .filter_map(|p| u32::try_from(p.as_raw_nonzero().get()).ok())
             .collect()
@@ -92,17 +97,17 @@ impl Naru {
     }
 
     pub fn restart(&mut self) -> Result<()> {
-        let started = launch(&self.exe, self.dir.path(), &self.more)?;
+        let started = launch(&self.exe, self.data.as_path(), &self.more)?;
         self.child = started.child;
         self.url = started.url;
         self.ready_after = started.after;
-        self.edge = edge_of(self.dir.path())?;
+        self.edge = edge_of(self.data.as_path())?;
         Ok(())
     }
 
     /// The administrator's token, as the machine's own commands find it.
     pub fn token(&self) -> Result<String> {
-        Ok(server_file(self.dir.path())?["token"].as_str().context("no token")?.to_owned())
+        Ok(server_file(self.data.as_path())?["token"].as_str().context("no token")?.to_owned())
     }
 
     pub fn address(&self) -> Result<SocketAddr> {
@@ -131,7 +136,7 @@ impl Naru {
 
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.exe);
-        command.args(args).env("NARU_DATA", self.dir.path()).env("NARU_LANG", "en");
+        command.args(args).env("NARU_DATA", &self.data).env("NARU_LANG", "en");
         command
             .env_remove("NARU_URL")
             .env_remove("NARU_TOKEN")
@@ -162,8 +167,7 @@ impl Naru {
         files: &[(&str, &str)],
     ) -> Result<Repository> {
         let dir = tempfile::Builder::new().prefix("work").tempdir()?;
-        let repository =
-            Repository { dir, exe: self.exe.clone(), data: self.dir.path().to_owned() };
+        let repository = Repository { dir, exe: self.exe.clone(), data: self.data.clone() };
         repository.git(&["init", "--quiet", "--initial-branch=main", "."])?;
         repository.aim(self, project, name)?;
         repository.commit("First", files)?;
@@ -176,7 +180,7 @@ impl Drop for Naru {
         // Whatever state the test left it in.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for pid in shims(self.dir.path()) {
+        for pid in shims(self.data.as_path()) {
             let _ = kill_process(pid, Signal::KILL);
         }
     }
@@ -207,13 +211,13 @@ struct Started {
 fn launch(exe: &Path, data: &Path, more: &[String]) -> Result<Started> {
     let began = Instant::now();
     let mut command = Command::new(exe);
-    command
-        .args(["up", "--listen", "127.0.0.1:0", "--edge", "127.0.0.1:0", "--data"])
-        .arg(data)
-        .args(more)
-        .env("NARU_LANG", "en")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+    command.args(["up", "--data"]).arg(data).args(more);
+    for flag in ["--listen", "--edge"] {
+        if more.iter().all(|m| m != flag) {
+            command.args([flag, "127.0.0.1:0"]);
+        }
+    }
+    command.env("NARU_LANG", "en").stdin(Stdio::null()).stdout(Stdio::piped());
     // SAFETY: prctl is async-signal-safe and touches nothing of the parent's.
     unsafe {
         command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
