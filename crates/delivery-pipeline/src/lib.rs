@@ -1,1 +1,203 @@
-//! Pipelines: .gitlab-ci.yml to a plan, jobs on the host.
+//! Pipelines: what a repository's `.gitlab-ci.yml` asks for, done on this machine.
+//!
+//! A push becomes a run of the durable engine. The dialect (`gitlab`) is pure and compiles to a neutral
+//! plan; the actor (`job`) runs one job of such a plan in a sandbox and knows no dialect; the followers
+//! (`sync`) turn facts of git into runs, and ends of runs into facts for whoever makes releases.
+//!
+//! Invariants:
+//! - A push makes its pipeline exactly once: run, `pipeline.created` and the cursor are one transaction.
+//! - A commit without a pipeline file passes; one whose file cannot be read fails and says where.
+//! - A keyword that is not understood is named, never passed over.
+//! - A job sees its project's files and caches, and nothing of the server, its data or other projects.
+
+mod api;
+mod artifacts;
+mod caches;
+mod cmd;
+mod create;
+pub mod gitlab;
+mod job;
+mod keep;
+pub mod lint;
+mod script;
+mod sync;
+pub mod variables;
+pub mod work;
+mod workspace;
+
+#[cfg(test)]
+mod tests;
+
+pub use artifacts::Artifacts;
+pub use create::ByHand;
+pub use keep::Bounds;
+
+use blob::Blobs;
+use host::{Host, Mount};
+use kernel::port::Source;
+use kernel::{Error, Id, Result};
+use run::{Actor, Engine};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use store::Store;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use variables::Variable;
+use workspace::Workspaces;
+
+/// [`work::Shared`] by its key.
+pub(crate) const SHARED: &str = "delivery-pipeline.shared";
+/// When artifacts may go: `<time>/<run>/<tree>`.
+pub(crate) const EXPIRES: &str = "delivery-pipeline.expires";
+/// The kind of run.
+pub const KIND: &str = "pipeline";
+
+/// Of one job.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes.
+    pub memory: Option<u64>,
+    pub pids: u32,
+    /// Bytes below its working directory and its home together.
+    pub disk: u64,
+    /// Bytes of log.
+    pub log: u64,
+    /// Milliseconds, where the file does not say.
+    pub timeout_ms: u64,
+    pub after_script_ms: u64,
+    /// Between SIGTERM and SIGKILL.
+    pub grace_ms: u64,
+    /// Of one job's artifacts, and of one cache.
+    pub artifacts: Bounds,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            memory: None,
+            pids: 4096,
+            disk: 10 << 30,
+            log: 64 << 20,
+            timeout_ms: 60 * 60 * 1000,
+            after_script_ms: 5 * 60 * 1000,
+            grace_ms: 10_000,
+            artifacts: Bounds { bytes: 5 << 30, files: 200_000 },
+        }
+    }
+}
+
+pub struct Options {
+    pub store: Store,
+    pub blobs: Blobs,
+    pub host: Host,
+    pub source: Arc<dyn Source>,
+    /// `<data>/work`
+    pub dir: PathBuf,
+    /// Where people reach this server: `http://127.0.0.1:8080`.
+    pub url: String,
+    pub limits: Limits,
+}
+
+/// What the actor and the followers share.
+pub(crate) struct Parts {
+    pub store: Store,
+    pub blobs: Blobs,
+    pub host: Host,
+    pub source: Arc<dyn Source>,
+    pub workspaces: Workspaces,
+    pub url: String,
+    pub limits: Limits,
+    /// What jobs get of the server's own environment.
+    pub env: Vec<Variable>,
+    pub toolchain: Vec<Mount>,
+    pub shell: String,
+    /// Overlays turned out not to work here.
+    pub copies: AtomicBool,
+    pub engine: OnceLock<Engine>,
+    /// The key of each attempt whose place is still there: run, step and attempt to `<run>-<index>`.
+    pub under_way: Mutex<HashMap<(Id, String, u32), String>>,
+}
+
+/// The part, opened. Clones share it.
+#[derive(Clone)]
+pub struct Pipelines(pub(crate) Arc<Parts>);
+
+impl Pipelines {
+    /// # Errors
+    /// When the directory cannot be made.
+    pub async fn open(options: Options) -> Result<Pipelines> {
+        let workspaces = Workspaces::open(options.dir, options.source.clone())?;
+        Ok(Pipelines(Arc::new(Parts {
+            store: options.store,
+            blobs: options.blobs,
+            host: options.host,
+            source: options.source,
+            workspaces,
+            url: options.url,
+            limits: options.limits,
+            env: environment(),
+            toolchain: host::toolchain_mounts(std::env::vars()),
+            shell: shell(),
+            copies: AtomicBool::new(false),
+            engine: OnceLock::new(),
+            under_way: Mutex::default(),
+        })))
+    }
+
+    /// What the engine needs to run jobs.
+    pub fn actor(&self) -> Arc<dyn Actor> {
+        Arc::new(job::Jobs(self.0.clone()))
+    }
+
+    /// Follows pushes and ends of runs until `stop`. The engine is the one that has [`Pipelines::actor`].
+    /// A second call does nothing.
+    pub fn start(&self, engine: Engine, stop: CancellationToken) {
+        if self.0.engine.set(engine.clone()).is_ok() {
+            sync::spawn(self.0.clone(), engine, stop);
+        }
+    }
+
+    pub(crate) fn engine(&self) -> Result<&Engine> {
+        self.0.engine.get().ok_or_else(|| Error::internal("the pipelines have not started"))
+    }
+}
+
+/// Who holds the artifacts of a run.
+pub(crate) fn owner(run: &Id) -> String {
+    format!("run/{run}")
+}
+
+/// Only these pass from the server to its jobs: where tools are, and in which language they speak.
+fn environment() -> Vec<Variable> {
+    let names = ["PATH", "LANG", "LC_ALL", "TZ", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
+    let found = names.into_iter().filter_map(|n| Some((n, std::env::var(n).ok()?)));
+    let mut out: Vec<Variable> = found.map(|(n, v)| Variable::literal(n, v)).collect();
+    let rustup = std::env::var("HOME").map(|home| format!("{home}/.rustup")).unwrap_or_default();
+    if !out.iter().any(|v| v.name == "RUSTUP_HOME") && Path::new(&rustup).is_dir() {
+        out.push(Variable::literal("RUSTUP_HOME", rustup));
+    }
+    if !out.iter().any(|v| v.name == "PATH") {
+        let usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        out.push(Variable::literal("PATH", usual));
+    }
+    out
+}
+
+/// `bash` where there is one, because pipelines are written for it.
+fn shell() -> String {
+    let bash = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"];
+    bash.into_iter().find(|p| Path::new(p).exists()).unwrap_or("/bin/sh").to_owned()
+}
+
+pub static PART: part::Part = part::Part {
+    name: "delivery-pipeline",
+    about: (
+        "Pipelines: .gitlab-ci.yml, run in sandboxes on this machine",
+        "파이프라인: .gitlab-ci.yml을 이 컴퓨터의 샌드박스에서 실행합니다",
+    ),
+    routes: api::ROUTES,
+    commands: cmd::COMMANDS,
+    ..part::Part::EMPTY
+};

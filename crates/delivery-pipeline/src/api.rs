@@ -1,0 +1,101 @@
+//! Routes beyond the generic ones.
+
+use crate::create::ByHand;
+use crate::lint::{self, Suppose};
+use crate::{KIND, Pipelines};
+use http::{HeaderValue, StatusCode, header};
+use kernel::Result;
+use naru_http::{Access, Body, Call, Response, Route, json, json_status};
+use policy::Permission;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use tokio_util::io::ReaderStream;
+
+const VIEW: Access = Access::Project(Permission::View);
+const CHANGE: Access = Access::Project(Permission::Change);
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::post(
+        "/api/v1/projects/{project}/pipelines",
+        CHANGE,
+        (
+            "start a pipeline on a branch or tag (`repository`, `ref`, `variables`)",
+            "브랜치나 태그에서 파이프라인 시작 (`repository`, `ref`, `variables`)",
+        ),
+        |c| Box::pin(start(c)),
+    ),
+    Route::post(
+        "/api/v1/pipelines/lint",
+        Access::SignedIn,
+        (
+            "what a pipeline file would run, and why (`content`, `includes`, `branch`, `tag`, …)",
+            "파이프라인 파일이 무엇을 왜 실행하는지 (`content`, `includes`, `branch`, `tag`, …)",
+        ),
+        |c| Box::pin(check(c)),
+    ),
+    Route::get(
+        "/api/v1/projects/{project}/runs/{run}/steps/{step}/artifacts",
+        VIEW,
+        ("what a job left", "작업이 남긴 아티팩트"),
+        |c| Box::pin(artifacts(c)),
+    ),
+    Route::get(
+        "/api/v1/projects/{project}/runs/{run}/steps/{step}/artifacts/{*path}",
+        VIEW,
+        ("one file that a job left", "작업이 남긴 파일 하나"),
+        |c| Box::pin(artifact(c)),
+    ),
+];
+
+async fn start(mut call: Call) -> Result<Response> {
+    let project = call.project()?;
+    let ask: ByHand = call.json().await?;
+    let pipelines = call.part::<Pipelines>()?;
+    let run = pipelines.run(&project, ask, call.who.clone()).await?;
+    json_status(StatusCode::CREATED, &json!({ "run": run, "kind": KIND, "project": project }))
+}
+
+/// A file and what to suppose.
+#[derive(Deserialize)]
+struct Ask {
+    content: String,
+    /// Included files by path.
+    #[serde(default)]
+    includes: BTreeMap<String, String>,
+    #[serde(flatten)]
+    suppose: Suppose,
+}
+
+async fn check(mut call: Call) -> Result<Response> {
+    let Ask { content, mut includes, suppose } = call.json().await?;
+    let lang = call.lang;
+    includes.insert(lint::UNNAMED.to_owned(), content);
+    // A large file takes a while: not on a thread that serves.
+    let work = tokio::task::spawn_blocking(move || {
+        lint::lint(lint::UNNAMED, &suppose, lang, |path| {
+            includes.get(path).map(|text| text.clone().into_bytes())
+        })
+    });
+    json(&work.await.map_err(kernel::Error::internal)?)
+}
+
+async fn artifacts(call: Call) -> Result<Response> {
+    let pipelines = call.part::<Pipelines>()?;
+    let (run, step) = (call.param("run")?, call.param("step")?);
+    json(&pipelines.artifacts(&call.project()?, run, step).await?)
+}
+
+async fn artifact(call: Call) -> Result<Response> {
+    let pipelines = call.part::<Pipelines>()?;
+    let (run, step, path) = (call.param("run")?, call.param("step")?, call.param("path")?);
+    let (entry, file) = pipelines.artifact(&call.project()?, run, step, path).await?;
+    let mut response = Response::new(Body::from_stream(ReaderStream::new(file)));
+    let headers = response.headers_mut();
+    // What a job wrote must never run as a page of ours.
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(entry.size));
+    Ok(response)
+}

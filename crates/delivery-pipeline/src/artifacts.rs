@@ -1,0 +1,88 @@
+//! What jobs left, for whoever shows it.
+
+use crate::Pipelines;
+use crate::work::Output;
+use blob::Entry;
+use kernel::{Error, ErrorKind, Id, Name, Result, Text, text};
+use serde::Serialize;
+
+/// The artifacts of one step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Artifacts {
+    /// Hash of the tree.
+    pub tree: String,
+    /// Bytes of all files together.
+    pub size: u64,
+    /// By path.
+    pub files: Vec<Entry>,
+}
+
+impl Pipelines {
+    /// What a step of a run left; `None` when it left nothing.
+    ///
+    /// # Errors
+    /// `run.unknown` (also for another project's run), `step.unknown`, `artifacts.gone`.
+    pub async fn artifacts(
+        &self,
+        project: &Name,
+        run: &str,
+        step: &str,
+    ) -> Result<Option<Artifacts>> {
+        let unknown = || {
+            Error::not_found(
+                "run.unknown",
+                Text::fixed("there is no such run", "그런 실행이 없습니다"),
+            )
+        };
+        let id = Id::parse(run).ok_or_else(unknown)?;
+        let run = self.engine()?.show(&id).await?;
+        if run.project != *project {
+            return Err(unknown());
+        }
+        let step = run.step(step).ok_or_else(|| {
+            let say = Text::fixed("the run has no such step", "실행에 그런 단계가 없습니다");
+            Error::not_found("step.unknown", say)
+        })?;
+        let output: Output = serde_json::from_value(step.output.clone()).unwrap_or_default();
+        let Some(tree) = output.artifacts else { return Ok(None) };
+        let found = self.0.blobs.tree(&tree).await.map_err(|e| match e.kind() {
+            ErrorKind::NotFound => gone(),
+            _ => e,
+        })?;
+        Ok(Some(Artifacts { size: found.bytes(), files: found.entries, tree }))
+    }
+
+    /// One file of a step's artifacts, for reading.
+    ///
+    /// # Errors
+    /// As [`Pipelines::artifacts`]; `artifacts.unknown`.
+    pub async fn artifact(
+        &self,
+        project: &Name,
+        run: &str,
+        step: &str,
+        path: &str,
+    ) -> Result<(Entry, tokio::fs::File)> {
+        let shown: String = path.chars().take(200).flat_map(char::escape_debug).collect();
+        let unknown = || {
+            let say = text!("no artifact {shown}", "{shown} 아티팩트가 없습니다");
+            Error::not_found("artifacts.unknown", say)
+        };
+        let all = self.artifacts(project, run, step).await?.ok_or_else(unknown)?;
+        let entry = all.files.into_iter().find(|e| e.path == path).ok_or_else(unknown)?;
+        // A link has no content of its own, and is not followed.
+        if entry.mode == blob::LINK {
+            return Err(unknown());
+        }
+        let file = self.0.blobs.open_blob(&entry.hash).await;
+        Ok((entry, file.map_err(|_| gone())?))
+    }
+}
+
+fn gone() -> Error {
+    let say = Text::fixed("the artifacts have expired", "아티팩트의 보관 기간이 지났습니다");
+    Error::not_found("artifacts.gone", say).hint(Text::fixed(
+        "run the job again; `expire_in` says how long they are kept",
+        "작업을 다시 실행하세요. 보관 기간은 `expire_in`으로 정합니다",
+    ))
+}

@@ -1,0 +1,222 @@
+//! `naru pipeline run|lint|plan`.
+
+use crate::gitlab::FILE;
+use crate::lint::{self, Lint, Suppose};
+use clap::{Arg, ArgAction, ArgMatches};
+use cli::{Command, Context, Output, Table, segment};
+use kernel::{Error, Lang, Result, Text, text};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Files of a directory that `exists` may ask about.
+const MAX_FILES: usize = 50_000;
+
+pub(crate) const COMMANDS: &[Command] = &[Command {
+    name: "pipeline",
+    build,
+    run: |context, matches| Box::pin(pipeline(context, matches)),
+}];
+
+fn build(lang: Lang) -> clap::Command {
+    let verb = |name: &'static str, en: &'static str, ko: &'static str| {
+        clap::Command::new(name).about(lang.pick(en, ko).to_owned())
+    };
+    let option = |name: &'static str, value: &'static str, en: &'static str, ko: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(lang.pick(en, ko).to_owned())
+    };
+    let file = || {
+        Arg::new("file")
+            .value_name("FILE")
+            .default_value(FILE)
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(lang.pick("the pipeline file", "파이프라인 파일").to_owned())
+    };
+    let variable = || {
+        option("var", "NAME=VALUE", "a variable, given by hand", "직접 주는 변수")
+            .action(ArgAction::Append)
+    };
+    let supposed = |command: clap::Command| {
+        command
+            .arg(file())
+            .arg(option(
+                "branch",
+                "NAME",
+                "as if pushed to this branch",
+                "이 브랜치에 푸시했다고 가정",
+            ))
+            .arg(option("tag", "NAME", "as if this tag was pushed", "이 태그를 푸시했다고 가정"))
+            .arg(variable())
+            .arg(
+                option("changed", "PATH", "as if only this changed", "이것만 바뀌었다고 가정")
+                    .action(ArgAction::Append),
+            )
+    };
+    clap::Command::new("pipeline")
+        .about(lang.pick("Pipelines of repositories", "저장소의 파이프라인").to_owned())
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            verb("run", "start a pipeline on a branch or tag", "브랜치나 태그에서 파이프라인 시작")
+                .arg(Arg::new("repository").required(true).value_name("REPOSITORY"))
+                .arg(option("ref", "NAME", "branch or tag", "브랜치나 태그").default_value("main"))
+                .arg(variable()),
+        )
+        .subcommand(supposed(verb(
+            "lint",
+            "check a pipeline file, without a server",
+            "서버 없이 파이프라인 파일 검사",
+        )))
+        .subcommand(supposed(verb(
+            "plan",
+            "what a pipeline file would run and why, without a server",
+            "서버 없이 파이프라인 파일이 무엇을 왜 실행하는지 보기",
+        )))
+}
+
+async fn pipeline(context: Context, matches: ArgMatches) -> Result<()> {
+    match matches.subcommand() {
+        Some(("run", matches)) => start(&context, matches).await,
+        Some(("lint", matches)) => report(&context, &look(matches, context.lang)?, draw_lint),
+        Some((_, matches)) => report(&context, &look(matches, context.lang)?, draw_plan),
+        None => Ok(()),
+    }
+}
+
+async fn start(context: &Context, matches: &ArgMatches) -> Result<()> {
+    let project = project(matches)?;
+    let word = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let body = json!({
+        "repository": word("repository"), "ref": word("ref"), "variables": variables(matches)?,
+    });
+    let path = format!("/api/v1/projects/{}/pipelines", segment(&project));
+    let made: Value = context.client()?.post(&path, &body).await?;
+    context.output.show(&made, |made, _| {
+        let mut table = Table::default();
+        table.row([made.get("run").and_then(Value::as_str).unwrap_or("").to_owned()]);
+        table
+    })
+}
+
+/// `-p` is added to every command; whoever adds it may not have been asked to.
+fn project(matches: &ArgMatches) -> Result<String> {
+    let given = matches.try_get_one::<String>("project").ok().flatten().cloned();
+    let found = given.or_else(|| std::env::var("NARU_PROJECT").ok()).filter(|p| !p.is_empty());
+    found.ok_or_else(|| {
+        Error::invalid("project.missing", Text::fixed("which project?", "어느 프로젝트인가요?"))
+            .hint(Text::fixed("add `-p PROJECT`", "`-p PROJECT`를 붙이세요"))
+    })
+}
+
+fn variables(matches: &ArgMatches) -> Result<BTreeMap<String, String>> {
+    let pair = |words: &String| {
+        words.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).ok_or_else(|| {
+            Error::invalid(
+                "variable.invalid",
+                text!("`{words}` is not NAME=VALUE", "`{words}`은(는) NAME=VALUE 꼴이 아닙니다"),
+            )
+        })
+    };
+    matches.get_many::<String>("var").into_iter().flatten().map(pair).collect()
+}
+
+/// Compiles the file right here. Paths of included files start at its directory.
+fn look(matches: &ArgMatches, lang: Lang) -> Result<Lint> {
+    let file = matches.get_one::<PathBuf>("file").cloned().unwrap_or_else(|| FILE.into());
+    let shown = file.display().to_string();
+    if let Err(error) = std::fs::metadata(&file) {
+        let say =
+            text!("{shown} cannot be read: {error}", "{shown}을(를) 읽을 수 없습니다: {error}");
+        return Err(Error::not_found("file.unreadable", say));
+    }
+    let dir = file.parent().map(Path::to_owned).unwrap_or_default();
+    let words = |name: &str| matches.get_one::<String>(name).cloned();
+    let changed = matches.get_many::<String>("changed").map(|paths| paths.cloned().collect());
+    let suppose = Suppose {
+        branch: words("branch"),
+        tag: words("tag"),
+        default_branch: None,
+        variables: variables(matches)?,
+        changed,
+        tree: tree(&dir),
+    };
+    Ok(lint::lint(&shown, &suppose, lang, |path| {
+        std::fs::read(if path == shown { file.clone() } else { dir.join(path) }).ok()
+    }))
+}
+
+/// Files below the directory, hidden directories left out except where they are named by files.
+fn tree(dir: &Path) -> Vec<String> {
+    let root = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let mut out = Vec::new();
+    let mut left = vec![root.to_owned()];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() && entry.file_name() != ".git" {
+                left.push(entry.path());
+            } else if let Some(path) = entry
+                .path()
+                .strip_prefix(root)
+                .ok()
+                .and_then(|p| p.to_str())
+                .filter(|_| !kind.is_dir())
+            {
+                out.push(path.to_owned());
+            }
+            if out.len() >= MAX_FILES {
+                return out;
+            }
+        }
+    }
+    out.sort_unstable();
+    out
+}
+
+/// JSON and YAML show everything; for people an error is an error, and warnings are remarks.
+fn report(context: &Context, lint: &Lint, draw: fn(&Lint, &Output) -> Table) -> Result<()> {
+    let output = &context.output;
+    let table = output.format == cli::Format::Table;
+    if lint.valid || !table {
+        output.show(lint, draw)?;
+    }
+    if table {
+        for (place, warning) in &lint.warnings {
+            let word = output.lang.pick("warning", "경고");
+            output.remark(&format!("{word}: {place}: {}", warning.get(output.lang)));
+        }
+    }
+    match &lint.error {
+        Some(wire) => Err(lint::failure(wire.clone())),
+        None => Ok(()),
+    }
+}
+
+fn draw_lint(lint: &Lint, output: &Output) -> Table {
+    let (jobs, steps) = (lint.jobs.len(), lint.steps.len());
+    let mut table = Table::default();
+    let sentence = match &lint.nothing {
+        Some(why) => text!("sound; nothing would run: {why}", "올바릅니다. 실행할 것은 없습니다"),
+        None => text!(
+            "sound: {jobs} jobs, of which {steps} steps would run",
+            "올바릅니다. 작업 {jobs}개, 실행할 단계 {steps}개"
+        ),
+    };
+    table.row([sentence.get(output.lang)]);
+    table
+}
+
+fn draw_plan(lint: &Lint, output: &Output) -> Table {
+    let lang = output.lang;
+    let head = lang.pick("JOB STAGE RUNS WHY PLACE", "작업 스테이지 실행 까닭 위치");
+    let mut table = Table::new(head.split(' '));
+    for job in &lint.jobs {
+        let runs = if job.included { &*job.when } else { lang.pick("no", "아니요") };
+        let place = job.at.to_string();
+        table.row([&*job.job, &*job.stage, runs, job.because.get(lang), &*place]);
+    }
+    if let Some(why) = &lint.nothing {
+        table.row(["", "", lang.pick("no", "아니요"), why.get(lang), ""]);
+    }
+    table
+}

@@ -1,0 +1,427 @@
+//! From a ref to a pipeline: reading, compiling, and the one transaction that makes it.
+
+use crate::gitlab::{self, Compiled, Context, FILE, Files, Gathered, MAX_FILE, Origin};
+use crate::variables::Variable;
+use crate::{KIND, Parts, SHARED};
+use kernel::journey::{Commit, Fact, PipelineCreated, PipelineFinished, Pushed, Verdict};
+use kernel::resource::Labels;
+use kernel::{Error, ErrorKind, Id, Key, Name, Principal, Result, Text, text};
+use run::{Engine, NewRun};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use store::Tx;
+
+/// [`Tip`] by `<project>/<repository>/<refname>`.
+const TIPS: &str = "delivery-pipeline.tip";
+/// Runs that are not finished, by `<project>/<repository>/<refname>/<run>`; the value says whether a newer
+/// push may cancel it.
+pub const OPEN: &str = "delivery-pipeline.open";
+/// The last number given: `all`, or `<project>`.
+const NUMBERS: &str = "delivery-pipeline.number";
+/// Rounds of reading included files.
+const MAX_ROUNDS: usize = 20;
+
+/// A ref, as it was last pushed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tip {
+    pub project: Name,
+    pub repository: Name,
+    pub refname: String,
+    pub branch: Option<String>,
+    pub default_branch: bool,
+    pub before: Option<String>,
+    pub commit: Commit,
+    pub change: Option<Name>,
+}
+
+impl Tip {
+    /// `None` for a deleted ref, and for refs that are neither branches nor tags.
+    pub fn of(event: &kernel::Event, pushed: &Pushed) -> Option<Tip> {
+        let is_tag = pushed.refname.starts_with("refs/tags/");
+        pushed.after.as_ref()?;
+        (pushed.branch.is_some() || is_tag).then_some(())?;
+        Some(Tip {
+            project: event.fact.project.clone()?,
+            repository: pushed.repository.clone(),
+            refname: pushed.refname.clone(),
+            branch: pushed.branch.clone(),
+            default_branch: pushed.default_branch,
+            before: pushed.before.clone(),
+            commit: pushed.head.clone()?,
+            change: event.fact.change.clone(),
+        })
+    }
+
+    fn tag(&self) -> Option<String> {
+        self.refname.strip_prefix("refs/tags/").map(str::to_owned)
+    }
+
+    fn short(&self) -> &str {
+        let name = self.refname.strip_prefix("refs/heads/");
+        name.or_else(|| self.refname.strip_prefix("refs/tags/")).unwrap_or(&self.refname)
+    }
+
+    fn key(&self) -> String {
+        format!("{}/{}/{}", self.project, self.repository, self.refname)
+    }
+
+    pub fn remember(&self, tx: &mut Tx<'_>) -> Result<()> {
+        tx.set_row(TIPS, &self.key(), self)
+    }
+}
+
+/// What is asked for beside the files.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub tip: Tip,
+    pub origin: Origin,
+    pub given: Vec<Variable>,
+    pub actor: Principal,
+}
+
+/// A pipeline started by a person.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ByHand {
+    pub repository: Name,
+    /// A branch or tag: `main`, `v1`.
+    #[serde(rename = "ref")]
+    pub refname: String,
+    #[serde(default)]
+    pub variables: std::collections::BTreeMap<String, String>,
+}
+
+/// What came of reading.
+pub enum Prepared {
+    /// The commit has no pipeline file.
+    Absent,
+    /// It cannot be read: the place is in the error.
+    Broken(Error),
+    /// It says that nothing is to run.
+    Nothing(Text),
+    Ready(Box<Compiled>),
+}
+
+/// # Errors
+/// Only faults of ours: what is wrong with the file is [`Prepared::Broken`].
+pub async fn prepare(parts: &Parts, asked: &Asked) -> Result<Prepared> {
+    let mut files = Files::new();
+    match read(parts, &asked.tip, FILE).await {
+        Ok(None) => return Ok(Prepared::Absent),
+        Ok(file) => drop(files.insert(FILE.to_owned(), file)),
+        Err(error) => return broken(error),
+    }
+    let context = context(parts, asked, numbers(parts, &asked.tip.project).await?).await;
+    match compile(parts, asked, files, context).await {
+        Ok(compiled) => Ok(match &compiled.nothing {
+            Some(why) => Prepared::Nothing(why.clone()),
+            None => Prepared::Ready(Box::new(compiled)),
+        }),
+        Err(error) => broken(error),
+    }
+}
+
+fn broken(error: Error) -> Result<Prepared> {
+    match error.kind() {
+        ErrorKind::Invalid | ErrorKind::TooLarge => Ok(Prepared::Broken(error)),
+        _ => Err(error),
+    }
+}
+
+async fn read(parts: &Parts, tip: &Tip, path: &str) -> Result<Option<Vec<u8>>> {
+    let Tip { project, repository, commit, .. } = tip;
+    let found = parts.source.file(project, repository, &commit.id, path, MAX_FILE).await;
+    found.map_err(|e| if e.kind() == ErrorKind::TooLarge { e.at(path, 1, 1) } else { e })
+}
+
+async fn compile(
+    parts: &Parts,
+    asked: &Asked,
+    mut files: Files,
+    mut context: Context,
+) -> Result<Compiled> {
+    for _ in 0..MAX_ROUNDS {
+        look(parts, &asked.tip, &files, &mut context).await?;
+        let root = match gitlab::gather(FILE, &files, &context)? {
+            Gathered::Missing(paths) => {
+                for path in paths {
+                    let file = read(parts, &asked.tip, &path).await?;
+                    files.insert(path, file);
+                }
+                continue;
+            }
+            Gathered::Whole(root) => root,
+        };
+        // A large file takes a while: not on a thread that serves.
+        let work = tokio::task::spawn_blocking(move || {
+            let compiled = gitlab::compile(&root, &context)?;
+            compiled.plan.check().map_err(|e| e.at(FILE, 1, 1))?;
+            Ok(compiled)
+        });
+        return work.await.map_err(Error::internal)?;
+    }
+    let say = text!(
+        "includes nest more than {MAX_ROUNDS} levels deep",
+        "include가 {MAX_ROUNDS}단계를 넘습니다"
+    );
+    Err(Error::invalid("pipeline.include", say).at(FILE, 1, 1))
+}
+
+/// Reads of the commit what the files may ask about.
+async fn look(parts: &Parts, tip: &Tip, files: &Files, context: &mut Context) -> Result<()> {
+    let asks = gitlab::asks(files);
+    let Tip { project, repository, commit, before, .. } = tip;
+    if asks.tree && context.tree.is_empty() {
+        context.tree = parts.source.tree(project, repository, &commit.id).await?;
+    }
+    if asks.changed && context.changed.is_none() && before.is_some() {
+        let changed = parts.source.changed(project, repository, before.as_deref(), &commit.id);
+        // After a forced push the old commit may be gone: then there is nothing to compare with.
+        context.changed =
+            changed.await.ok().map(|paths| paths.into_iter().collect::<BTreeSet<_>>());
+    }
+    Ok(())
+}
+
+async fn context(parts: &Parts, asked: &Asked, (number, project_number): (u64, u64)) -> Context {
+    let tip = &asked.tip;
+    let actor = match &asked.actor {
+        Principal::User(name) | Principal::Service(name) => name.to_string(),
+        other => other.to_string(),
+    };
+    Context {
+        project: tip.project.clone(),
+        repository: tip.repository.clone(),
+        commit: tip.commit.clone(),
+        branch: tip.branch.clone(),
+        tag: tip.tag(),
+        default_branch: default_branch(parts, tip).await,
+        before: tip.before.clone(),
+        origin: asked.origin,
+        number,
+        project_number,
+        url: parts.url.clone(),
+        now: parts.store.now(),
+        actor,
+        tree: Vec::new(),
+        changed: None,
+        given: asked.given.clone(),
+    }
+}
+
+async fn default_branch(parts: &Parts, tip: &Tip) -> String {
+    if let Some(branch) = tip.branch.as_ref().filter(|_| tip.default_branch) {
+        return branch.clone();
+    }
+    let head = parts.source.git_dir(&tip.project, &tip.repository).join("HEAD");
+    let head = tokio::fs::read_to_string(head).await.unwrap_or_default();
+    let name = head.trim().strip_prefix("ref: refs/heads/");
+    name.unwrap_or("main").to_owned()
+}
+
+/// The next numbers of a pipeline: on this server, and in its project. A number may be lost in a crash.
+async fn numbers(parts: &Parts, project: &Name) -> Result<(u64, u64)> {
+    let project = project.to_string();
+    let next = move |tx: &mut Tx<'_>| {
+        let mut next = |key: &str| -> Result<u64> {
+            let number = tx.row::<u64>(NUMBERS, key)?.unwrap_or(0) + 1;
+            tx.set_row(NUMBERS, key, &number)?;
+            Ok(number)
+        };
+        // No project is called that: names have no dots.
+        Ok((next(".all")?, next(&project)?))
+    };
+    parts.store.write(next).await
+}
+
+/// Makes the run, its event, and what is remembered about it. Returns the run and those it overtakes.
+pub fn create_in(tx: &mut Tx<'_>, asked: &Asked, compiled: Compiled) -> Result<(Id, Vec<Id>)> {
+    let tip = &asked.tip;
+    let jobs: Vec<String> = compiled.plan.steps.iter().map(|s| s.name.clone()).collect();
+    let interruptible = compiled.plan.steps.iter().all(|step| {
+        step.action.with.get("interruptible").and_then(serde_json::Value::as_bool) == Some(true)
+    });
+    if tx.row::<serde::de::IgnoredAny>(SHARED, &compiled.shared_key)?.is_none() {
+        tx.set_row(SHARED, &compiled.shared_key, &compiled.shared)?;
+    }
+    let name = compiled.name.unwrap_or_else(|| tip.commit.subject.clone());
+    let title = Text::plain(format!("{} {}: {name}", tip.repository, tip.short()));
+    let run = Engine::create_in(
+        tx,
+        NewRun {
+            kind: KIND.to_owned(),
+            project: tip.project.clone(),
+            change: tip.change.clone(),
+            title,
+            plan: compiled.plan,
+            actor: asked.actor.clone(),
+            labels: labels(asked),
+            subject: None,
+            priority: 0,
+        },
+    )?;
+    created(tx, &run, tip, jobs, &asked.actor)?;
+    let place = tip.key();
+    let older = tx.rows::<bool>(OPEN, &format!("{place}/"), None, 1000)?;
+    tx.set_row(OPEN, &format!("{place}/{run}"), &interruptible)?;
+    let overtaken = older.iter().filter(|(_, may)| *may && compiled.auto_cancel);
+    let overtaken = overtaken.filter_map(|(key, _)| Id::parse(key.rsplit('/').next()?)).collect();
+    Ok((run, overtaken))
+}
+
+fn labels(asked: &Asked) -> Labels {
+    let tip = &asked.tip;
+    let origin = match asked.origin {
+        Origin::Push => "push",
+        Origin::Web => "web",
+        Origin::Api => "api",
+    };
+    let mut labels: Labels = [
+        ("repository", tip.repository.as_str()),
+        ("commit", &*tip.commit.id),
+        ("refname", &*tip.refname),
+        ("ref", tip.short()),
+        ("default_branch", if tip.default_branch { "true" } else { "false" }),
+        ("source", origin),
+    ]
+    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+    .into();
+    labels.extend(tip.branch.clone().map(|b| ("branch".to_owned(), b)));
+    labels
+}
+
+fn created(
+    tx: &mut Tx<'_>,
+    run: &Id,
+    tip: &Tip,
+    jobs: Vec<String>,
+    actor: &Principal,
+) -> Result<()> {
+    let (count, repository, name) = (jobs.len(), &tip.repository, tip.short());
+    let say = text!(
+        "pipeline with {count} jobs for {repository} {name}",
+        "{repository} {name} 파이프라인, 작업 {count}개"
+    );
+    let fact = PipelineCreated { repository: tip.repository.clone(), run: run.clone(), jobs };
+    let event = fact.event(actor.clone(), say)?.project(&tip.project);
+    tx.append(event.subject(subject(&tip.project, run)?).change(tip.change.clone())).map(drop)
+}
+
+/// The event's subject: the run itself.
+pub fn subject(project: &Name, run: &Id) -> Result<Key> {
+    let name = Name::parse(run.as_str())?;
+    Ok(Key { kind: "Run".to_owned(), project: Some(project.clone()), name })
+}
+
+/// A pipeline that ends without ever having had a run.
+pub fn end_in(
+    tx: &mut Tx<'_>,
+    asked: &Asked,
+    verdict: Verdict,
+    reason: Option<Text>,
+) -> Result<()> {
+    let tip = &asked.tip;
+    let fact = PipelineFinished {
+        repository: tip.repository.clone(),
+        commit: tip.commit.id.clone(),
+        branch: tip.branch.clone(),
+        default_branch: tip.default_branch,
+        run: None,
+        verdict,
+        reason,
+        layers: Vec::new(),
+    };
+    finish(tx, &tip.project, tip.change.clone(), fact)
+}
+
+/// Writes `pipeline.finished`.
+pub fn finish(
+    tx: &mut Tx<'_>,
+    project: &Name,
+    change: Option<Name>,
+    fact: PipelineFinished,
+) -> Result<()> {
+    let Text { en, ko } = fact.verdict.text();
+    let repository = &fact.repository;
+    let mut say = text!("pipeline of {repository} {en}", "{repository} 파이프라인 {ko}");
+    if let Some(reason) = &fact.reason {
+        say = Text::new(format!("{}: {}", say.en, reason.en), format!("{}: {}", say.ko, reason.ko));
+    }
+    let mut event = fact.event(Principal::part("delivery-pipeline"), say)?.project(project);
+    if let Some(run) = &fact.run {
+        event = event.subject(subject(project, run)?);
+    }
+    tx.append(event.change(change)).map(drop)
+}
+
+impl crate::Pipelines {
+    /// Starts a pipeline on the tip of a branch or tag.
+    ///
+    /// # Errors
+    /// `ref.unknown` for one that was never pushed; `pipeline.absent`, `pipeline.nothing`, and whatever is
+    /// wrong with the file.
+    pub async fn run(&self, project: &Name, ask: ByHand, actor: Principal) -> Result<Id> {
+        let parts = &self.0;
+        let asked = Asked {
+            tip: self.tip(project, &ask.repository, &ask.refname).await?,
+            origin: Origin::Api,
+            given: given(&ask.variables)?,
+            actor: actor.clone(),
+        };
+        let compiled = match prepare(parts, &asked).await? {
+            Prepared::Ready(compiled) => *compiled,
+            Prepared::Broken(error) => return Err(error),
+            Prepared::Absent => {
+                let say = text!("the commit has no {FILE}", "커밋에 {FILE} 파일이 없습니다");
+                return Err(Error::not_found("pipeline.absent", say));
+            }
+            Prepared::Nothing(why) => return Err(Error::invalid("pipeline.nothing", why)),
+        };
+        let create = move |tx: &mut Tx<'_>| create_in(tx, &asked, compiled);
+        let (run, overtaken) = parts.store.write(create).await?;
+        crate::sync::overtake(self.engine()?, overtaken).await;
+        Ok(run)
+    }
+
+    async fn tip(&self, project: &Name, repository: &Name, name: &str) -> Result<Tip> {
+        let at = format!("{project}/{repository}/");
+        let name = name.to_owned();
+        let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+        let find = move |v: &store::View<'_>| {
+            for refname in [name.clone(), format!("refs/heads/{name}"), format!("refs/tags/{name}")]
+            {
+                if let Some(tip) = v.row::<Tip>(TIPS, &format!("{at}{refname}"))? {
+                    return Ok(Some(tip));
+                }
+            }
+            Ok(None)
+        };
+        self.0.store.read(find).await?.ok_or_else(|| {
+            let say = text!(
+                "{repository} has no branch or tag “{shown}”",
+                "{repository}에 “{shown}” 브랜치나 태그가 없습니다"
+            );
+            Error::not_found("ref.unknown", say)
+                .hint(Text::fixed("push it first", "먼저 푸시하세요"))
+        })
+    }
+}
+
+fn given(variables: &std::collections::BTreeMap<String, String>) -> Result<Vec<Variable>> {
+    let sound = |(name, value): (&String, &String)| {
+        if crate::variables::is_name(name) && !value.contains('\0') {
+            return Ok(Variable::literal(name, value.as_str()));
+        }
+        let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+        Err(Error::invalid(
+            "variable.invalid",
+            text!("“{shown}” cannot be a variable", "“{shown}”은(는) 변수가 될 수 없습니다"),
+        ))
+    };
+    variables.iter().map(sound).collect()
+}
+
+/// Forgets a deleted ref.
+pub fn forget(tx: &mut Tx<'_>, project: &Name, pushed: &Pushed) -> Result<()> {
+    let key = format!("{project}/{}/{}", pushed.repository, pushed.refname);
+    tx.delete_row(TIPS, &key).map(drop)
+}

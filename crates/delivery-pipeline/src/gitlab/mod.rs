@@ -1,0 +1,116 @@
+//! The dialect of `.gitlab-ci.yml`: text to a neutral plan. Pure.
+//!
+//! ```text
+//! files ─► yaml (tree with places) ─► include ─► merge (extends, !reference) ─► job (strict)
+//!       ─► rules (in or out, and why) ─► arrange (instances, needs) ─► run::Plan
+//! ```
+//! Invariants: nothing behind the plan knows this dialect; the same files and context give the same plan;
+//! a keyword that is not understood is an error with its place, never passed over in silence.
+
+mod arrange;
+mod compile;
+mod error;
+mod expr;
+mod glob;
+mod include;
+mod job;
+mod keywords;
+mod merge;
+mod parts;
+mod predefined;
+mod read;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use compile::{Compiled, Explained, compile};
+pub use include::{Gathered, gather};
+pub use predefined::slug;
+
+use crate::variables::Variable;
+use glob::Globs;
+use kernel::journey::Commit;
+use kernel::port::TreeEntry;
+use kernel::{Name, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The pipeline file of a repository.
+pub const FILE: &str = ".gitlab-ci.yml";
+/// Largest pipeline file, in bytes.
+pub const MAX_FILE: u64 = yaml::MAX_BYTES as u64;
+
+/// Files of the commit by path, as far as they have been read; `None`: there is no such file.
+pub type Files = BTreeMap<String, Option<Vec<u8>>>;
+
+/// What started the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Push,
+    Web,
+    Api,
+}
+
+/// All that the plan depends on beside the files.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub project: Name,
+    pub repository: Name,
+    pub commit: Commit,
+    pub branch: Option<String>,
+    pub tag: Option<String>,
+    pub default_branch: String,
+    /// What the ref pointed to before.
+    pub before: Option<String>,
+    pub origin: Origin,
+    /// Of the pipeline, unique on this server.
+    pub number: u64,
+    /// Of the pipeline, unique in its project.
+    pub project_number: u64,
+    /// Of this server: `http://127.0.0.1:8080`.
+    pub url: String,
+    pub now: Time,
+    /// Who started it.
+    pub actor: String,
+    /// Every file of the commit; only asked for by `exists` and `cache:key:files`.
+    pub tree: Vec<TreeEntry>,
+    /// Paths that the push changed; `None` where there is nothing to compare with, and then `changes`
+    /// always holds.
+    pub changed: Option<BTreeSet<String>>,
+    /// Variables given by hand: stronger than the file's.
+    pub given: Vec<Variable>,
+}
+
+impl Context {
+    /// The branch or the tag.
+    pub fn ref_name(&self) -> &str {
+        self.branch.as_deref().or(self.tag.as_deref()).unwrap_or("HEAD")
+    }
+
+    /// Where a job finds the files.
+    pub fn dir(&self) -> String {
+        format!("/builds/{}/{}", self.project, self.repository)
+    }
+
+    fn changed(&self, globs: &Globs) -> bool {
+        self.changed.as_ref().is_none_or(|paths| paths.iter().any(|p| globs.matches(p)))
+    }
+
+    fn exists(&self, globs: &Globs) -> bool {
+        self.tree.iter().any(|entry| globs.matches(&entry.path))
+    }
+}
+
+/// Whether the plan may depend on the commit's tree, on what the push changed, or on neither.
+pub struct Asks {
+    pub tree: bool,
+    pub changed: bool,
+}
+
+/// A cheap look at the text, so that what is not asked for is not computed.
+pub fn asks(files: &Files) -> Asks {
+    let has = |word: &[u8]| {
+        files.values().flatten().any(|bytes| bytes.windows(word.len()).any(|w| w == word))
+    };
+    Asks { tree: has(b"exists") || has(b"files"), changed: has(b"changes") }
+}

@@ -1,0 +1,149 @@
+//! What stays of a job's files: artifacts, reports and caches, as trees in the blob store.
+//!
+//! A job's view of its files exists only inside of its sandbox. From outside it is put together again: what
+//! the writable layer holds, over what the checkout holds less what the layer says is gone.
+
+use crate::workspace::Place;
+use blob::{Blobs, Choose, Held};
+use kernel::Result;
+use rustix::fs::FileType;
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Bytes and files of one kept tree.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub bytes: u64,
+    pub files: u64,
+}
+
+/// The job's files that match, or `None` when there is none.
+///
+/// # Errors
+/// As [`Blobs::put_tree`].
+pub async fn collect(
+    blobs: &Blobs,
+    place: &Place,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    bounds: Bounds,
+) -> Result<Option<Held>> {
+    if include.is_empty() {
+        return Ok(None);
+    }
+    let choose = Choose { include, exclude, limit_bytes: bounds.bytes, limit_files: bounds.files };
+    let upper = blobs.put_tree(&place.upper(), choose.clone()).await?;
+    let Some(lower) = place.lower() else { return Ok((upper.files > 0).then_some(upper)) };
+    let below = blobs.put_tree(&lower, choose).await?;
+    if below.files == 0 {
+        return Ok((upper.files > 0).then_some(upper));
+    }
+    let tree = blobs.tree(&below.hash).await?;
+    let layer = place.upper();
+    let kept = tokio::task::spawn_blocking(move || {
+        let mut seen = HashMap::new();
+        let mut entries = tree.entries;
+        entries.retain(|e| shines_through(&layer, &e.path, &mut seen));
+        entries
+    });
+    let kept = blobs.put_entries(kept.await.map_err(kernel::Error::internal)?).await?;
+    let whole = blobs.overlay(&[kept.hash.clone(), upper.hash.clone()]).await?;
+    Ok((whole.files > 0).then_some(whole))
+}
+
+/// Whether a file of the checkout is visible through the layer: neither it nor a directory above it is
+/// deleted or replaced there (https://docs.kernel.org/filesystems/overlayfs.html, whiteouts and opaque
+/// directories).
+fn shines_through(layer: &Path, path: &str, seen: &mut HashMap<String, Over>) -> bool {
+    let mut prefix = String::new();
+    for part in path.split('/') {
+        if !prefix.is_empty() {
+            prefix.push('/');
+        }
+        prefix.push_str(part);
+        let over = match seen.get(&prefix) {
+            Some(over) => *over,
+            None => {
+                let over = look(&layer.join(&prefix));
+                seen.insert(prefix.clone(), over);
+                over
+            }
+        };
+        match over {
+            Over::Nothing => return true,
+            Over::Hides => return false,
+            Over::Merges => {}
+        }
+    }
+    false
+}
+
+/// What the layer has in the place of something of the checkout.
+#[derive(Clone, Copy)]
+enum Over {
+    Nothing,
+    /// A directory that shows what is below it.
+    Merges,
+    /// A deletion, another file, or a directory that shows nothing of what is below it.
+    Hides,
+}
+
+fn look(path: &Path) -> Over {
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return Over::Nothing };
+    if FileType::from_raw_mode(meta.mode()) != FileType::Directory {
+        return Over::Hides;
+    }
+    let opaque = ["trusted.overlay.opaque", "user.overlay.opaque"].iter().any(|name| {
+        let mut value = [0_u8; 8];
+        rustix::fs::lgetxattr(path, *name, &mut value[..])
+            .is_ok_and(|n| value.get(..n) == Some(b"y"))
+    });
+    if opaque { Over::Hides } else { Over::Merges }
+}
+
+/// Globs as written in a job's file, with variables already expanded, made relative to its directory.
+/// What leads out of it is dropped; how many were is said beside.
+pub fn inside(dir: &str, globs: &[String]) -> (Vec<String>, usize) {
+    let relative = |glob: &String| {
+        let glob = glob.trim();
+        let glob = match glob.strip_prefix(dir) {
+            Some("") => "**",
+            Some(rest) => rest.strip_prefix('/')?,
+            None => glob,
+        };
+        let glob = glob.strip_prefix("./").unwrap_or(glob);
+        let glob = if glob == "." || glob == "./" { "**" } else { glob };
+        let sound =
+            !glob.is_empty() && !glob.starts_with('/') && !glob.split('/').any(|p| p == "..");
+        sound.then(|| glob.to_owned())
+    };
+    let kept: Vec<String> = globs.iter().filter_map(relative).collect();
+    let dropped = globs.len() - kept.len();
+    (kept, dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_stay_inside() {
+        let words = |w: &[&str]| w.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        let (kept, dropped) = inside(
+            "/builds/shop/web",
+            &words(&[
+                "out/",
+                "./a",
+                "/builds/shop/web/b",
+                "/etc/passwd",
+                "../x",
+                "a/../../b",
+                ".",
+                "/builds/shop/webs",
+            ]),
+        );
+        assert_eq!(kept, words(&["out/", "a", "b", "**"]));
+        assert_eq!(dropped, 4);
+    }
+}

@@ -1,0 +1,380 @@
+//! The followers: pushes become pipelines, ends of runs become facts, what is over is cleaned up.
+
+use crate::create::{self, Asked, OPEN, Prepared, Tip};
+use crate::gitlab::Origin;
+use crate::variables::{Variable, is_name};
+use crate::work::Output;
+use crate::{EXPIRES, KIND, Parts, owner};
+use kernel::journey::{Fact, Layer, PipelineCreated, PipelineFinished, Pushed, Verdict};
+use kernel::{Error, Event, Id, Name, Principal, Result, Text, Time, text};
+use run::{Engine, Run, RunState, StepState};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Filter, Tx};
+use tokio_util::sync::CancellationToken;
+
+/// The sequence of the last push that was dealt with, under `pushes`.
+const CURSOR: &str = "delivery-pipeline.cursor";
+/// Reading a repository that does not answer is given up after this, and tried again.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Tries for one push; then its pipeline fails, so that the ones behind it get their turn.
+const TRIES: u32 = 5;
+/// How often old artifacts and checkouts are looked for.
+const HOURLY: Duration = Duration::from_secs(3600);
+
+pub fn spawn(parts: Arc<Parts>, engine: Engine, stop: CancellationToken) {
+    let filter = |kind: &str| Filter { kind: Some(kind.to_owned()), ..Filter::default() };
+    let store = || parts.store.clone();
+    let name = "delivery-pipeline.finished";
+    reconcile::follow_some(store(), name, filter("run.finished"), finished, stop.clone());
+    let name = "delivery-pipeline.retried";
+    reconcile::follow_some(store(), name, filter("run.created"), retried, stop.clone());
+    let until = |stop: CancellationToken, work: kernel::BoxFuture<'static, ()>| {
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work => {}
+            }
+        });
+    };
+    until(stop.clone(), Box::pin(pushes(parts.clone(), engine.clone())));
+    until(stop.clone(), Box::pin(clean(parts.clone(), engine)));
+    until(stop, Box::pin(expire(parts)));
+}
+
+/// Follows pushes until the store has closed.
+async fn pushes(parts: Arc<Parts>, engine: Engine) {
+    while let Err(error) = follow_pushes(&parts, &engine).await {
+        if error.code() == "store.closed" {
+            return;
+        }
+        tracing::error!(%error, "pushes cannot be followed");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn follow_pushes(parts: &Parts, engine: &Engine) -> Result<()> {
+    let cursor = parts.store.read(|v| v.row::<u64>(CURSOR, "pushes")).await?.unwrap_or(0);
+    let mut feed = parts.store.follow(cursor);
+    loop {
+        let event = feed.next().await?;
+        if let Some(pushed) = Pushed::of(&event) {
+            handle(parts, engine, &event, &pushed).await?;
+        }
+    }
+}
+
+/// One push, whatever happens: its effect and the cursor are one transaction.
+async fn handle(parts: &Parts, engine: &Engine, event: &Event, pushed: &Pushed) -> Result<()> {
+    let seq = event.seq;
+    let Some(tip) = Tip::of(event, pushed) else {
+        let (project, pushed) = (event.fact.project.clone(), pushed.clone());
+        let forget = move |tx: &mut Tx<'_>| match (&pushed.after, &project) {
+            (None, Some(project)) => create::forget(tx, project, &pushed),
+            _ => Ok(()),
+        };
+        return once(parts, seq, forget).await.map(drop);
+    };
+    let asked = Asked {
+        given: given(&pushed.options),
+        tip,
+        origin: Origin::Push,
+        actor: event.fact.actor.clone(),
+    };
+    if let Some(reason) = skip(pushed) {
+        return end(parts, seq, asked, Verdict::Canceled, Some(reason)).await;
+    }
+    match prepare(parts, &asked).await {
+        Prepared::Absent => end(parts, seq, asked, Verdict::Passed, None).await,
+        Prepared::Nothing(why) => end(parts, seq, asked, Verdict::Canceled, Some(why)).await,
+        Prepared::Broken(error) => {
+            end(parts, seq, asked, Verdict::Failed, Some(error.sentence())).await
+        }
+        Prepared::Ready(compiled) => {
+            let again = asked.clone();
+            let create = move |tx: &mut Tx<'_>| {
+                asked.tip.remember(tx)?;
+                create::create_in(tx, &asked, *compiled)
+            };
+            match once(parts, seq, create).await {
+                Ok(Some((_, overtaken))) => overtake(engine, overtaken).await,
+                Ok(None) => {}
+                // Larger than the engine takes.
+                Err(error) if error.kind() == kernel::ErrorKind::Invalid => {
+                    end(parts, seq, again, Verdict::Failed, Some(error.sentence())).await?;
+                }
+                Err(error) => return Err(error),
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Faults of ours are tried again a few times; then the pipeline fails and says so.
+async fn prepare(parts: &Parts, asked: &Asked) -> Prepared {
+    let mut pause = Duration::from_millis(100);
+    for tried in 1..=TRIES {
+        let error = match tokio::time::timeout(PATIENCE, create::prepare(parts, asked)).await {
+            Ok(Ok(prepared)) => return prepared,
+            Ok(Err(error)) => error,
+            Err(_) => Error::internal("the repository does not answer"),
+        };
+        tracing::warn!(%error, tried, "a pipeline cannot be prepared");
+        if tried == TRIES {
+            return Prepared::Broken(error);
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 3;
+    }
+    Prepared::Broken(Error::internal("no try was made"))
+}
+
+/// Runs `work` and moves the cursor, unless that was done before.
+async fn once<T, F>(parts: &Parts, seq: u64, work: F) -> Result<Option<T>>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+{
+    parts
+        .store
+        .write(move |tx| {
+            if tx.row::<u64>(CURSOR, "pushes")?.is_some_and(|done| done >= seq) {
+                return Ok(None);
+            }
+            tx.set_row(CURSOR, "pushes", &seq)?;
+            work(tx).map(Some)
+        })
+        .await
+}
+
+async fn end(
+    parts: &Parts,
+    seq: u64,
+    asked: Asked,
+    verdict: Verdict,
+    reason: Option<Text>,
+) -> Result<()> {
+    let work = move |tx: &mut Tx<'_>| {
+        asked.tip.remember(tx)?;
+        create::end_in(tx, &asked, verdict, reason)
+    };
+    once(parts, seq, work).await.map(drop)
+}
+
+/// `git push -o ci.skip`, or a commit that asks for it.
+fn skip(pushed: &Pushed) -> Option<Text> {
+    if pushed.options.iter().any(|o| o == "ci.skip") {
+        return Some(Text::fixed("skipped with `-o ci.skip`", "`-o ci.skip`으로 건너뜀"));
+    }
+    let subject = pushed.head.as_ref()?.subject.to_ascii_lowercase();
+    let asks = subject.contains("[ci skip]") || subject.contains("[skip ci]");
+    asks.then(|| Text::fixed("the commit says [skip ci]", "커밋 메시지에 [skip ci]가 있음"))
+}
+
+/// `git push -o ci.variable="NAME=value"`
+fn given(options: &[String]) -> Vec<Variable> {
+    let pairs = options.iter().filter_map(|o| o.strip_prefix("ci.variable=")?.split_once('='));
+    let sound = pairs.filter(|(name, value)| is_name(name) && !value.contains('\0'));
+    sound.map(|(name, value)| Variable::literal(name, value)).collect()
+}
+
+/// Cancels pipelines that a newer push has overtaken. One that ends meanwhile is fine.
+pub async fn overtake(engine: &Engine, runs: Vec<Id>) {
+    for run in runs {
+        let reason = Text::fixed("a newer push overtook it", "더 새로운 푸시가 앞질렀습니다");
+        let canceled = engine.cancel(&run, Principal::part("delivery-pipeline"), reason).await;
+        if let Err(error) = canceled
+            && error.code() != "run.finished"
+        {
+            tracing::warn!(%run, %error, "an overtaken pipeline cannot be canceled");
+        }
+    }
+}
+
+fn run_of(event: &Event) -> Option<Id> {
+    let data = &event.fact.data;
+    let ours = data.get("kind").and_then(Value::as_str) == Some(KIND);
+    ours.then(|| Id::parse(data.get("run")?.as_str()?))?
+}
+
+/// A run has ended: `pipeline.finished`.
+fn finished(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
+    let Some(run) = run_of(event) else { return Ok(()) };
+    let Some(run) = Engine::show_in(tx, &run)? else { return Ok(()) };
+    let Some(place) = Place::of(&run) else { return Ok(()) };
+    tx.delete_row(
+        OPEN,
+        &format!("{}/{}/{}/{}", run.project, place.repository, place.refname, run.id),
+    )?;
+    let verdict = match run.state {
+        RunState::Passed => Verdict::Passed,
+        RunState::Canceled => Verdict::Canceled,
+        RunState::Failed => Verdict::Failed,
+        // It was opened again by a manual step; its next end says more.
+        _ => return Ok(()),
+    };
+    let fact = PipelineFinished {
+        repository: place.repository,
+        commit: place.commit,
+        branch: run.labels.get("branch").cloned(),
+        default_branch: place.default_branch,
+        run: Some(run.id.clone()),
+        verdict,
+        reason: run.reason.clone(),
+        layers: layers(&run),
+    };
+    create::finish(tx, &run.project, run.change.clone(), fact)
+}
+
+struct Place {
+    repository: Name,
+    commit: String,
+    refname: String,
+    default_branch: bool,
+}
+
+impl Place {
+    /// From the labels that `create` gave the run.
+    fn of(run: &Run) -> Option<Place> {
+        let label = |name: &str| run.labels.get(name).cloned();
+        Some(Place {
+            repository: Name::parse(&label("repository")?).ok()?,
+            commit: label("commit")?,
+            refname: label("refname")?,
+            default_branch: label("default_branch")? == "true",
+        })
+    }
+}
+
+/// What passed jobs left, in the order of the plan.
+fn layers(run: &Run) -> Vec<Layer> {
+    let passed = run.steps.iter().filter(|s| s.state == StepState::Passed);
+    let layer = |step: &run::StepView| {
+        let output: Output = serde_json::from_value(step.output.clone()).ok()?;
+        Some(Layer { job: step.name.clone(), tree: output.artifacts? })
+    };
+    passed.filter_map(layer).collect()
+}
+
+/// A retry is a new run that nobody announced yet, and that needs what the old one left.
+fn retried(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
+    let again = event.fact.data.get("retry_of").is_some_and(|v| !v.is_null());
+    let Some(run) = run_of(event).filter(|_| again) else { return Ok(()) };
+    let Some(run) = Engine::show_in(tx, &run)? else { return Ok(()) };
+    let Some(place) = Place::of(&run) else { return Ok(()) };
+    for layer in layers(&run) {
+        blob::refer(tx, &owner(&run.id), &layer.tree)?;
+    }
+    let key = format!("{}/{}/{}/{}", run.project, place.repository, place.refname, run.id);
+    tx.set_row(OPEN, &key, &false)?;
+    let repository = &place.repository;
+    let say =
+        text!("pipeline of {repository} is run again", "{repository} 파이프라인을 다시 실행함");
+    let jobs = run.steps.iter().map(|s| s.name.clone()).collect();
+    let fact = PipelineCreated { repository: place.repository.clone(), run: run.id.clone(), jobs };
+    let event = fact.event(run.actor.clone(), say)?.project(&run.project);
+    tx.append(event.subject(create::subject(&run.project, &run.id)?).change(run.change)).map(drop)
+}
+
+/// Removes what jobs leave on disk once their results are recorded.
+async fn clean(parts: Arc<Parts>, engine: Engine) {
+    let mut feed = parts.store.follow(parts.store.head());
+    sweep(&parts, &engine).await;
+    let mut since_prune = 0_u32;
+    while let Ok(event) = feed.next().await {
+        let over = matches!(event.fact.kind.as_str(), "run.step.finished" | "run.step.retried");
+        let Some(run) = run_of(&event).filter(|_| over) else { continue };
+        let data = &event.fact.data;
+        let step = data.get("step").and_then(Value::as_str).unwrap_or_default();
+        let attempt = data.get("attempt").and_then(Value::as_u64).unwrap_or(0);
+        let known = (run, step.to_owned(), u32::try_from(attempt).unwrap_or(0));
+        let Some(key) = parts.under_way.lock().await.remove(&known) else { continue };
+        clear(&parts, &key, known.2).await;
+        since_prune += 1;
+        if since_prune >= 64 {
+            since_prune = 0;
+            prune(&parts).await;
+        }
+    }
+}
+
+/// Places that an earlier life of the server left: those of steps that are over go.
+async fn sweep(parts: &Parts, engine: &Engine) {
+    for name in parts.workspaces.places() {
+        let mut words = name.rsplitn(3, '-');
+        let (attempt, step, run) = (words.next(), words.next(), words.next());
+        let (Some(attempt), Some(step)) = (
+            attempt.and_then(|a| a.parse::<u32>().ok()),
+            step.and_then(|s| s.parse::<usize>().ok()),
+        ) else {
+            continue;
+        };
+        let Some(id) = run.and_then(Id::parse) else { continue };
+        let alive = match engine.show(&id).await {
+            Ok(run) => run.steps.get(step).is_some_and(|s| {
+                let over = matches!(
+                    s.state,
+                    StepState::Passed
+                        | StepState::Failed
+                        | StepState::AllowedFailure
+                        | StepState::Skipped
+                        | StepState::Canceled
+                );
+                !over && s.attempt == attempt
+            }),
+            Err(error) => error.kind() != kernel::ErrorKind::NotFound,
+        };
+        if !alive {
+            clear(parts, &format!("{id}-{step}"), attempt).await;
+        }
+    }
+    prune(parts).await;
+}
+
+async fn clear(parts: &Parts, key: &str, attempt: u32) {
+    let id = format!("{key}-{attempt}");
+    for id in [id.clone(), format!("{id}-after")] {
+        if let Err(error) = parts.host.forget(&id).await {
+            tracing::warn!(id, %error, "a job's workload cannot be forgotten");
+            return;
+        }
+    }
+    let place = parts.workspaces.place(key, attempt);
+    if let Err(error) = parts.workspaces.remove(&place).await {
+        tracing::warn!(id, %error, "a job's place cannot be removed");
+    }
+}
+
+async fn prune(parts: &Parts) {
+    if let Err(error) = parts.workspaces.prune().await {
+        tracing::warn!(%error, "old checkouts cannot be removed");
+    }
+}
+
+/// Lets go of artifacts whose time is over.
+async fn expire(parts: Arc<Parts>) {
+    loop {
+        let gone = parts.store.write(|tx| {
+            let now = tx.now();
+            for (key, ()) in tx.rows::<()>(EXPIRES, "", None, 1000)? {
+                let mut words = key.splitn(3, '/');
+                let (at, run, tree) = (words.next(), words.next(), words.next());
+                if at.and_then(Time::parse).is_some_and(|at| at > now) {
+                    break;
+                }
+                if let (Some(run), Some(tree)) = (run.and_then(Id::parse), tree) {
+                    blob::release(tx, &owner(&run), tree)?;
+                }
+                tx.delete_row(EXPIRES, &key)?;
+            }
+            Ok(())
+        });
+        match gone.await {
+            Err(error) if error.code() == "store.closed" => return,
+            Err(error) => tracing::warn!(%error, "old artifacts cannot be let go of"),
+            Ok(()) => {}
+        }
+        tokio::time::sleep(HOURLY).await;
+    }
+}

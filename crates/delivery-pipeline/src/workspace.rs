@@ -1,0 +1,224 @@
+//! Directories: a checkout per commit, shared by all jobs; a place of its own for each attempt of a job.
+//!
+//! ```text
+//! <dir>/checkouts/<project>/<repository>/<commit>     never changed once it has its name
+//! <dir>/homes/<project>                               caches of tools: cargo's, pip's
+//! <dir>/jobs/<run>-<step>-<attempt>/                  lower   which checkout it stands on
+//!                                                     scratch the writable layer
+//!                                                     control the script
+//! ```
+
+use kernel::port::{Metadata, Source};
+use kernel::{Error, Name, Result};
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{Mutex, RwLock};
+
+/// Checkouts kept for each repository beside those in use.
+const KEPT: usize = 4;
+
+pub struct Workspaces {
+    dir: PathBuf,
+    source: Arc<dyn Source>,
+    /// One checkout of a commit at a time.
+    making: Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>,
+    /// Held for reading while a job claims a checkout, for writing while old ones are removed.
+    pruning: RwLock<()>,
+}
+
+/// The place of one attempt.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub dir: PathBuf,
+}
+
+impl Place {
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join("scratch")
+    }
+    pub fn upper(&self) -> PathBuf {
+        self.dir.join("scratch/upper")
+    }
+    pub fn control(&self) -> PathBuf {
+        self.dir.join("control")
+    }
+    fn claim(&self) -> PathBuf {
+        self.dir.join("lower")
+    }
+
+    /// The checkout below the writable layer; `None` when the layer holds everything itself.
+    pub fn lower(&self) -> Option<PathBuf> {
+        if self.scratch().join("copied").exists() {
+            return None;
+        }
+        std::fs::read_to_string(self.claim()).ok().map(PathBuf::from)
+    }
+}
+
+impl Workspaces {
+    pub fn open(dir: PathBuf, source: Arc<dyn Source>) -> Result<Workspaces> {
+        for sub in ["checkouts", "homes", "jobs"] {
+            private_dir(&dir.join(sub)).map_err(io)?;
+        }
+        let making = Mutex::default();
+        Ok(Workspaces { dir, source, making, pruning: RwLock::default() })
+    }
+
+    pub fn place(&self, key: &str, attempt: u32) -> Place {
+        Place { dir: self.dir.join("jobs").join(format!("{key}-{attempt}")) }
+    }
+
+    /// Names of all places there are: `<run>-<step>-<attempt>`.
+    pub fn places(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir.join("jobs")).into_iter().flatten().flatten();
+        entries.filter_map(|e| e.file_name().into_string().ok()).collect()
+    }
+
+    /// The home of a project's tools, made if missing.
+    pub async fn home(&self, project: &Name) -> Result<PathBuf> {
+        let home = self.dir.join("homes").join(project.as_str());
+        private_dir(&home).map_err(io)?;
+        Ok(home)
+    }
+
+    /// Empties a project's home: it holds caches only.
+    pub async fn clear_home(&self, project: &Name) -> Result<()> {
+        let home = self.dir.join("homes").join(project.as_str());
+        remove(&home).await
+    }
+
+    /// A fresh place on the commit's files. `layered`: the files are shared and only seen through it;
+    /// otherwise they are written into it.
+    pub async fn prepare(
+        &self,
+        place: &Place,
+        project: &Name,
+        repository: &Name,
+        commit: &str,
+        layered: bool,
+    ) -> Result<()> {
+        // What a crash left half made.
+        remove(&place.dir).await?;
+        for dir in [place.dir.clone(), place.scratch(), place.control()] {
+            private_dir(&dir).map_err(io)?;
+        }
+        plain_dir(&place.upper()).map_err(io)?;
+        if !layered {
+            let upper = place.upper();
+            self.source.checkout(project, repository, commit, &upper, Metadata::With).await?;
+            return std::fs::write(place.scratch().join("copied"), "").map_err(io);
+        }
+        let _claiming = self.pruning.read().await;
+        let lower = self.checkout(project, repository, commit).await?;
+        std::fs::write(place.claim(), lower.as_os_str().as_encoded_bytes()).map_err(io)
+    }
+
+    /// The checkout of a commit, made if it is not there.
+    async fn checkout(&self, project: &Name, repository: &Name, commit: &str) -> Result<PathBuf> {
+        let of = self.dir.join("checkouts").join(project.as_str()).join(repository.as_str());
+        let done = of.join(commit_name(commit)?);
+        let lock = self.making.lock().await.entry(done.clone()).or_default().clone();
+        let making = lock.lock().await;
+        if !done.is_dir() {
+            let half = of.join(format!(".{commit}"));
+            remove(&half).await?;
+            private_dir(&of).map_err(io)?;
+            plain_dir(&half).map_err(io)?;
+            self.source.checkout(project, repository, commit, &half, Metadata::With).await?;
+            std::fs::rename(&half, &done).map_err(io)?;
+        }
+        drop(making);
+        self.making.lock().await.remove(&done);
+        Ok(done)
+    }
+
+    /// Removes a place whose step is over.
+    pub async fn remove(&self, place: &Place) -> Result<()> {
+        remove(&place.dir).await
+    }
+
+    /// Removes checkouts that no place stands on, but for the newest few of each repository.
+    pub async fn prune(&self) -> Result<()> {
+        let _alone = self.pruning.write().await;
+        let claims = self.places().into_iter();
+        let claims = claims.filter_map(|name| {
+            let place = Place { dir: self.dir.join("jobs").join(name) };
+            std::fs::read_to_string(place.claim()).ok().map(PathBuf::from)
+        });
+        let used: BTreeSet<PathBuf> = claims.collect();
+        for project in subdirs(&self.dir.join("checkouts")) {
+            for repository in subdirs(&project) {
+                let mut idle: Vec<(std::time::SystemTime, PathBuf)> = subdirs(&repository)
+                    .into_iter()
+                    .filter(|dir| !used.contains(dir))
+                    .filter_map(|dir| Some((dir.metadata().ok()?.modified().ok()?, dir)))
+                    .collect();
+                idle.sort_unstable_by(|a, b| b.cmp(a));
+                for (_, old) in idle.iter().skip(KEPT) {
+                    remove(old).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A commit id is a directory's name here: nothing but hex digits may get that far.
+fn commit_name(commit: &str) -> Result<&str> {
+    let sound = (40..=64).contains(&commit.len()) && commit.bytes().all(|b| b.is_ascii_hexdigit());
+    if sound { Ok(commit) } else { Err(Error::internal("a commit id that is none")) }
+}
+
+fn subdirs(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
+}
+
+/// Removes a directory with all that is in it. The overlay's work directory has mode 0 and a job may take
+/// away its own rights, which an unprivileged server must give back first.
+async fn remove(dir: &Path) -> Result<()> {
+    let dir = dir.to_owned();
+    let gone = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_up(&dir);
+            std::fs::remove_dir_all(&dir)
+        }
+        other => other,
+    });
+    gone.await.map_err(Error::internal)?.map_err(io)
+}
+
+fn open_up(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mut left = vec![dir.to_owned()];
+    while let Some(dir) = left.pop() {
+        // What cannot be changed shows when it is removed.
+        let _ = std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700));
+        left.extend(subdirs(&dir));
+    }
+}
+
+/// Readable by naru's own user alone: jobs write secrets.
+fn private_dir(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Becomes a job's working directory, so that its mode is what programs expect.
+fn plain_dir(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(dir)?;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))
+}
+
+pub fn io(error: std::io::Error) -> Error {
+    let full = error.kind() == std::io::ErrorKind::StorageFull
+        || error.kind() == std::io::ErrorKind::QuotaExceeded;
+    if full {
+        let say = kernel::Text::fixed("the disk is full", "디스크가 가득 찼습니다");
+        return Error::new(kernel::ErrorKind::Full, "disk.full", say).why(error);
+    }
+    Error::internal(error)
+}
