@@ -54,6 +54,11 @@ impl Asked {
         Ok((asked, connection))
     }
 
+    /// After an answer of the edge's own the connection may go on: nothing of this request is left on it.
+    pub(crate) fn may_follow(&self) -> bool {
+        self.persists && self.body == Body::Empty && self.version == Version::Http11
+    }
+
     /// No byte of a body, and no harm in asking twice.
     pub(crate) fn replayable(&self) -> bool {
         self.idempotent && self.body == Body::Empty

@@ -58,6 +58,7 @@ pub(crate) struct Request {
     pub(crate) route: Arc<Route>,
     pub(crate) upload: Pump,
     pub(crate) started: Instant,
+    reader: Reader,
 }
 
 enum Plan {
@@ -147,10 +148,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         let mut out = BytesMut::new();
         let (facts, random) = ((&asked, &connection), &mut self.random);
         forward::request(&head, authority, facts, &self.origin, random, &mut out);
+        let reader = Reader::of(&head);
         let Some(route) = route else {
             let problem = Problem::UnknownHost(host.into_owned());
             self.input.advance(end);
-            return Ok(Plan::Answer(asked, problem, Reader::of(&out)));
+            return Ok(Plan::Answer(asked, problem, reader));
         };
         let encoder = if asked.body == Body::Chunked { Encoder::Chunked } else { Encoder::Plain };
         let mut upload = Pump::new(out, asked.body, encoder, limits.body_bytes);
@@ -159,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         // instance never hears of the request.
         upload.take(&mut self.input)?;
         let started = Instant::now();
-        Ok(Plan::Forward(Box::new(Request { asked, route, upload, started })))
+        Ok(Plan::Forward(Box::new(Request { asked, route, upload, started, reader })))
     }
 
     /// Serves one request; answers whether another may follow.
@@ -170,18 +172,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
                 false
             }
             Ok(Plan::Answer(asked, problem, reader)) => {
-                let keep = asked.persists && asked.body == Body::Empty;
+                let keep = asked.may_follow();
                 let page = Page::new(&problem, None);
-                self.answer(&page, reader, Some(asked), keep).await
+                self.answer(&page, &reader, Some(asked), keep).await
             }
-            Ok(Plan::Forward(mut request)) => {
-                let reader = Reader::of(request.upload.waiting());
-                self.forward(&mut request, reader).await
-            }
+            Ok(Plan::Forward(mut request)) => self.forward(&mut request).await,
         }
     }
 
-    async fn forward(&mut self, request: &mut Request, reader: Reader) -> bool {
+    async fn forward(&mut self, request: &mut Request) -> bool {
         let stats = request.route.stats.clone();
         let started = request.started;
         let (status, keep) = match self.exchange(request).await {
@@ -195,8 +194,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             Err(Failure::Problem(problem)) => {
                 let page = Page::new(&problem, Some(&request.route));
                 tracing::debug!(code = page.code, service = %request.route.service, ?problem);
-                let keep = request.asked.persists && request.asked.body == Body::Empty;
-                let kept = self.answer(&page, reader, Some(request.asked), keep).await;
+                let keep = request.asked.may_follow();
+                let kept = self.answer(&page, &request.reader, Some(request.asked), keep).await;
                 (page.status, kept)
             }
         };
@@ -209,11 +208,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
 
     async fn refuse(&mut self, reject: Reject) {
         let page = Page::new(&Problem::Refused(reject), None);
-        self.answer(&page, Reader::UNKNOWN, None, false).await;
+        self.answer(&page, &Reader::default(), None, false).await;
     }
 
     /// Sends a page of the edge's own; answers `keep` when it went well.
-    async fn answer(&mut self, page: &Page, reader: Reader, asked: Option<Asked>, keep: bool) -> bool {
+    async fn answer(
+        &mut self,
+        page: &Page,
+        reader: &Reader,
+        asked: Option<Asked>,
+        keep: bool,
+    ) -> bool {
         let keep = keep && !self.stop.is_cancelled();
         let bytes = answer_bytes(page, reader, asked.is_some_and(|a| a.head), keep);
         let until = Instant::now() + self.shared.limits().idle;
@@ -247,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
 }
 
 /// The bytes of an answer of the edge's own.
-pub(crate) fn answer_bytes(page: &Page, reader: Reader, to_head: bool, keep: bool) -> Vec<u8> {
+pub(crate) fn answer_bytes(page: &Page, reader: &Reader, to_head: bool, keep: bool) -> Vec<u8> {
     let (kind, body) = page.body(reader);
     let reason = http::StatusCode::from_u16(page.status).ok().and_then(|s| s.canonical_reason());
     let mut out = Vec::with_capacity(512 + body.len());

@@ -83,7 +83,7 @@ impl Drop for Place {
 fn turn_away(stream: &TcpStream, secure: bool) {
     if !secure {
         let page = Page::new(&Problem::Crowded, None);
-        let _ = stream.try_write(&answer_bytes(&page, Reader::UNKNOWN, false, false));
+        let _ = stream.try_write(&answer_bytes(&page, &Reader::default(), false, false));
     }
 }
 

@@ -32,27 +32,24 @@ pub(crate) struct Page {
     hint: Text,
 }
 
-/// How the reader wants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the reader wants it, as far as their request said.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Reader {
-    lang: Option<Lang>,
     form: Form,
+    /// `Accept-Language`; absent when the request could not be read.
+    language: Option<Box<str>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Form {
     Html,
     Json,
+    #[default]
     Text,
 }
 
 impl Reader {
-    /// Of a client that could not say.
-    pub(crate) const UNKNOWN: Reader = Reader { lang: None, form: Form::Text };
-
-    /// From the head that would have been forwarded.
-    pub(crate) fn of(head: &[u8]) -> Reader {
-        let Ok(head) = RequestHead::parse(head, usize::MAX) else { return Reader::UNKNOWN };
+    pub(crate) fn of(head: &RequestHead<'_>) -> Reader {
         let first = |known| head.values(known).next().and_then(|v| std::str::from_utf8(v).ok());
         let accept = first(Known::Accept).unwrap_or_default();
         let form = match (accept.contains("text/html"), accept.contains("json")) {
@@ -60,7 +57,15 @@ impl Reader {
             (false, true) => Form::Json,
             (false, false) => Form::Text,
         };
-        Reader { lang: Some(Lang::negotiate(first(Known::AcceptLanguage).unwrap_or_default())), form }
+        Reader { form, language: Some(first(Known::AcceptLanguage).unwrap_or_default().into()) }
+    }
+
+    /// Two languages for those who could not say.
+    fn langs(&self) -> Vec<Lang> {
+        match &self.language {
+            Some(header) => vec![Lang::negotiate(header)],
+            None => vec![Lang::En, Lang::Ko],
+        }
     }
 }
 
@@ -148,21 +153,17 @@ impl Page {
     }
 
     /// The media type and the bytes.
-    pub(crate) fn body(&self, reader: Reader) -> (&'static str, String) {
-        let lang = reader.lang.unwrap_or_default();
+    pub(crate) fn body(&self, reader: &Reader) -> (&'static str, String) {
+        let langs = reader.langs();
+        let lang = langs.first().copied().unwrap_or_default();
         match reader.form {
             Form::Html => ("text/html; charset=utf-8", self.html(lang)),
             Form::Json => ("application/json", self.json(lang)),
-            Form::Text => ("text/plain; charset=utf-8", self.text(reader.lang)),
+            Form::Text => ("text/plain; charset=utf-8", self.text(&langs)),
         }
     }
 
-    fn text(&self, lang: Option<Lang>) -> String {
-        let langs: &[Lang] = match lang {
-            None => &[Lang::En, Lang::Ko],
-            Some(Lang::En) => &[Lang::En],
-            Some(Lang::Ko) => &[Lang::Ko],
-        };
+    fn text(&self, langs: &[Lang]) -> String {
         let mut out = String::new();
         for lang in langs {
             let _ = write!(out, "{} {}", self.status, self.say.get(*lang));
@@ -247,7 +248,8 @@ mod tests {
     use sha2::Digest;
 
     fn reader(fields: &str) -> Reader {
-        Reader::of(format!("GET / HTTP/1.1\r\n{fields}\r\n").as_bytes())
+        let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        Reader::of(&RequestHead::parse(head.as_bytes(), 9).unwrap())
     }
 
     #[test]
@@ -260,15 +262,15 @@ mod tests {
     fn each_reader_gets_their_language_and_form() {
         let page = Page::new(&Problem::UnknownHost("<b>.localhost".into()), None);
         let korean = reader("Accept: text/html\r\nAccept-Language: ko-KR,ko;q=0.9\r\n");
-        let (kind, html) = page.body(korean);
+        let (kind, html) = page.body(&korean);
         assert_eq!(kind, "text/html; charset=utf-8");
         assert!(html.contains("lang=\"ko\"") && html.contains("서비스가 없습니다"), "{html}");
         assert!(html.contains("&lt;b&gt;") && !html.contains("<b>"), "{html}");
-        let (kind, json) = page.body(reader("Accept: application/json\r\n"));
+        let (kind, json) = page.body(&reader("Accept: application/json\r\n"));
         assert_eq!(kind, "application/json");
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["code"], "edge.host_unknown");
-        let (_, both) = page.body(Reader::UNKNOWN);
+        let (_, both) = page.body(&Reader::default());
         assert!(both.contains("no service answers") && both.contains("응답하는"), "{both}");
     }
 }

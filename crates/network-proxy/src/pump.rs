@@ -84,10 +84,6 @@ impl Pump {
         self.sent = 0;
     }
 
-    pub(crate) fn waiting(&self) -> &[u8] {
-        self.out.get(self.sent..).unwrap_or_default()
-    }
-
     /// Takes as much of `input` as may be held.
     ///
     /// # Errors

@@ -41,7 +41,8 @@ impl Stats {
             500.. => self.server_errors.fetch_add(1, Relaxed),
             _ => 0,
         };
-        if let Some(bucket) = self.buckets.get(bucket(took)) {
+        // An upgraded connection lives as long as people look at a page: that is not latency.
+        if let Some(bucket) = self.buckets.get(bucket(took)).filter(|_| status != 101) {
             bucket.fetch_add(1, Relaxed);
         }
     }

@@ -42,6 +42,10 @@ where
         let idle = quiet_since + limits.idle;
         tokio::select! {
             next = connection.accept() => match next {
+                // Opened and reset in turn, streams do not count against their limit; their tasks do.
+                Some(Ok(_)) if streams.len() >= 2 * limits.streams as usize => {
+                    connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+                }
                 Some(Ok((request, respond))) => {
                     streams.spawn(stream::serve(shared.clone(), origin.clone(), request, respond));
                 }

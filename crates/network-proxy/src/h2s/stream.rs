@@ -31,6 +31,7 @@ struct Plan {
     head: BytesMut,
     route: Option<Arc<Route>>,
     host: String,
+    reader: Reader,
 }
 
 pub(super) async fn serve(
@@ -46,13 +47,13 @@ pub(super) async fn serve(
         Ok(plan) => plan,
         Err(reject) => {
             let page = Page::new(&Problem::Refused(reject), None);
-            return answer(&mut respond, &page, Reader::UNKNOWN, false);
+            return answer(&mut respond, &page, &Reader::default(), false);
         }
     };
-    let reader = Reader::of(&plan.head);
+    let reader = plan.reader;
     let Some(route) = plan.route else {
         let page = Page::new(&Problem::UnknownHost(plan.host), None);
-        return answer(&mut respond, &page, reader, plan.asked.head);
+        return answer(&mut respond, &page, &reader, plan.asked.head);
     };
     let mut stream = Stream { shared: &shared, asked: plan.asked, head: plan.head, body: &mut body };
     let status = match stream.exchange(&route, &mut respond, &mut random).await {
@@ -60,12 +61,12 @@ pub(super) async fn serve(
         Err(Failure::Gone) => 499,
         Err(Failure::Refused(reject)) => {
             let page = Page::new(&Problem::Refused(reject), None);
-            answer(&mut respond, &page, reader, plan.asked.head);
+            answer(&mut respond, &page, &reader, plan.asked.head);
             page.status
         }
         Err(Failure::Problem(problem)) => {
             let page = Page::new(&problem, Some(&route));
-            answer(&mut respond, &page, reader, plan.asked.head);
+            answer(&mut respond, &page, &reader, plan.asked.head);
             page.status
         }
     };
@@ -98,7 +99,7 @@ fn plan(
     let route = shared.routes.table().find(&host).cloned();
     let mut out = BytesMut::new();
     forward::request(&head, authority, (&asked, &connection), origin, random, &mut out);
-    Ok(Plan { asked, head: out, route, host })
+    Ok(Plan { asked, head: out, route, host, reader: Reader::of(&head) })
 }
 
 /// The head as HTTP/1.1 would have it. Fields that belong to one connection do not exist in HTTP/2.
@@ -190,8 +191,8 @@ impl Stream<'_> {
         let mut up = pin!(upload(&self.head, self.asked.body, self.body, to, limits));
         let mut up_over = false;
         let mut received = BytesMut::new();
-        let (reply, send, status) = {
-            let mut head = pin!(response(&mut from, &mut received, &self.asked, limits, respond));
+        let (reply, response) = {
+            let mut head = pin!(response_head(&mut from, &mut received, &self.asked, limits));
             let mut until = Instant::now() + limits.silence;
             loop {
                 tokio::select! {
@@ -202,11 +203,16 @@ impl Stream<'_> {
                         until = Instant::now() + limits.response;
                     }
                     found = &mut head => break found?,
+                    // A stream that was reset must not go on at the instance: resetting is cheap.
+                    _ = poll_fn(|cx| respond.poll_reset(cx)) => return Err(Failure::Gone),
                     () = sleep_until(until) => return Err(Failure::Problem(Problem::Timeout)),
                 }
             }
         };
-        if let Some(send) = send {
+        let status = response.status().as_u16();
+        let last = matches!(reply.body, Body::Empty | Body::Length(0));
+        let send = respond.send_response(response, last).map_err(|_| Failure::Gone)?;
+        if !last {
             let mut down = pin!(download(&mut from, &mut received, reply.body, send, limits));
             loop {
                 tokio::select! {
@@ -295,16 +301,13 @@ async fn trailer_lines(body: &mut RecvStream) -> Result<Vec<u8>, Failure> {
     Ok(lines)
 }
 
-type Begun = (Reply, Option<SendStream<Bytes>>, u16);
-
-/// Waits for the final response and sends its head on.
-async fn response(
+/// Waits for the head of the final response. Interim ones end here: an HTTP/2 client does not need them.
+async fn response_head(
     from: &mut ReadHalf<'_>,
     received: &mut BytesMut,
     asked: &Asked,
     limits: &Limits,
-    respond: &mut SendResponse<Bytes>,
-) -> Result<Begun, Failure> {
+) -> Result<(Reply, Response<()>), Failure> {
     for _ in 0..INTERIM {
         let mut scan = Scan::response();
         let range = loop {
@@ -329,11 +332,8 @@ async fn response(
         }
         let (reply, connection) = Reply::of(&head, asked, false).map_err(malformed)?;
         let response = translate(&head, &connection, reply.body)?;
-        let status = head.status;
         received.advance(end);
-        let last = matches!(reply.body, Body::Empty | Body::Length(0));
-        let send = respond.send_response(response, last).map_err(|_| Failure::Gone)?;
-        return Ok((reply, (!last).then_some(send), status));
+        return Ok((reply, response));
     }
     Err(malformed(Reject::StatusLine))
 }
@@ -440,7 +440,7 @@ fn finish(send: &mut SendStream<Bytes>, trailer: &[u8]) -> Result<(), Failure> {
 }
 
 /// Sends a page of the edge's own.
-fn answer(respond: &mut SendResponse<Bytes>, page: &Page, reader: Reader, to_head: bool) {
+fn answer(respond: &mut SendResponse<Bytes>, page: &Page, reader: &Reader, to_head: bool) {
     let (kind, body) = page.body(reader);
     let mut response = Response::builder()
         .status(page.status)

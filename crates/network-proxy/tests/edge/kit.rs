@@ -3,7 +3,7 @@
 use bytes::{Buf, BytesMut};
 use kernel::Name;
 use kernel::port::{RouteSet, Upstream};
-use network_proxy::wire::{Body, Decoder, Known, ResponseHead, Scan, Step, framing};
+use network_proxy::wire::{Body, Decoder, ResponseHead, Scan, Step, framing};
 use network_proxy::{Edge, Limits, Options, Proxy};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -281,10 +281,4 @@ pub async fn talk(edge: &TestEdge, bytes: impl AsRef<[u8]>) -> String {
 
 pub fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
-/// The one value of a known field.
-pub fn known(head: &str, known: Known) -> Vec<u8> {
-    let head = ResponseHead::parse(head.as_bytes(), 200).unwrap();
-    head.values(known).next().unwrap_or_default().to_vec()
 }
