@@ -46,7 +46,9 @@ impl Host {
     ///
     /// # Errors
     /// When the directory cannot be made or read.
-    pub async fn open(options: Options) -> Result<Host> {
+    pub async fn open(mut options: Options) -> Result<Host> {
+        // The shim does not share the server's working directory.
+        options.dir = std::path::absolute(&options.dir).map_err(io)?;
         StateDir::new(options.dir.clone()).create()?;
         let dir = options.dir.clone();
         let (abilities, found) =

@@ -20,6 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 /// Between attempts to reach a shim that is alive but not listening (it is just starting or just ending).
 const RETRY: Duration = Duration::from_millis(50);
 
+/// Between attempts to record that a workload was lost, on a full disk.
+const RECORD_RETRY: Duration = Duration::from_secs(1);
+
 /// Questions about usage waiting for an answer at the same time.
 const MAX_WAITING: usize = 64;
 
@@ -121,9 +124,12 @@ impl Link {
                 Settled::Alive(None)
             }
             Ok(Ok(settled)) => settled,
+            // Someone took the state directory away: there is nothing to record it in.
+            Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => Settled::Exit(lost(started)),
             Ok(Err(e)) => {
-                tracing::warn!(id = self.id, "cannot settle a workload: {e}");
-                Settled::Exit(lost(started))
+                tracing::warn!(id = self.id, "cannot record the end of a workload yet: {e}");
+                tokio::time::sleep(RECORD_RETRY).await;
+                Settled::Alive(None)
             }
             Err(_) => Settled::Exit(lost(started)),
         }

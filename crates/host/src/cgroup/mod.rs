@@ -153,14 +153,15 @@ impl Group {
         }
     }
 
-    pub fn usage(&self) -> Usage {
+    /// `None` when there is no group to ask.
+    pub fn usage(&self) -> Option<Usage> {
+        let first = self.dirs.first()?;
         let memory = self.number("memory", "memory.usage_in_bytes", "memory.current", None);
-        let pids = self.dirs.first().map_or(0, |d| pids(&d.path).len());
-        Usage {
+        Some(Usage {
             memory: memory.unwrap_or(0),
             cpu_ms: self.cpu_ms().unwrap_or(0),
-            pids: u32::try_from(pids).unwrap_or(u32::MAX),
-        }
+            pids: u32::try_from(pids(&first.path).len()).unwrap_or(u32::MAX),
+        })
     }
 
     /// SIGKILL to all its processes; returns when there are none, or after a limit.

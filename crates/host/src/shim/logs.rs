@@ -84,6 +84,8 @@ pub struct Log {
     closed: bool,
     /// Bytes that the disk did not take.
     lost: u64,
+    /// The file ends in the middle of a record.
+    torn: bool,
 }
 
 impl Log {
@@ -91,7 +93,7 @@ impl Log {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
         let len = file.metadata()?.len();
         let limit = limit.filter(|l| *l > 0).unwrap_or(u64::MAX);
-        Ok(Log { file, out: Vec::new(), len, kept: 0, limit, closed: false, lost: 0 })
+        Ok(Log { file, out: Vec::new(), len, kept: 0, limit, closed: false, lost: 0, torn: false })
     }
 
     pub fn len(&self) -> u64 {
@@ -114,6 +116,8 @@ impl Log {
     /// Lets `act` append records, within the limit. True when it was written through to the file.
     pub fn with(&mut self, now: Time, act: impl FnOnce(&mut Vec<u8>)) -> bool {
         if self.closed {
+            // Nothing may go on waiting for the log.
+            act(&mut Vec::new());
             return false;
         }
         act(&mut self.out);
@@ -168,6 +172,7 @@ impl Log {
         while !rest.is_empty() {
             match self.file.write(rest) {
                 Ok(n) if n > 0 => {
+                    self.torn = rest.get(n - 1) != Some(&b'\n');
                     self.len += n as u64;
                     self.kept += n as u64;
                     rest = rest.get(n..).unwrap_or_default();
@@ -186,8 +191,9 @@ impl Log {
     fn say_lost(&mut self) {
         let lost = std::mem::take(&mut self.lost);
         let rest = std::mem::take(&mut self.out);
-        // A torn record may stand before: end it.
-        self.out.push(b'\n');
+        if self.torn {
+            self.out.push(b'\n');
+        }
         self.note(
             crate::sys::now(),
             &kernel::text!(

@@ -57,7 +57,7 @@ pub fn enter(sandbox: &Sandbox, over: &Path, root: bool, note: Note<'_>) -> Resu
     tmpfs(over, "mode=0755,size=25%")?;
     rustix::process::chdir(over).map_err(why("cannot enter the new root"))?;
     let mut new = Root::here()?;
-    let covered = machine(&sandbox.hidden.more)?;
+    let covered = machine(&sandbox.hidden.more, note)?;
     new.set(Writing::OffBelow)?;
     new.set(Writing::On)?;
     scratch()?;
@@ -67,8 +67,8 @@ pub fn enter(sandbox: &Sandbox, over: &Path, root: bool, note: Note<'_>) -> Resu
     if root {
         mask(&SECRETS)?;
     }
-    resolver()?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
+    resolver()?;
     for mount in &sandbox.mounts {
         add(&mut new, mount, root, note)
             .map_err(|e| format!("cannot mount {}: {e}", mount.at.display()))?;
@@ -80,7 +80,7 @@ pub fn enter(sandbox: &Sandbox, over: &Path, root: bool, note: Note<'_>) -> Resu
 }
 
 /// Binds what the machine has at its top. Returns the places deeper down that are still to be covered.
-fn machine(more: &[PathBuf]) -> Result<Vec<PathBuf>> {
+fn machine(more: &[PathBuf], note: Note<'_>) -> Result<Vec<PathBuf>> {
     let mut covered: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir("/").map_err(why("cannot read the root"))? {
         let entry = entry.map_err(why("cannot read the root"))?;
@@ -94,7 +94,10 @@ fn machine(more: &[PathBuf]) -> Result<Vec<PathBuf>> {
             covered.extend(hidden.then(|| fs::canonicalize(entry.path()).ok()).flatten());
         } else if kind.is_dir() && !hidden && !APART.iter().any(|a| name == *a) {
             directory(at, 0o755)?;
-            bind(&entry.path(), at)?;
+            if let Err(e) = bind(&entry.path(), at) {
+                // One broken file system must not keep every job from running.
+                note(&format!("/{} is empty here: {e}", at.display()));
+            }
         }
     }
     for name in HIDDEN {

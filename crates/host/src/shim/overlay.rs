@@ -101,3 +101,37 @@ pub fn tidy(path: &Path) -> PathBuf {
     }
     tidy
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_copy_has_everything_and_follows_no_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir_all(from.join("a/b")).unwrap();
+        fs::write(from.join("a/run"), "x").unwrap();
+        fs::set_permissions(from.join("a/run"), fs::Permissions::from_mode(0o755)).unwrap();
+        symlink("/usr", from.join("a/b/link")).unwrap();
+        // What a broken-off copy left does not stay.
+        fs::create_dir_all(to.join("old")).unwrap();
+        copy_aside(&from, &to).unwrap();
+        assert_eq!(fs::read(to.join("a/run")).unwrap(), b"x");
+        assert_eq!(fs::metadata(to.join("a/run")).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::read_link(to.join("a/b/link")).unwrap(), Path::new("/usr"));
+        assert!(!to.join("old").exists());
+    }
+
+    #[test]
+    fn paths_are_tidied_by_their_letters() {
+        for (path, want) in [
+            ("/etc/../run/systemd/resolve/x", "/run/systemd/resolve/x"),
+            ("/etc/./a", "/etc/a"),
+            ("/../../a", "/a"),
+        ] {
+            assert_eq!(tidy(Path::new(path)), Path::new(want), "{path}");
+        }
+    }
+}

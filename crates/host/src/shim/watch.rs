@@ -290,7 +290,10 @@ impl<'a> Watch<'a> {
             match ask {
                 Ask::Stop => self.stop(Reason::Stopped),
                 Ask::Kill => self.kill(Reason::Stopped),
-                Ask::Usage => self.control.answer(from, &Say::Usage(self.group.usage())),
+                Ask::Usage => {
+                    let usage = self.group.usage().unwrap_or_else(tree::usage);
+                    self.control.answer(from, &Say::Usage(usage));
+                }
             }
         }
         self.control.tidy();

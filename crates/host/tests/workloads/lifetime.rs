@@ -54,6 +54,43 @@ async fn a_new_server_attaches() {
 }
 
 #[tokio::test]
+async fn a_data_directory_may_have_a_long_name() {
+    let rig = Rig::within(&"long".repeat(50)).await;
+    let fifo = fifo(&rig);
+    rig.host.start(rig.plain("a", &format!("read x < {}", fifo.display()))).await.unwrap();
+    let again = rig.reopen().await.find("a").unwrap();
+    assert!(again.usage().await.is_some(), "the second server is connected");
+    std::fs::write(fifo, "go\n").unwrap();
+    assert!(ended(&again).await.success());
+}
+
+#[tokio::test]
+async fn many_at_once_are_told_apart() {
+    let rig = Rig::new().await;
+    let starts = (0..40).map(|n| {
+        let (host, spec) =
+            (rig.host.clone(), rig.job(&format!("n{n}"), &format!("echo {n}; exit {n}")));
+        tokio::spawn(async move { host.start(spec).await.unwrap() })
+    });
+    for (n, start) in starts.collect::<Vec<_>>().into_iter().enumerate() {
+        let workload = start.await.unwrap();
+        assert_eq!(ended(&workload).await.code, i32::try_from(n).ok());
+        assert_eq!(words(&workload.spec().log), [n.to_string()]);
+    }
+    assert_eq!(rig.host.all().len(), 40);
+}
+
+#[tokio::test]
+async fn other_crates_find_a_shim_for_their_tests() {
+    let rig = Rig::new().await;
+    let dir = rig.path("other");
+    let options = Options { dir, shim: host::testing::shim(), hidden: vec![] };
+    let host = Host::open(options).await.unwrap();
+    let workload = host.start(rig.plain("a", "exit 9")).await.unwrap();
+    assert_eq!(ended(&workload).await.code, Some(9));
+}
+
+#[tokio::test]
 async fn stop_asks_first() {
     let rig = Rig::new().await;
     for (id, sandboxed) in [("jailed", true), ("plain", false)] {

@@ -16,7 +16,12 @@ pub struct Rig {
 
 impl Rig {
     pub async fn new() -> Rig {
-        let dir = tempfile::Builder::new().prefix("naru-host-").tempdir().unwrap();
+        Rig::within("naru-host-").await
+    }
+
+    /// With a name that begins with `prefix`.
+    pub async fn within(prefix: &str) -> Rig {
+        let dir = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
         let host = open(dir.path()).await;
         Rig { dir, host }
     }
