@@ -33,7 +33,7 @@ pub(crate) struct Refusal {
 
 /// # Errors
 /// The first thing that is wrong. One bad ref refuses the whole push: half of a push is no change.
-pub(crate) fn decide(request: &Request, seen: &Seen<'_>) -> Result<Force, Refusal> {
+pub(crate) fn decide(request: &Request, seen: &Seen<'_>) -> Result<Force, Box<Refusal>> {
     request.commands.iter().try_for_each(|command| check(command, seen))?;
     let mut names: Vec<&str> = request.commands.iter().map(|c| c.refname.as_str()).collect();
     names.sort_unstable();
@@ -50,7 +50,7 @@ pub(crate) fn decide(request: &Request, seen: &Seen<'_>) -> Result<Force, Refusa
     Ok(if default && !forced { Force::Refused } else { Force::Allowed })
 }
 
-fn check(command: &Command, seen: &Seen<'_>) -> Result<(), Refusal> {
+fn check(command: &Command, seen: &Seen<'_>) -> Result<(), Box<Refusal>> {
     let name = &command.refname;
     let shown: String = name
         .chars()
@@ -105,8 +105,8 @@ fn is_default(command: &Command, seen: &Seen<'_>) -> bool {
     command.refname.strip_prefix("refs/heads/") == Some(seen.default_branch)
 }
 
-fn refuse(refname: &str, reason: &'static str, say: Text, hint: Text) -> Refusal {
-    Refusal { refname: Some(refname.to_owned()), reason, say, hint }
+fn refuse(refname: &str, reason: &'static str, say: Text, hint: Text) -> Box<Refusal> {
+    Box::new(Refusal { refname: Some(refname.to_owned()), reason, say, hint })
 }
 
 #[cfg(test)]

@@ -12,11 +12,14 @@ use policy::Permission;
 
 const RESULT: &str = "application/x-git-receive-pack-result";
 
+/// How much of a refused push is still read, in multiples of the size limit.
+const DRAINED: u64 = 4;
+
 /// What became of the body.
 enum Arrival {
     /// git's way of asking whether its credentials are good.
     Probe,
-    Refused(Request, Refusal),
+    Refused(Request, Box<Refusal>),
     Whole(Request, Force, Spooled),
 }
 
@@ -68,7 +71,7 @@ impl Judge<'_> {
     /// Reads the body. The decision falls as soon as the command list is there; a refused push is read to
     /// its end and forgotten, because a client that is still sending does not listen.
     async fn arrive(&self, upload: &mut Upload) -> Result<Arrival> {
-        let most = self.git.shared.limits.pack;
+        let most = self.git.shared.limits.pack.saturating_mul(DRAINED);
         let mut spool = Spool::new();
         let mut accepted: Option<(Request, Force)> = None;
         loop {
@@ -111,7 +114,7 @@ impl Judge<'_> {
         Ok(Arrival::Whole(request, force, spool.finish().await?))
     }
 
-    async fn decide(&self, request: &Request) -> Result<Result<Force, Refusal>> {
+    async fn decide(&self, request: &Request) -> Result<Result<Force, Box<Refusal>>> {
         let found = self.git.resource(self.project, self.repository).await?;
         let default_branch = match found {
             Some(resource) => resource.spec::<Repository>()?.default_branch,
@@ -141,13 +144,13 @@ fn refused(request: &Request, refusal: &Refusal, lang: Lang) -> Vec<u8> {
     out
 }
 
-fn too_large(error: &Error) -> Refusal {
-    Refusal {
+fn too_large(error: &Error) -> Box<Refusal> {
+    Box::new(Refusal {
         refname: None,
         reason: "the push is too large",
         say: error.say().clone(),
         hint: error.get_hint().cloned().unwrap_or_default(),
-    }
+    })
 }
 
 fn unreadable(broken: Broken) -> Error {

@@ -11,7 +11,7 @@ use kernel::{Error, ErrorKind, Key, Lang, Name, Principal, Result, Text, Time, t
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::Put;
 use tokio::io::AsyncReadExt;
 use tokio::process::Child;
@@ -109,6 +109,7 @@ async fn carry_out(
     client: &mut Client,
 ) -> Result<settle::Settled> {
     let limits = git.shared.limits;
+    let began = Instant::now();
     let open = git.opened(&push.project, &push.repository);
     let turn = tokio::time::timeout(limits.receive, open.push.lock());
     let turn = turn.await.map_err(|_| busy())?;
@@ -131,10 +132,18 @@ async fn carry_out(
         }
     };
     drop(lock);
+    let recorded = Instant::now();
     let inner = converse(child, &input, client, limits.receive).await;
+    let received = Instant::now();
     drop(place);
     let settled = git.settle(&intent, Some(&seen)).await;
     drop(turn);
+    tracing::debug!(
+        before_git_us = (recorded - began).as_micros(),
+        git_us = (received - recorded).as_micros(),
+        after_git_us = received.elapsed().as_micros(),
+        "push"
+    );
     let report = report::parse(&inner);
     explain(&report, push, client).await;
     client.end(&inner).await;

@@ -1,6 +1,7 @@
 //! A naru with repositories only, on a free port, and the real git client.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use delivery_git::{Git, Limits, Options, PART};
 use kernel::journey::{Fact, Pushed};
@@ -81,10 +82,14 @@ impl World {
     }
 
     pub async fn serve(data: &Path, store: Store, limits: Limits) -> World {
-        let policy = Policy::open(store.clone()).await.unwrap();
+        World::try_serve(data, store, limits).await.unwrap()
+    }
+
+    pub async fn try_serve(data: &Path, store: Store, limits: Limits) -> kernel::Result<World> {
+        let policy = Policy::open(store.clone()).await?;
         let options =
             Options { limits, ..Options::new(store.clone(), policy.clone(), data.join("git")) };
-        let git = Git::open(options).await.unwrap();
+        let git = Git::open(options).await?;
         let site = SiteOptions {
             store: store.clone(),
             policy: policy.clone(),
@@ -98,7 +103,7 @@ impl World {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(naru_http::serve(site, listener, stop.clone()));
-        World { data: data.to_owned(), store, policy, git, address, stop }
+        Ok(World { data: data.to_owned(), store, policy, git, address, stop })
     }
 
     pub async fn token(&self, who: &str) -> String {
