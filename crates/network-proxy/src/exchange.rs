@@ -3,9 +3,10 @@
 use crate::edge::Shared;
 use crate::forward::Asked;
 use crate::h1::{Conn, Request};
+use crate::instance::{Instance, Lease};
 use crate::link::Reuse;
 use crate::page::Problem;
-use crate::route::{Instance, Lease, Route};
+use crate::route::Route;
 use crate::wire::Reject;
 use std::io;
 use std::sync::Arc;

@@ -4,7 +4,9 @@
 
 use crate::random::Random;
 use crate::wire::framing::{self, Connection};
-use crate::wire::{Body, Encoder, Field, Known, Reject, RequestHead, ResponseHead, Version, tokens};
+use crate::wire::{
+    Body, Encoder, Field, Known, Reject, RequestHead, ResponseHead, Version, tokens,
+};
 use bytes::{BufMut, BytesMut};
 use std::io::Write;
 
@@ -40,7 +42,8 @@ impl Asked {
             if !value.eq_ignore_ascii_case(b"100-continue") {
                 return Err(Reject::Expectation);
             }
-            expects = head.version == Version::Http11 && !matches!(body, Body::Empty | Body::Length(0));
+            expects =
+                head.version == Version::Http11 && !matches!(body, Body::Empty | Body::Length(0));
         }
         let asked = Asked {
             version: head.version,
@@ -202,7 +205,7 @@ impl Reply {
 }
 
 /// Writes the head of a final response to an HTTP/1 client.
-pub(crate) fn response(
+fn response(
     head: &ResponseHead<'_>,
     (reply, connection): (&Reply, &Connection<'_>),
     asked: &Asked,
@@ -230,8 +233,46 @@ pub(crate) fn response(
     put(out, &[b"\r\n"]);
 }
 
+/// What an instance said, and the head that tells it to an HTTP/1 client.
+pub(crate) enum Said {
+    /// 1xx: more follows.
+    Interim(u16, BytesMut),
+    /// The 101 that was asked for: from here on the bytes are raw.
+    Upgrade(BytesMut),
+    Final(u16, Reply, BytesMut),
+}
+
+impl Said {
+    /// # Errors
+    /// The response must be refused: a broken rule, or a 101 that nobody asked for.
+    pub(crate) fn read(
+        head: &[u8],
+        max_fields: usize,
+        asked: &Asked,
+        closing: bool,
+    ) -> Result<Said, Reject> {
+        let head = ResponseHead::parse(head, max_fields)?;
+        let mut out = BytesMut::new();
+        if head.status >= 200 {
+            let (reply, connection) = Reply::of(&head, asked, closing)?;
+            response(&head, (&reply, &connection), asked, &mut out);
+            return Ok(Said::Final(head.status, reply, out));
+        }
+        let connection = Connection::parse(head.values(Known::Connection))?;
+        if head.status != 101 {
+            interim(&head, &connection, &mut out);
+            return Ok(Said::Interim(head.status, out));
+        }
+        if !(asked.upgrade && connection.upgrade && head.values(Known::Upgrade).count() == 1) {
+            return Err(Reject::StatusLine);
+        }
+        interim(&head, &connection, &mut out);
+        Ok(Said::Upgrade(out))
+    }
+}
+
 /// Writes the head of a 1xx answer, with `Upgrade` when it is the agreed 101.
-pub(crate) fn interim(head: &ResponseHead<'_>, connection: &Connection<'_>, out: &mut BytesMut) {
+fn interim(head: &ResponseHead<'_>, connection: &Connection<'_>, out: &mut BytesMut) {
     status_line(out, head);
     for field in head.fields.iter().filter(|f| response_field_passes(f, connection)) {
         line(out, field.name, field.value);

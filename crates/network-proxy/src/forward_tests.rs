@@ -19,8 +19,10 @@ fn get(fields: &str) -> String {
 
 #[test]
 fn fields_of_one_hop_stay_on_it() {
-    let out = get("Connection: X-Hop, keep-alive\r\nx-hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\n\
-        Proxy-Authorization: y\r\nTE: gzip\r\nUpgrade: websocket\r\nHTTP2-Settings: z\r\nX-Stays: 2\r\n");
+    let out = get(
+        "Connection: X-Hop, keep-alive\r\nx-hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\n\
+        Proxy-Authorization: y\r\nTE: gzip\r\nUpgrade: websocket\r\nHTTP2-Settings: z\r\nX-Stays: 2\r\n",
+    );
     for gone in ["onnection", "hop", "Keep-Alive", "Proxy", "TE:", "Upgrade", "HTTP2"] {
         assert!(!out.contains(gone), "{gone} in {out}");
     }
@@ -30,7 +32,8 @@ fn fields_of_one_hop_stay_on_it() {
 
 #[test]
 fn provenance_is_what_the_edge_saw() {
-    let out = get("X-Forwarded-For: 6.6.6.6\r\nx_forwarded_for: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n\
+    let out =
+        get("X-Forwarded-For: 6.6.6.6\r\nx_forwarded_for: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n\
         Forwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nVia: 1.1 cdn\r\nCookie: a=b\r\n");
     assert!(!out.contains("6.6.6.6"), "{out}");
     for there in [
@@ -93,12 +96,28 @@ fn a_response_is_framed_for_its_reader() {
     let head = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
     let old = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
     for (response, request, want) in [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2", get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2", head, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
-        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 2", get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2",
+            get,
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2",
+            head,
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+        ),
+        (
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 2",
+            get,
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n",
+        ),
         ("HTTP/1.1 204 No Content\r\nContent-Length: 2", get, "HTTP/1.1 204 No Content\r\n\r\n"),
         ("HTTP/1.0 200 OK", get, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", old, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked",
+            old,
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        ),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 3",
             old,

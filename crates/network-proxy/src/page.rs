@@ -72,8 +72,13 @@ impl Reader {
 impl Page {
     pub(crate) fn new(problem: &Problem, route: Option<&Route>) -> Page {
         let name = route.map(|r| format!("{}/{}", r.project, r.service)).unwrap_or_default();
-        let page = |status, code, say, hint| {
-            Page { status, code, retry_after: None, say, why: None, hint }
+        let page = |status, code, say, hint| Page {
+            status,
+            code,
+            retry_after: None,
+            say,
+            why: None,
+            hint,
         };
         match problem {
             Problem::UnknownHost(host) => page(
@@ -90,7 +95,10 @@ impl Page {
                 ..page(
                     503,
                     "edge.no_instance",
-                    text!("{name} has no ready instance", "{name} 서비스에 준비된 인스턴스가 없습니다"),
+                    text!(
+                        "{name} has no ready instance",
+                        "{name} 서비스에 준비된 인스턴스가 없습니다"
+                    ),
                     Text::fixed(
                         "it may be starting: try again in a moment, then read its logs with “naru logs”",
                         "시작하는 중일 수 있습니다. 잠시 뒤 다시 시도하고, 계속되면 “naru logs”로 로그를 보세요",
@@ -109,7 +117,10 @@ impl Page {
             Problem::Unreachable(_) | Problem::Closed | Problem::Malformed(_) => page(
                 502,
                 problem.code(),
-                text!("{name} did not answer properly", "{name} 서비스가 제대로 응답하지 않았습니다"),
+                text!(
+                    "{name} did not answer properly",
+                    "{name} 서비스가 제대로 응답하지 않았습니다"
+                ),
                 Text::fixed("its logs say more: “naru logs”", "“naru logs”로 로그를 확인하세요"),
             )
             .because(problem),
@@ -134,9 +145,10 @@ impl Page {
 
     fn because(mut self, problem: &Problem) -> Page {
         self.why = match problem {
-            Problem::Unreachable(why) => {
-                Some(text!("no connection to any instance: {why}", "인스턴스에 연결할 수 없습니다: {why}"))
-            }
+            Problem::Unreachable(why) => Some(text!(
+                "no connection to any instance: {why}",
+                "인스턴스에 연결할 수 없습니다: {why}"
+            )),
             Problem::Closed => Some(Text::fixed(
                 "the instance closed the connection before it answered",
                 "인스턴스가 응답하기 전에 연결을 끊었습니다",
@@ -144,7 +156,10 @@ impl Page {
             Problem::Malformed(reject) => {
                 let say = reject.say();
                 let (en, ko) = (&say.en, &say.ko);
-                Some(text!("its response breaks HTTP: {en}", "응답이 HTTP 규칙에 맞지 않습니다: {ko}"))
+                Some(text!(
+                    "its response breaks HTTP: {en}",
+                    "응답이 HTTP 규칙에 맞지 않습니다: {ko}"
+                ))
             }
             Problem::Refused(reject) => Some(reject.say()),
             _ => None,
@@ -224,7 +239,8 @@ p{margin:.4rem 0;overflow-wrap:anywhere}.h,footer{color:var(--s)}\
 footer{margin-top:1.6rem;font:.8rem ui-monospace,monospace}";
 
 /// Allows the page's own style and nothing else. The hash is that of `STYLE`; a test holds the two together.
-pub(crate) const POLICY: &str = "default-src 'none'; style-src 'sha256-0YxZrYpjyVtI6kzGTf7ThARgn/LI4V4CU89JLItmGvY='";
+pub(crate) const POLICY: &str =
+    "default-src 'none'; style-src 'sha256-0YxZrYpjyVtI6kzGTf7ThARgn/LI4V4CU89JLItmGvY='";
 
 fn escape(words: &str) -> String {
     let mut out = String::with_capacity(words.len());

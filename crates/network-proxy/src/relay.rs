@@ -1,13 +1,12 @@
 //! The bytes of one exchange, both ways at once.
 
 use crate::exchange::{Failure, Link, Outcome};
-use crate::forward::{self, Reply};
+use crate::forward::Said;
 use crate::h1::{Conn, Request};
 use crate::limits::Limits;
 use crate::page::Problem;
 use crate::pump::{Broken, Pump, poll_glance};
-use crate::wire::framing::Connection;
-use crate::wire::{Body, Encoder, Known, Reject, ResponseHead, Scan, Version};
+use crate::wire::{Reject, Scan, Version};
 use bytes::{Buf, BytesMut};
 use std::future::poll_fn;
 use std::ops::Range;
@@ -115,48 +114,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         link: &mut Link,
     ) -> Result<(Outcome, bool), Failure> {
         let asked = request.asked;
+        let fields = self.shared.limits().fields;
+        let stream = &mut link.stream;
         let mut received = BytesMut::new();
         let mut up = Up::new(&mut request.upload, asked.expects, request.started);
         for _ in 0..INTERIM {
-            let range = self.response_head(&mut up, &mut link.stream, &mut received).await?;
+            let range = self.response_head(&mut up, stream, &mut received).await?;
             let end = range.end;
+            let closing = self.stop.is_cancelled() || !up.pump.done();
             let head = received.get(range).unwrap_or_default();
-            let head = ResponseHead::parse(head, self.shared.limits().fields).map_err(malformed)?;
-            let mut out = BytesMut::new();
-            if head.status == 101 {
-                let connection = upgraded(&head, asked.upgrade)?;
-                if !self.input.is_empty() {
+            let said = Said::read(head, fields, &asked, closing).map_err(malformed)?;
+            received.advance(end);
+            match said {
+                // The instance is polite, and nobody waits for it.
+                Said::Interim(100, _) if !up.held => {}
+                Said::Interim(status, out) => {
+                    if asked.version == Version::Http11 {
+                        self.say(&out).await?;
+                    }
+                    up.held &= status != 100;
+                }
+                // What came before the agreement was written as requests, not as the new protocol.
+                Said::Upgrade(_) if !self.input.is_empty() => {
                     return Err(Failure::Refused(Reject::Upgrade));
                 }
-                forward::interim(&head, &connection, &mut out);
-                received.advance(end);
-                self.tunnel(out, received, &mut link.stream).await;
-                return Ok((Outcome { status: 101, keep: false }, false));
-            }
-            if head.status < 200 {
-                let connection = Connection::parse(head.values(Known::Connection)).map_err(malformed)?;
-                let wanted = head.status != 100 || up.held;
-                if wanted && asked.version == Version::Http11 {
-                    forward::interim(&head, &connection, &mut out);
-                    self.say(&out).await?;
+                Said::Upgrade(out) => {
+                    self.tunnel(out, received, stream).await;
+                    return Ok((Outcome { status: 101, keep: false }, false));
                 }
-                up.held &= head.status != 100;
-                received.advance(end);
-                continue;
+                Said::Final(status, reply, out) => {
+                    let mut download = Pump::new(out, reply.body, reply.encoder, u64::MAX);
+                    download.take(&mut received).map_err(malformed)?;
+                    let relayed = self.relay(&mut up, &mut download, stream, &mut received).await;
+                    relayed.map_err(|failure| late(failure, download.moved, status))?;
+                    let whole = up.pump.done() && !up.broken;
+                    let reusable = reply.reusable && whole && received.is_empty();
+                    return Ok((Outcome { status, keep: reply.persists && whole }, reusable));
+                }
             }
-            let closing = self.stop.is_cancelled() || !up.over() || up.broken;
-            let (reply, connection) = Reply::of(&head, &asked, closing).map_err(malformed)?;
-            forward::response(&head, (&reply, &connection), &asked, &mut out);
-            let status = head.status;
-            received.advance(end);
-            let mut download = Pump::new(out, reply.body, reply.encoder, u64::MAX);
-            download.take(&mut received).map_err(malformed)?;
-            self.relay(&mut up, &mut download, &mut link.stream, &mut received)
-                .await
-                .map_err(|failure| late(failure, download.moved, status))?;
-            let whole = up.pump.done() && !up.broken;
-            let reusable = reply.reusable && whole && received.is_empty();
-            return Ok((Outcome { status, keep: reply.persists && whole }, reusable));
         }
         Err(malformed(Reject::StatusLine))
     }
@@ -285,54 +280,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             _ => Err(Failure::Gone),
         }
     }
-
-    /// After 101: bytes as they are, until both sides have ended or neither spoke for long.
-    async fn tunnel(&mut self, head: BytesMut, mut received: BytesMut, stream: &mut TcpStream) {
-        let raw = |head| Pump::new(head, Body::UntilClose, Encoder::Plain, u64::MAX);
-        let (mut up, mut down) = (raw(BytesMut::new()), raw(head));
-        let (mut up_shut, mut down_shut) = (false, false);
-        let (mut since, mut moved) = (Instant::now(), 0);
-        poll_fn(|cx| {
-            let go = end_half(&mut up_shut, cx, stream, |cx, stream| {
-                up.poll(cx, &mut self.input, &mut self.io, stream)
-            });
-            let come = end_half(&mut down_shut, cx, &mut self.io, |cx, io| {
-                down.poll(cx, &mut received, stream, io)
-            });
-            match (go, come) {
-                (Ok(false), Ok(_)) | (Ok(_), Ok(false)) => {}
-                _ => return Poll::Ready(()),
-            }
-            if moved != up.moved + down.moved {
-                (since, moved) = (Instant::now(), up.moved + down.moved);
-            }
-            let limits = self.shared.limits();
-            let half = up_shut || down_shut;
-            let pause = if half { limits.idle } else { limits.silence };
-            self.timer.poll(cx, since + pause)
-        })
-        .await;
-    }
-}
-
-/// Polls one direction; when it has ended, ends the writing side too. Answers whether all of it is over.
-fn end_half<W: AsyncWrite + Unpin>(
-    shut: &mut bool,
-    cx: &mut Context<'_>,
-    writer: &mut W,
-    poll: impl FnOnce(&mut Context<'_>, &mut W) -> Poll<Result<(), Broken>>,
-) -> Result<bool, Broken> {
-    if *shut {
-        return Ok(true);
-    }
-    match poll(cx, writer) {
-        Poll::Pending => return Ok(false),
-        Poll::Ready(done) => done?,
-    }
-    if std::pin::Pin::new(writer).poll_shutdown(cx).is_ready() {
-        *shut = true;
-    }
-    Ok(*shut)
 }
 
 fn malformed(reject: Reject) -> Failure {
@@ -345,16 +292,5 @@ fn late(failure: Failure, moved: u64, status: u16) -> Failure {
         Failure::Gone => Failure::Gone,
         failure if moved == 0 => failure,
         _ => Failure::Broken(status),
-    }
-}
-
-/// # Errors
-/// 101 that nobody asked for, or that comes with framing of its own.
-fn upgraded<'a>(head: &ResponseHead<'a>, asked: bool) -> Result<Connection<'a>, Failure> {
-    let connection = Connection::parse(head.values(Known::Connection)).map_err(malformed)?;
-    let named = connection.upgrade && head.values(Known::Upgrade).next().is_some();
-    match asked && named {
-        true => Ok(connection),
-        false => Err(malformed(Reject::StatusLine)),
     }
 }

@@ -1,5 +1,7 @@
 use super::*;
 use kernel::port::Upstream;
+use std::net::SocketAddr;
+use tokio::time::Instant;
 
 fn name(words: &str) -> Name {
     Name::parse(words).unwrap()
@@ -25,7 +27,10 @@ fn owner(routes: &Routes, host: &str) -> Option<String> {
 #[test]
 fn a_host_has_one_owner() {
     let routes = Routes::default();
-    routes.publish(set("web", &["www.example.com", "api.shop.localhost", "bad host"], &[]), "localhost");
+    routes.publish(
+        set("web", &["www.example.com", "api.shop.localhost", "bad host"], &[]),
+        "localhost",
+    );
     routes.publish(set("api", &["www.example.com."], &[]), "localhost");
     assert_eq!(owner(&routes, "web.shop.localhost").as_deref(), Some("web"));
     assert_eq!(owner(&routes, "www.example.com").as_deref(), Some("web"), "the earlier keeps it");

@@ -2,6 +2,7 @@
 //! an instance; the rules on heads are those of HTTP/1, so that nothing reaches an instance in one way that
 //! would be refused in the other.
 
+mod body;
 mod stream;
 
 use crate::edge::Shared;

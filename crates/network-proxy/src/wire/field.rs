@@ -62,16 +62,24 @@ impl Known {
             b"content-length" => Known::ContentLength,
             b"transfer-encoding" => Known::TransferEncoding,
             b"connection" => Known::Connection,
-            b"keep-alive" | b"proxy-connection" | b"proxy-authorization" | b"http2-settings"
-            | b"proxy-authenticate" | b"proxy-authentication-info" => Known::Hop,
+            b"keep-alive"
+            | b"proxy-connection"
+            | b"proxy-authorization"
+            | b"http2-settings"
+            | b"proxy-authenticate"
+            | b"proxy-authentication-info" => Known::Hop,
             b"te" => Known::Te,
             b"trailer" => Known::Trailer,
             b"upgrade" => Known::Upgrade,
             b"expect" => Known::Expect,
-            b"forwarded" | b"x-forwarded-for" | b"x-forwarded-proto" | b"x-forwarded-host"
-            | b"x-forwarded-port" | b"x-forwarded-server" | b"x-forwarded-prefix" | b"x-real-ip" => {
-                Known::Forwarded
-            }
+            b"forwarded"
+            | b"x-forwarded-for"
+            | b"x-forwarded-proto"
+            | b"x-forwarded-host"
+            | b"x-forwarded-port"
+            | b"x-forwarded-server"
+            | b"x-forwarded-prefix"
+            | b"x-real-ip" => Known::Forwarded,
             b"via" => Known::Via,
             b"x-request-id" => Known::RequestId,
             b"traceparent" => Known::Traceparent,
@@ -95,19 +103,21 @@ pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// `tchar` of RFC 9110 §5.6.2.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
+    byte < 128 && (TOKEN >> byte) & 1 == 1
 }
 
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut b = 0;
-    while b < 256 {
-        table[b] = matches!(b as u8, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9'
-            | b'A'..=b'Z' | b'^'..=b'z' | b'|' | b'~');
-        b += 1;
+/// One bit for each byte.
+const TOKEN: u128 =
+    bits(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+const fn bits(mut bytes: &[u8]) -> u128 {
+    let mut all = 0;
+    while let [first, rest @ ..] = bytes {
+        all |= 1 << *first;
+        bytes = rest;
     }
-    table
-};
+    all
+}
 
 /// The lines of a block whose every line ends in CR LF. [`super::Scan`] has seen to that.
 pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -108,10 +108,7 @@ fn version_of(word: &[u8], otherwise: Reject) -> Result<Version, Reject> {
 }
 
 /// Splits a target into authority and origin form (RFC 9112 §3.2).
-fn target_of<'a>(
-    method: &[u8],
-    target: &'a [u8],
-) -> Result<(Option<&'a [u8]>, &'a [u8]), Reject> {
+fn target_of<'a>(method: &[u8], target: &'a [u8]) -> Result<(Option<&'a [u8]>, &'a [u8]), Reject> {
     if method == b"CONNECT" {
         return Err(Reject::Connect);
     }

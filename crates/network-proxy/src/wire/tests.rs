@@ -204,11 +204,13 @@ fn a_chunked_body_is_exact() {
         ("0\r\nCookie: b\r\n\r\n", Some(Trailer)),
         ("0\r\ncontent_length: 2\r\n\r\n", Some(Trailer)),
     ] {
-        let message = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+        let message =
+            format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         assert_eq!(verdict(&message), want, "{body:?}");
     }
     let flood = format!("0\r\n{}\r\n", "X: yyyyyyyyyyyyyyyyy\r\n".repeat(600));
-    let message = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{flood}");
+    let message =
+        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{flood}");
     assert_eq!(verdict(&message), Some(TrailerTooLarge));
 }
 
@@ -241,7 +243,11 @@ fn responses_are_held_to_the_same_rules() {
             false,
             Err(Reject::LengthAndCoding),
         ),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2", true, Err(Reject::LengthRepeated)),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2",
+            true,
+            Err(Reject::LengthRepeated),
+        ),
         ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked", false, Err(Reject::CodingBefore11)),
         ("HTTP/1.1 200 OK\nContent-Length: 2", false, Err(Reject::BareLineEnd)),
         ("HTTP/1.1 200 OK\r\nX: a\r\n b", false, Err(Reject::Fold)),
@@ -256,7 +262,14 @@ fn responses_are_held_to_the_same_rules() {
 
 #[test]
 fn connection_cannot_take_away_what_frames_routes_or_authenticates() {
-    for name in ["Content-Length", "transfer-encoding", "HOST", "Authorization", "cookie", "x_forwarded_for"] {
+    for name in [
+        "Content-Length",
+        "transfer-encoding",
+        "HOST",
+        "Authorization",
+        "cookie",
+        "x_forwarded_for",
+    ] {
         let value = format!("keep-alive, {name}");
         let read = framing::Connection::parse([value.as_bytes()].into_iter());
         assert_eq!(read, Err(Reject::ConnectionNames), "{name}");
@@ -311,10 +324,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
 
 /// A sound message with at most two bytes changed, taken out or put in.
 fn bent() -> impl Strategy<Value = Vec<u8>> {
-    let odd = prop_oneof![
-        any::<u8>(),
-        proptest::sample::select(b"\r\n\0 \t:,;0aF+-_".to_vec()),
-    ];
+    let odd = prop_oneof![any::<u8>(), proptest::sample::select(b"\r\n\0 \t:,;0aF+-_".to_vec()),];
     let bend = (0u8..4, any::<prop::sample::Index>(), odd);
     (request(), proptest::collection::vec(bend, 0..3)).prop_map(|(mut bytes, bends)| {
         for (how, at, byte) in bends {

@@ -35,7 +35,11 @@ async fn twenty_rollouts_under_load_lose_no_request() {
                 let answer = if n.is_multiple_of(2) {
                     client.get("/").await
                 } else {
-                    client.send(format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 2\r\n\r\nab")).await;
+                    client
+                        .send(format!(
+                            "POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 2\r\n\r\nab"
+                        ))
+                        .await;
                     client.answer("POST").await
                 };
                 assert_eq!(answer.status, 200, "{}", answer.text());

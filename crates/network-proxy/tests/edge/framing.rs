@@ -107,7 +107,10 @@ async fn a_body_is_framed_anew() {
     assert_eq!(client.answer("POST").await.status, 200);
     let seen = origin.seen();
     assert!(seen.ends_with("\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\nX-Sum: 9\r\n\r\n"), "{seen}");
-    assert!(seen.contains("Transfer-Encoding: chunked\r\n") && !seen.contains("Transfer_"), "{seen}");
+    assert!(
+        seen.contains("Transfer-Encoding: chunked\r\n") && !seen.contains("Transfer_"),
+        "{seen}"
+    );
 }
 
 #[tokio::test]
@@ -129,13 +132,17 @@ async fn a_bad_chunk_after_the_head_went_out_is_answered_and_never_completed() {
 async fn a_smuggled_response_becomes_502_and_its_connection_ends() {
     let hidden = ok("hidden");
     for response in [
-        format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n{hidden}"),
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n{hidden}"
+        ),
         format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 3\r\n\r\n{hidden}"),
         format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n{hidden}"),
         format!("HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n{hidden}"),
         format!("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n{hidden}"),
         format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n{hidden}"),
-        format!("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n{hidden}"),
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n{hidden}"
+        ),
         "nonsense\r\n\r\n".to_owned(),
     ] {
         let origin = Origin::fixed(response.clone()).await;

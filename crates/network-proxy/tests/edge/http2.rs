@@ -42,7 +42,10 @@ fn get(path: &str) -> http::request::Builder {
     Request::get(format!("http://{HOST}{path}"))
 }
 
-async fn fetch(client: &mut SendRequest<Bytes>, request: Request<()>) -> (u16, http::HeaderMap, Vec<u8>, usize) {
+async fn fetch(
+    client: &mut SendRequest<Bytes>,
+    request: Request<()>,
+) -> (u16, http::HeaderMap, Vec<u8>, usize) {
     let mut ready = client.clone().ready().await.unwrap();
     let (response, _) = ready.send_request(request, true).unwrap();
     read(response.await.unwrap()).await
@@ -80,7 +83,8 @@ async fn bodies_stream_both_ways() {
         while let Some((head, body)) = peer.request().await {
             assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
             let length = body.len();
-            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await;
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes())
+                .await;
             peer.send(&body).await;
         }
     })
@@ -249,7 +253,8 @@ async fn tls_speaks_what_was_agreed() {
         let stream = connector.connect(ServerName::try_from(HOST).unwrap(), stream).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
         if protocol == "h2" {
-            let (status, _, body, _) = fetch(&mut h2_over(stream).await, get("/").body(()).unwrap()).await;
+            let (status, _, body, _) =
+                fetch(&mut h2_over(stream).await, get("/").body(()).unwrap()).await;
             assert_eq!((status, body.as_slice()), (200, b"secret".as_slice()));
         } else {
             let mut client = Client::over(stream);

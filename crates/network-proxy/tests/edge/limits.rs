@@ -72,7 +72,10 @@ async fn heads_and_bodies_have_a_size() {
         (431, format!("GET /{long} HTTP/1.1\r\nHost: {HOST}\r\n\r\n")),
         (431, format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{many}\r\n")),
         (413, format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1001\r\n\r\n")),
-        (413, format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}")),
+        (
+            413,
+            format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"),
+        ),
     ] {
         let answer = talk(&edge, request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "wanted {status}: {answer}");

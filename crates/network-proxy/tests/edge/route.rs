@@ -39,16 +39,26 @@ async fn hosts_lead_to_services() {
 async fn a_person_reads_which_service_and_why() {
     let edge = edge(Limits::default(), &[]).await;
     let mut client = Client::connect(&edge).await;
-    client.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/html\r\nAccept-Language: ko\r\n\r\n")).await;
+    client
+        .send(format!(
+            "GET / HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/html\r\nAccept-Language: ko\r\n\r\n"
+        ))
+        .await;
     let answer = client.answer("GET").await;
     assert_eq!((answer.status, field(&answer.head, "retry-after")), (503, Some("2")));
-    assert!(answer.text().contains("shop/web 서비스에 준비된 인스턴스가 없습니다"), "{}", answer.text());
+    assert!(
+        answer.text().contains("shop/web 서비스에 준비된 인스턴스가 없습니다"),
+        "{}",
+        answer.text()
+    );
     assert!(field(&answer.head, "content-security-policy").unwrap().contains("default-src 'none'"));
 
     let upstreams = vec![Upstream { instance: "dead".into(), address: nobody().await }];
     let (project, service) = (name("shop"), name("web"));
     edge.proxy.publish(RouteSet { project, service, hosts: vec![], upstreams });
-    client.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nAccept: application/json\r\n\r\n")).await;
+    client
+        .send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nAccept: application/json\r\n\r\n"))
+        .await;
     let answer = client.answer("GET").await;
     let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!((answer.status, &json["code"]), (502, &"edge.unreachable".into()));
@@ -69,7 +79,9 @@ async fn a_dead_instance_costs_no_request() {
     edge.proxy.publish(RouteSet { project, service, hosts: vec![], upstreams });
     let mut client = Client::connect(&edge).await;
     for i in 0..40 {
-        client.send(format!("POST /{i} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 2\r\n\r\nab")).await;
+        client
+            .send(format!("POST /{i} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 2\r\n\r\nab"))
+            .await;
         assert_eq!(client.answer("POST").await.status, 200);
     }
     let view = edge.proxy.routes().remove(0);

@@ -38,7 +38,8 @@ async fn a_hundred_megabytes_each_way_in_little_memory() {
             peer.send(ok(&sum.to_string()).as_bytes()).await;
         } else {
             let length = 100 * MEGABYTE;
-            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await;
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes())
+                .await;
             let portion = vec![3; MEGABYTE];
             for _ in 0..100 {
                 peer.send(&portion).await;
@@ -51,7 +52,9 @@ async fn a_hundred_megabytes_each_way_in_little_memory() {
 
     let mut client = Client::connect(&edge).await;
     let length = 100 * MEGABYTE;
-    client.send(format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n")).await;
+    client
+        .send(format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n"))
+        .await;
     let portion = vec![2; MEGABYTE];
     for _ in 0..100 {
         client.stream.write_all(&portion).await.unwrap();
@@ -96,7 +99,10 @@ async fn a_client_that_does_not_read_holds_the_instance_back() {
     let mut client = Client::connect(&edge).await;
     client.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
     let chunks = told.recv().await.unwrap();
-    assert!(chunks < 800, "took {chunks} chunks of 64 KiB from an instance for a client that reads none");
+    assert!(
+        chunks < 800,
+        "took {chunks} chunks of 64 KiB from an instance for a client that reads none"
+    );
 }
 
 #[tokio::test]
@@ -153,8 +159,11 @@ async fn head_and_bodyless_statuses_leave_the_connection_in_step() {
         while let Some((head, _)) = peer.request().await {
             let answer = match head.split(' ').nth(1).unwrap() {
                 "/204" => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
-                "/304" => "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: \"e\"\r\n\r\n".to_owned(),
-                _ if head.starts_with("HEAD") => "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n".to_owned(),
+                "/304" => "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: \"e\"\r\n\r\n"
+                    .to_owned(),
+                _ if head.starts_with("HEAD") => {
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n".to_owned()
+                }
                 "/103" => format!("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n{}", ok("after")),
                 _ => ok("hello"),
             };
@@ -186,7 +195,9 @@ async fn expect_is_answered_by_the_instance_or_in_its_place() {
         let head = peer.head().await.unwrap();
         match head.split(' ').nth(1).unwrap() {
             "/yes" => peer.send(b"HTTP/1.1 100 Continue\r\n\r\n").await,
-            "/no" => return peer.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await,
+            "/no" => {
+                return peer.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+            }
             _ => {}
         }
         while !peer.input.ends_with(b"body") {
@@ -209,7 +220,10 @@ async fn expect_is_answered_by_the_instance_or_in_its_place() {
             client.send("body").await;
             assert_eq!(client.answer("POST").await.status, status);
         } else {
-            assert!(head.starts_with("HTTP/1.1 403 ") && head.contains("Connection: close"), "{head}");
+            assert!(
+                head.starts_with("HTTP/1.1 403 ") && head.contains("Connection: close"),
+                "{head}"
+            );
         }
     }
 }
@@ -240,7 +254,10 @@ async fn a_websocket_goes_raw_after_101_and_counts_in_a_drain() {
     let mut client = Client::connect(&edge).await;
     client.send(upgrade()).await;
     let head = client.head().await;
-    assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("Sec-WebSocket-Accept: x"), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.1 101 ") && head.contains("Sec-WebSocket-Accept: x"),
+        "{head}"
+    );
     let message: Vec<u8> = (0..=255u8).cycle().take(100_000).collect();
     let (mut read, mut write) = client.stream.split();
     let sending = async { write.write_all(&message).await.unwrap() };
