@@ -37,12 +37,9 @@ pub const ROUTES: &[Route] = &[
         ("page: your projects", "페이지: 내 프로젝트"),
         |c| Box::pin(projects::show(c)),
     ),
-    Route::get(
-        "/projects/{project}/runs",
-        VIEW,
-        ("page: runs", "페이지: 실행 목록"),
-        |c| Box::pin(runs::show(c)),
-    ),
+    Route::get("/projects/{project}/runs", VIEW, ("page: runs", "페이지: 실행 목록"), |c| {
+        Box::pin(runs::show(c))
+    }),
     Route::get(
         "/projects/{project}/runs/{run}",
         VIEW,
@@ -55,15 +52,21 @@ pub const ROUTES: &[Route] = &[
         ("page: cancel, retry or play", "페이지: 취소, 다시 실행, 시작"),
         |c| Box::pin(run::act(c)),
     ),
-    Route::get("/events", Access::SignedIn, ("page: what happened", "페이지: 일어난 일"), |c| {
-        Box::pin(events::show(c))
-    }),
+    Route::get(
+        "/events",
+        Access::SignedIn,
+        ("page: what happened", "페이지: 일어난 일"),
+        |c| Box::pin(events::show(c)),
+    ),
     Route::get("/tokens", Access::SignedIn, ("page: your tokens", "페이지: 내 토큰"), |c| {
         Box::pin(tokens::show(c))
     }),
-    Route::post("/tokens", Access::SignedIn, ("page: make a token", "페이지: 토큰 생성"), |c| {
-        Box::pin(tokens::create(c))
-    }),
+    Route::post(
+        "/tokens",
+        Access::SignedIn,
+        ("page: make a token", "페이지: 토큰 생성"),
+        |c| Box::pin(tokens::create(c)),
+    ),
     Route::post(
         "/tokens/{token}/revoke",
         Access::SignedIn,

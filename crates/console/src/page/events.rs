@@ -23,7 +23,11 @@ pub(super) struct Choice {
 pub(super) async fn show(call: Call) -> Result<Response> {
     let projects = call.site.policy.visible(&call.who).await?;
     let choice = Choice {
-        project: call.query("project").filter(|p| !p.is_empty()).map(|p| Name::parse(&p)).transpose()?,
+        project: call
+            .query("project")
+            .filter(|p| !p.is_empty())
+            .map(|p| Name::parse(&p))
+            .transpose()?,
         kind: call.query("kind").unwrap_or_default().trim().to_owned(),
         change: call.query("change").unwrap_or_default().trim().to_owned(),
         projects,
@@ -36,7 +40,13 @@ pub(super) async fn show(call: Call) -> Result<Response> {
         query.push_str(&format!("&project={project}"));
     }
     let title = r.t("Events", "이벤트").to_owned();
-    let page = Page { title, project: choice.project.clone(), tab: "events", bare: true, ..Page::default() };
+    let page = Page {
+        title,
+        project: choice.project.clone(),
+        tab: "events",
+        bare: true,
+        ..Page::default()
+    };
     let page = page.follow(&query);
     Ok(web::page(&call, &page, draw(&r, &choice, &events)))
 }
@@ -70,7 +80,10 @@ pub(super) fn draw(r: &Reader, choice: &Choice, events: &[Event]) -> Markup {
         widget::empty(
             r,
             r.t("Nothing like that happened", "그런 일은 없었습니다"),
-            r.t("Loosen the filter, or follow along in a terminal", "조건을 넓히거나 터미널에서 따라가 보세요"),
+            r.t(
+                "Loosen the filter, or follow along in a terminal",
+                "조건을 넓히거나 터미널에서 따라가 보세요",
+            ),
             &["naru events --follow"],
         )
     } else {

@@ -1,6 +1,7 @@
 //! The projects of whoever reads.
 
-use kernel::{Event, Name, Principal, Resource, Result};
+use kernel::journey::{ChangeFinished, Fact, Outcome};
+use kernel::{Event, Name, Principal, Resource, Result, Time};
 use maud::{Markup, html};
 use naru_http::{Call, Response, found};
 use store::{Filter, View};
@@ -10,14 +11,19 @@ use web::{Page, Reader};
 /// Projects on the page, and services shown of each.
 const PROJECTS: usize = 200;
 const SERVICES: usize = 12;
+/// Ends of changes shown of each.
+const ENDED: usize = 4;
+const NEWEST: u64 = i64::MAX.unsigned_abs();
 
 /// One project, as its card shows it.
 pub(super) struct Card {
     pub name: Name,
     pub title: String,
     pub services: Vec<Resource>,
-    /// What happened last.
-    pub last: Option<Event>,
+    /// When anything happened last.
+    pub stirred: Option<Time>,
+    /// How its last changes ended, newest first.
+    pub ended: Vec<Event>,
 }
 
 /// The front page: where a reader who is not signed in is led on.
@@ -34,7 +40,8 @@ pub(super) async fn show(call: Call) -> Result<Response> {
     let read = move |v: &View<'_>| visible.into_iter().map(|name| card(v, name)).collect();
     let cards: Vec<Card> = call.site.store.read(read).await?;
     let r = Reader::of(&call);
-    let page = Page { title: r.t("Projects", "프로젝트").to_owned(), bare: true, ..Page::default() };
+    let page =
+        Page { title: r.t("Projects", "프로젝트").to_owned(), bare: true, ..Page::default() };
     Ok(web::page(&call, &page, draw(&r, &cards)))
 }
 
@@ -43,11 +50,13 @@ fn card(v: &View<'_>, name: Name) -> Result<Card> {
     let project = v.resource(&key)?;
     let title = project.as_ref().and_then(|p| p.spec.get("title")?.as_str());
     let filter = Filter { project: Some(name.clone()), ..Filter::default() };
-    let last = v.events_back(i64::MAX.unsigned_abs(), 1, &filter)?.pop();
+    let last = v.events_back(NEWEST, 1, &filter)?.pop();
+    let ends = Filter { kind: Some(ChangeFinished::KIND.into()), ..filter };
     Ok(Card {
         title: title.unwrap_or_default().to_owned(),
         services: v.resources("Service", Some(&name), None, SERVICES)?,
-        last,
+        stirred: last.map(|e| e.time),
+        ended: v.events_back(NEWEST, ENDED, &ends)?,
         name,
     })
 }
@@ -85,7 +94,7 @@ fn draw_card(r: &Reader, card: &Card) -> Markup {
         article.card data-row=(address) {
             div.card-top {
                 a.card-title href=(address) { (name) }
-                @if let Some(last) = &card.last { span.faint { (widget::ago(r, last.time)) } }
+                @if let Some(at) = card.stirred { span.faint { (widget::ago(r, at)) } }
             }
             @if !card.title.is_empty() { p.soft { (card.title) } }
             div.row {
@@ -94,9 +103,32 @@ fn draw_card(r: &Reader, card: &Card) -> Markup {
                     span.faint { (r.t("no service yet", "아직 서비스 없음")) }
                 }
             }
-            @if let Some(last) = &card.last {
-                p.sub { (last.fact.say.get(r.lang)) }
+            @if !card.ended.is_empty() {
+                ul.ends { @for event in &card.ended { (end(r, name, event)) } }
             }
+        }
+    }
+}
+
+/// How a change ended.
+fn end(r: &Reader, project: &Name, event: &Event) -> Markup {
+    let Some(fact) = ChangeFinished::of(event) else { return html! {} };
+    let state = match fact.outcome {
+        Outcome::Live => State::Live,
+        Outcome::Passed => State::Passed,
+        Outcome::Failed => State::Failed,
+        Outcome::Canceled => State::Canceled,
+        Outcome::Superseded => State::Skipped,
+    };
+    let change = event.fact.change.as_ref();
+    html! {
+        li {
+            (widget::pip(r, state))
+            @if let Some(change) = change {
+                a.commit href=(format!("/projects/{project}/changes/{change}")) { (change) }
+            }
+            span.soft.cut { (event.fact.say.get(r.lang)) }
+            span.faint { (widget::ago(r, event.time)) }
         }
     }
 }

@@ -65,8 +65,7 @@ fn chosen<'a>(run: &'a Run, wanted: Option<&str>) -> Option<&'a StepView> {
 /// The end of the step's log, as far as it is written.
 async fn read(engine: &Engine, run: &Run, step: &StepView, attempt: Option<u32>) -> Result<Open> {
     let attempt = attempt.filter(|a| (1..=step.attempt).contains(a)).unwrap_or(step.attempt);
-    let mut open =
-        Open { name: step.name.clone(), attempt, lines: Vec::new(), first: 1 };
+    let mut open = Open { name: step.name.clone(), attempt, lines: Vec::new(), first: 1 };
     if attempt == 0 {
         return Ok(open);
     }
@@ -176,7 +175,7 @@ fn looked_at(r: &Reader, run: &Run, step: &StepView, open: &Open) -> Markup {
         @if let Some(reason) = &step.reason {
             p.part-in.(if state == State::Failed { "reason" } else { "soft" }) {
                 (reason.get(r.lang))
-                @if let Some(code) = step.exit_code.filter(|c| *c != 0) {
+                @if let Some(code) = step.exit_code.filter(|c| *c != 0 && !reason.en.contains(&c.to_string())) {
                     " · " (r.t("exit code ", "종료 코드 ")) (code)
                 }
             }
@@ -216,12 +215,16 @@ fn step_actions(r: &Reader, run: &Run, step: &StepView) -> Markup {
 
 fn written(r: &Reader, run: &Run, step: &StepView, open: &Open) -> Markup {
     if open.attempt == 0 {
-        let words = r.t("It has not started, so there is no log yet", "아직 시작하지 않아 로그가 없습니다");
+        let words =
+            r.t("It has not started, so there is no log yet", "아직 시작하지 않아 로그가 없습니다");
         return html! { p.plot-none { (words) } };
     }
     let api = format!(
         "/api/v1/projects/{}/runs/{}/steps/{}/log?attempt={}",
-        run.project, run.id, web::segment(&step.name), open.attempt
+        run.project,
+        run.id,
+        web::segment(&step.name),
+        open.attempt
     );
     let growing = step.finished.is_none() && open.attempt == step.attempt;
     let follow = format!("{api}&follow=true");

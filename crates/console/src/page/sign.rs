@@ -8,7 +8,8 @@ use web::{Page, Reader};
 
 pub(super) async fn show(call: Call) -> Result<Response> {
     let r = Reader::of(&call);
-    let page = Page { title: r.t("Sign in", "로그인").to_owned(), bare: true, ..Page::default() };
+    let page =
+        Page { title: r.t("Sign in", "로그인").to_owned(), bare: true, ..Page::default() };
     let back = call.query("back").unwrap_or_default();
     Ok(web::page(&call, &page, draw(&r, web::back(&back))))
 }

@@ -1,8 +1,8 @@
 //! One change: its crossing, where its time went, why it failed, and what the step that matters wrote.
 
-use super::crossing;
+use super::crossing::{self, Serving};
 use crate::Insight;
-use crate::record::{Change, Rollout};
+use crate::record::{Change, Pipeline, Rollout, Step};
 use crate::trace::{Stage, State as Seen, Trace, trace};
 use kernel::journey::{Cause, Outcome};
 use kernel::{Result, Text};
@@ -12,9 +12,15 @@ use std::time::Duration;
 use web::widget::{self, Bar, Log, Segment, State, Tone, Work};
 use web::{Page, Reader};
 
+/// Services of a project that are looked through for the releases that serve.
+const SERVICES: usize = 200;
+
 pub(super) async fn show(call: Call) -> Result<Response> {
     let project = call.project()?;
     let change = call.part::<Insight>()?.change(&project, &call.name("change")?).await?;
+    let whose = project.clone();
+    let read = move |v: &store::View<'_>| v.resources("Service", Some(&whose), None, SERVICES);
+    let serving = Serving::of(&call.site.store.read(read).await?);
     let r = Reader::of(&call);
     let home = format!("/projects/{project}");
     let page = Page::of(&project, "changes", change.commit.subject.clone())
@@ -22,16 +28,16 @@ pub(super) async fn show(call: Call) -> Result<Response> {
         .crumb(project.as_str(), home.clone())
         .crumb(r.t("Changes", "변경"), home)
         .follow(&format!("project={project}&change={}", change.name));
-    Ok(web::page(&call, &page, draw(&r, &change)))
+    Ok(web::page(&call, &page, draw(&r, &change, &serving)))
 }
 
-pub(super) fn draw(r: &Reader, change: &Change) -> Markup {
+pub(super) fn draw(r: &Reader, change: &Change, serving: &Serving) -> Markup {
     let trace = trace(change, r.now);
     html! {
         div #top.stack data-part {
             (widget::heading(
                 html! { (change.commit.subject) },
-                crossing::badge(r, change),
+                crossing::badge(r, change, serving),
                 crossing::byline(r, change),
                 actions(r, change),
             ))
@@ -122,18 +128,43 @@ fn sums(r: &Reader, trace: &Trace) -> Markup {
 }
 
 fn bars(r: &Reader, change: &Change, stages: &[Stage]) -> Vec<Bar> {
-    stages.iter().map(|stage| bar(r, change, stage)).collect()
+    let mut bars = Vec::with_capacity(stages.len() + 1);
+    for stage in stages {
+        let first_job = stage.kind == "job" && !bars.iter().any(|b: &Bar| b.level == 1);
+        if first_job && let Some(pipeline) = &change.pipeline {
+            bars.push(whole(r, change, pipeline, stages));
+        }
+        bars.push(bar(r, change, stage));
+    }
+    bars
+}
+
+/// The bar of the pipeline, above those of its jobs: it waits until the first of them works.
+fn whole(r: &Reader, change: &Change, pipeline: &Pipeline, stages: &[Stage]) -> Bar {
+    let jobs = stages.iter().filter(|s| s.kind == "job");
+    let began = jobs.map(|s| s.began).min().unwrap_or(pipeline.created).max(pipeline.created);
+    let wait = Segment { work: Work::Waiting, start: pipeline.created, end: Some(began) };
+    let work = Segment { work: Work::Working, start: began, end: pipeline.finished };
+    Bar {
+        name: r.t("Pipeline", "파이프라인").to_owned(),
+        state: crossing::verdict(pipeline.verdict),
+        level: 0,
+        segments: if began > pipeline.created { vec![wait, work] } else { vec![work] },
+        address: pipeline.run.as_ref().map(|run| crossing::run_address(change, run)),
+        note: None,
+    }
 }
 
 fn bar(r: &Reader, change: &Change, stage: &Stage) -> Bar {
-    let state = seen(stage.state);
+    let state = seen(change, stage);
     let mut segments = Vec::new();
     if stage.began > stage.start {
         segments.push(Segment { work: Work::Waiting, start: stage.start, end: Some(stage.began) });
     }
     segments.push(Segment { work: Work::Working, start: stage.began, end: stage.end });
+    let reason = stage.reason.as_ref().filter(|_| state == State::Failed);
     Bar {
-        name: stage.text.get(r.lang).to_owned(),
+        name: name(r, stage),
         state,
         level: u8::from(stage.inner || stage.kind == "job"),
         segments,
@@ -144,33 +175,44 @@ fn bar(r: &Reader, change: &Change, stage: &Stage) -> Bar {
                 _ => page,
             }
         }),
-        note: stage
-            .reason
-            .as_ref()
-            .filter(|_| state == State::Failed)
-            .map(|t| t.get(r.lang).to_owned()),
+        note: reason.map(|t| t.get(r.lang).to_owned()),
     }
 }
 
-fn seen(state: Seen) -> State {
-    match state {
+fn name(r: &Reader, stage: &Stage) -> String {
+    let words = stage.text.get(r.lang);
+    match stage.kind {
+        "push" => r.t("Push", "푸시").to_owned(),
+        "plan" => r.t("Plan", "계획").to_owned(),
+        "release" => format!("{} {words}", r.t("Release", "릴리스")),
+        "rollout" => format!("{} {words}", r.t("Rollout", "롤아웃")),
+        _ => words.to_owned(),
+    }
+}
+
+/// A stage's state; a job whose failure is allowed only warns.
+fn seen(change: &Change, stage: &Stage) -> State {
+    let steps = change.pipeline.iter().flat_map(|p| &p.steps);
+    let verdict = |s: &Step| s.verdict.as_deref() == Some("allowed_failure");
+    match stage.state {
         Seen::Running => State::Running,
         Seen::Passed => State::Passed,
+        Seen::Failed if steps.clone().any(|s| s.name == stage.name && verdict(s)) => State::Warned,
         Seen::Failed => State::Failed,
         Seen::Canceled => State::Canceled,
     }
 }
 
-/// The step to look at: what runs, or what failed.
-fn matters(trace: &Trace) -> Option<&Stage> {
+/// The step to look at: what runs, or what failed last.
+fn matters<'a>(change: &Change, trace: &'a Trace) -> Option<&'a Stage> {
     let logged = || trace.stages.iter().filter(|s| matches!(s.kind, "job" | "step"));
     let running = logged().rfind(|s| s.state == Seen::Running);
-    running.or_else(|| logged().find(|s| s.state == Seen::Failed))
+    running.or_else(|| logged().rfind(|s| seen(change, s) == State::Failed))
 }
 
 /// Its log, followed from its start; without JavaScript a link leads to it.
 fn written(r: &Reader, change: &Change, trace: &Trace) -> Markup {
-    let Some((stage, run)) = matters(trace).and_then(|s| Some((s, s.run.as_ref()?))) else {
+    let Some((stage, run)) = matters(change, trace).and_then(|s| Some((s, s.run.as_ref()?))) else {
         return html! { section.part #log hidden data-part {} };
     };
     let step = web::segment(&stage.name);
@@ -179,10 +221,12 @@ fn written(r: &Reader, change: &Change, trace: &Trace) -> Markup {
         format!("/api/v1/projects/{}/runs/{run}/steps/{step}/log?follow=true", change.project);
     let title = stage.text.get(r.lang);
     let beside = html! {
-        (widget::badge(r, seen(stage.state), None))
+        (widget::badge(r, seen(change, stage), None))
         a href=(page) { (r.t("the whole run", "전체 실행")) }
     };
-    let log = Log { id: "step-log", follow: Some(&follow), ..Log::default() };
+    let raw = follow.trim_end_matches("?follow=true");
+    let raw = Some(raw).filter(|_| stage.end.is_some());
+    let log = Log { id: "step-log", follow: Some(&follow), raw, ..Log::default() };
     widget::section("log", title, beside, widget::log(r, &log))
 }
 

@@ -1,8 +1,10 @@
 //! A change as its lane: five stops from the bank of development to the bank of operations. Pure.
 
 use crate::record::{Change, Pipeline, Rollout};
+use kernel::Resource;
 use kernel::journey::{Cause, Outcome, Verdict};
 use maud::{Markup, html};
+use std::collections::BTreeSet;
 use web::Reader;
 use web::widget::{self, Lane, State, Station};
 
@@ -123,9 +125,30 @@ pub(super) fn verdict(verdict: Option<Verdict>) -> State {
     }
 }
 
+/// The releases that serve now, by the status of a project's services.
+pub(super) struct Serving(BTreeSet<String>);
+
+impl Serving {
+    pub fn of(services: &[Resource]) -> Serving {
+        let release = |s: &Resource| Some(s.status.get("release")?.as_str()?.to_owned());
+        Serving(services.iter().filter_map(release).collect())
+    }
+
+    fn holds(&self, change: &Change) -> bool {
+        change.releases.iter().any(|r| self.0.contains(r.release.as_str()))
+    }
+}
+
 /// How the change's way ended, or that it has not.
-pub(super) fn badge(r: &Reader, change: &Change) -> Markup {
+pub(super) fn badge(r: &Reader, change: &Change, serving: &Serving) -> Markup {
     let (state, en, ko) = match change.outcome {
+        Some(Outcome::Live) if change.undone.is_none() && !serving.holds(change) => {
+            match change.rides {
+                Some(_) => (State::Passed, "arrived", "도착"),
+                // A newer one has taken its place.
+                None => (State::Passed, "replaced", "교체됨"),
+            }
+        }
         Some(Outcome::Live) if change.undone.is_some() => (State::Warned, "rolled back", "되돌림"),
         Some(Outcome::Live) => (State::Live, "live", "운영 중"),
         Some(Outcome::Passed) => (State::Passed, "passed", "통과"),

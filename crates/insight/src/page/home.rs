@@ -1,10 +1,11 @@
 //! A project's front page: its changes crossing, what serves, and how the team does.
 
-use super::crossing;
+use super::crossing::{self, Serving};
 use crate::Insight;
 use crate::dora::Metrics;
 use crate::record::Change;
 use crate::trace::trace;
+use kernel::journey::Outcome;
 use kernel::{Name, Resource, Result};
 use maud::{Markup, html};
 use naru_http::{Call, Response};
@@ -103,11 +104,12 @@ fn changes(r: &Reader, home: &Home) -> Markup {
             ],
         );
     }
-    let rows = home.changes.iter().map(|change| row(r, change)).collect();
+    let serving = Serving::of(&home.services);
+    let rows = home.changes.iter().map(|change| row(r, change, &serving)).collect();
     widget::river_list(widget::lane_heads(r, &crossing::stops(r)), rows)
 }
 
-fn row(r: &Reader, change: &Change) -> (String, Markup, Markup, Markup) {
+fn row(r: &Reader, change: &Change, serving: &Serving) -> (String, Markup, Markup, Markup) {
     let address = crossing::address(change);
     let left = html! {
         a.title-link href=(address) title=(change.commit.subject) { (change.commit.subject) }
@@ -115,7 +117,7 @@ fn row(r: &Reader, change: &Change) -> (String, Markup, Markup, Markup) {
     };
     let right = html! {
         div.row {
-            (crossing::badge(r, change))
+            (crossing::badge(r, change, serving))
             @if change.finished.is_some() {
                 span.num { (took(r, change)) }
             } @else if change.rides.is_none() {
@@ -140,7 +142,8 @@ fn landing(r: &Reader, change: &Change) -> Markup {
     }
     if let Some(reason) = &change.reason {
         let words = reason.get(r.lang);
-        return html! { span.reason title=(words) { (words) } };
+        let class = if change.outcome == Some(Outcome::Failed) { "reason" } else { "soft" };
+        return html! { span.(class) title=(words) { (words) } };
     }
     match &change.url {
         Some(url) => html! { a href=(url) { (host(url)) } },

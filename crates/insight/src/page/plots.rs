@@ -19,11 +19,20 @@ pub(super) fn lead_times(r: &Reader, m: &Metrics) -> Markup {
     let level = |words: &str, ms: Option<i64>| {
         ms.map(|ms| (format!("{words} {}", time(r, Some(ms))), ms as f64))
     };
-    let levels = [level("p90", spread.p90_ms), level(r.t("median", "중앙값"), spread.median_ms)];
+    let levels = [level(r.t("median", "중앙값"), spread.median_ms), level("p90", spread.p90_ms)];
     let mut levels: Vec<(String, f64)> = levels.into_iter().flatten().collect();
     // Two lines on top of each other say one thing.
-    levels.dedup_by(|a, b| (a.1 - b.1).abs() < top / 12.0);
-    let since = r.now.0 - i64::from(m.days) * DAY;
+    levels.dedup_by(|b, a| {
+        let same = (a.1 - b.1).abs() < top / 10.0;
+        if same {
+            a.0 = format!("{} · {}", a.0, b.0);
+        }
+        same
+    });
+    let window = r.now.0 - i64::from(m.days) * DAY;
+    // A young service's dots are not pressed against the right edge.
+    let first = known().map(|(p, _)| p.time.0).min().unwrap_or(window);
+    let since = window.max(first - (r.now.0 - first) / 20 - 1000);
     let spoken = format!(
         "{} {}, p90 {}",
         r.t("median lead time", "리드 타임 중앙값"),
@@ -39,7 +48,7 @@ pub(super) fn lead_times(r: &Reader, m: &Metrics) -> Markup {
             x: (since as f64, r.now.0 as f64),
             x_words: (0..=4)
                 .map(|i| since + (r.now.0 - since) / 4 * i)
-                .map(|t| (t as f64, date(t)))
+                .map(|t| (t as f64, moment(t, r.now.0 - since)))
                 .collect(),
             y_words: ticks.map(|v| (v, time(r, Some(v as i64)))).collect(),
             joined: false,
@@ -84,6 +93,17 @@ pub(super) fn deployments(r: &Reader, m: &Metrics) -> Markup {
 
 fn served(kind: PointKind) -> bool {
     matches!(kind, PointKind::Deployed | PointKind::Failed)
+}
+
+/// As exact as the span of the axis asks for: `11-24`, `10:45`, `10:45:32` (UTC).
+fn moment(ms: i64, span: i64) -> String {
+    let words = Time(ms).to_string();
+    let range = match span {
+        0..1_200_000 => 11..19,
+        1_200_000..172_800_000 => 11..16,
+        _ => 5..10,
+    };
+    words.get(range).unwrap_or("").to_owned()
 }
 
 /// `11-24`

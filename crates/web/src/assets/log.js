@@ -93,11 +93,12 @@ class Follower {
   }
 
   add(block, line) {
-    const open = this.partial[line.stream];
-    this.partial[line.stream] = null;
+    const key = `${line.instance || ""} ${line.stream}`;
+    const open = this.partial[key];
+    this.partial[key] = null;
     const text = open ? open : this.row(block, line);
     paint(text, line.text);
-    if (line.whole === false) this.partial[line.stream] = text;
+    if (line.whole === false) this.partial[key] = text;
   }
 
   row(block, line) {
@@ -117,9 +118,17 @@ class Follower {
       this.begun ||= time;
       at.dataset.t = ((time - this.begun) / 1000).toFixed(1);
     }
+    row.append(number, at);
+    if (line.instance) {
+      const who = document.createElement("span");
+      who.className = "ln-who";
+      const trim = this.root.dataset.trim || "";
+      who.textContent = line.instance.startsWith(trim) ? line.instance.slice(trim.length) : line.instance;
+      row.append(who);
+    }
     const text = document.createElement("span");
     text.className = "ln-text";
-    row.append(number, at, text);
+    row.append(text);
     block.append(row);
     return text;
   }

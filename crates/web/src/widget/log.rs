@@ -13,6 +13,10 @@ pub struct Log<'a> {
     pub lines: &'a [Line],
     /// The number of the first line.
     pub first: usize,
+    /// Who wrote each line, when there are several; empty otherwise.
+    pub who: &'a [String],
+    /// What all their names begin with, and nobody needs to read.
+    pub trim: Option<&'a str>,
     /// Where `log.js` follows it from its start, by server-sent events; `None` when it has ended.
     pub follow: Option<&'a str>,
     /// Where the whole of it can be had.
@@ -23,7 +27,7 @@ pub struct Log<'a> {
 pub fn log(r: &Reader, log: &Log) -> Markup {
     let begun = log.lines.iter().map(|l| l.time).find(|t| t.0 > 0);
     html! {
-        div.log #(log.id) data-follow=[log.follow] data-source=[log.follow] data-end=(r.t("end of the log", "로그 끝"))
+        div.log #(log.id) data-follow=[log.follow] data-source=[log.follow] data-trim=[log.trim] data-end=(r.t("end of the log", "로그 끝"))
             data-lost=(r.t("connection lost; trying again", "연결이 끊겨 다시 잇는 중")) {
             div.log-bar {
                 span.log-state role="status" {
@@ -41,25 +45,30 @@ pub fn log(r: &Reader, log: &Log) -> Markup {
                     p.log-none { (r.t("nothing was written", "출력이 없습니다")) }
                 }
                 @for (i, line) in log.lines.iter().enumerate() {
-                    (draw(log.id, log.first.max(1) + i, begun, line))
+                    (draw(log, i, begun, line))
                 }
             }
         }
     }
 }
 
-fn draw(id: &str, number: usize, begun: Option<Time>, line: &Line) -> Markup {
+fn draw(log: &Log, index: usize, begun: Option<Time>, line: &Line) -> Markup {
     let class = match line.stream {
         Stream::Out => "ln-out",
         Stream::Err => "ln-err",
         Stream::Note => "ln-note",
     };
-    let anchor = format!("{id}-{number}");
+    let number = log.first.max(1) + index;
+    let anchor = format!("{}-{number}", log.id);
     let since = begun.filter(|_| line.time.0 > 0).map(|b| line.time.since(b).as_secs_f64());
     html! {
         div.ln.(class) id=(anchor) {
             a.ln-no href={ "#" (anchor) } aria-label=(number) data-n=(number) {}
             span.ln-at data-t=[since.map(|s| format!("{s:.1}"))] {}
+            @if let Some(who) = log.who.get(index) {
+                @let short = log.trim.and_then(|t| who.strip_prefix(t)).unwrap_or(who);
+                span.ln-who { (short) }
+            }
             span.ln-text { (ansi::draw(&line.text)) }
         }
     }
