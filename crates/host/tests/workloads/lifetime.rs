@@ -1,16 +1,15 @@
-//! Starting, stopping, and surviving the server.
+//! Starting, attaching, stopping, ending.
 
 use crate::rig::{LONG, Rig, ended, logged, shim, shim_of, words};
 use host::{Host, Options, Reason, Spec};
-use rustix::process::{Pid, Signal, kill_process};
-use std::os::unix::process::CommandExt;
+use rustix::process::{Signal, kill_process};
 use std::process::{Command, Stdio};
 
 #[tokio::test]
 async fn a_second_start_of_an_id_is_the_same_workload() {
     let rig = Rig::new().await;
     let mark = rig.path("mark");
-    let script = format!("echo started >> {}; read x < {}", mark.display(), fifo(&rig).display());
+    let script = format!("echo started >> {}; read x < {}", mark.display(), rig.fifo().display());
     let spec = rig.plain("once", &script);
     let (a, b) = tokio::join!(rig.host.start(spec.clone()), rig.host.start(spec.clone()));
     let c = rig.reopen().await.start(spec.clone()).await.unwrap();
@@ -24,18 +23,10 @@ async fn a_second_start_of_an_id_is_the_same_workload() {
     assert_eq!(std::fs::read_to_string(mark).unwrap(), "started\n");
 }
 
-/// A pipe that a workload reads to be told when to go on.
-fn fifo(rig: &Rig) -> std::path::PathBuf {
-    let path = rig.path("fifo");
-    let kind = rustix::fs::FileType::Fifo;
-    rustix::fs::mknodat(rustix::fs::CWD, &path, kind, 0o600.into(), 0).unwrap();
-    path
-}
-
 #[tokio::test]
 async fn a_new_server_attaches() {
     let rig = Rig::new().await;
-    let fifo = fifo(&rig);
+    let fifo = rig.fifo();
     let script = format!("echo one; read x < {}; echo two; exit 5", fifo.display());
     let first = rig.host.start(rig.plain("a", &script)).await.unwrap();
     logged(&first, "one").await;
@@ -56,12 +47,24 @@ async fn a_new_server_attaches() {
 #[tokio::test]
 async fn a_data_directory_may_have_a_long_name() {
     let rig = Rig::within(&"long".repeat(50)).await;
-    let fifo = fifo(&rig);
+    let fifo = rig.fifo();
     rig.host.start(rig.plain("a", &format!("read x < {}", fifo.display()))).await.unwrap();
     let again = rig.reopen().await.find("a").unwrap();
     assert!(again.usage().await.is_some(), "the second server is connected");
     std::fs::write(fifo, "go\n").unwrap();
     assert!(ended(&again).await.success());
+}
+
+#[tokio::test]
+async fn a_line_is_shown_before_its_end_comes() {
+    let rig = Rig::new().await;
+    let script = format!("printf 'password: '; read x < {}; echo thanks", rig.fifo().display());
+    let workload = rig.host.start(rig.plain("a", &script)).await.unwrap();
+    logged(&workload, "password: ").await;
+    std::fs::write(rig.path("fifo"), "go\n").unwrap();
+    assert!(ended(&workload).await.success());
+    let whole: String = words(&workload.spec().log).concat();
+    assert_eq!(whole, "password: thanks");
 }
 
 #[tokio::test]
@@ -226,46 +229,4 @@ async fn garbage_in_the_state_directory_is_an_error_not_a_panic() {
     assert!(host.all().is_empty());
     assert!(!rig.path("host/empty").exists(), "what never began is cleared away");
     assert!(!Command::new(&shim()[0]).arg("/no/such/dir").status().unwrap().success());
-}
-
-/// Runs in a process of its own, which is killed: see below.
-#[tokio::test]
-async fn start_and_wait_to_be_killed() {
-    let Some(dir) = std::env::var_os("NARU_TEST_DIR") else { return };
-    let dir = std::path::PathBuf::from(dir);
-    let options = Options { dir: dir.join("host"), shim: shim(), hidden: vec![] };
-    let host = Host::open(options).await.unwrap();
-    let spec = std::fs::read(dir.join("spec.json")).unwrap();
-    let workload = host.start(serde_json::from_slice(&spec).unwrap()).await.unwrap();
-    logged(&workload, "ready").await;
-    let own = rustix::process::getpid();
-    kill_process(own, Signal::KILL).unwrap();
-}
-
-#[tokio::test]
-async fn a_workload_survives_the_death_of_its_server() {
-    let rig = Rig::new().await;
-    let fifo = fifo(&rig);
-    let script = format!("echo ready; read x < {}; echo still here", fifo.display());
-    let spec = rig.plain("a", &script);
-    std::fs::write(rig.path("spec.json"), serde_json::to_vec(&spec).unwrap()).unwrap();
-    let mut server = Command::new(std::env::current_exe().unwrap());
-    server.args(["--exact", "lifetime::start_and_wait_to_be_killed"]);
-    server.env("NARU_TEST_DIR", rig.dir.path()).stdout(Stdio::null()).process_group(0);
-    let mut server = server.spawn().unwrap();
-    let status = server.wait().unwrap();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
-    // A Ctrl-C in the server's terminal reaches its whole process group.
-    let group = Pid::from_raw(server.id().cast_signed()).unwrap();
-    assert!(
-        rustix::process::kill_process_group(group, Signal::INT).is_err(),
-        "the shim has left it"
-    );
-
-    let host = rig.reopen().await;
-    let workload = host.find("a").unwrap();
-    assert_eq!(workload.exit(), None);
-    std::fs::write(fifo, "go\n").unwrap();
-    assert!(ended(&workload).await.success());
-    assert_eq!(words(&spec.log), ["ready", "still here"]);
 }

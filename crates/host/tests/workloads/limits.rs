@@ -23,7 +23,7 @@ async fn a_tree_that_ignores_the_stop_signal_is_killed_at_its_time_limit() {
 #[tokio::test]
 async fn a_fork_bomb_is_contained_and_killed() {
     let rig = Rig::new().await;
-    let mut spec = rig.job("bomb", "f() { f | f & }; f; while :; do :; done");
+    let mut spec = rig.job("bomb", "f() { f | f & }; (f; wait) 2>/dev/null & while :; do :; done");
     spec.limits.pids = Some(40);
     (spec.limits.time_ms, spec.limits.log) = (Some(500), Some(10_000));
     let workload = rig.host.start(spec).await.unwrap();
@@ -88,4 +88,16 @@ async fn cpu_and_memory_are_told() {
         rig.run(rig.job("busy", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")).await;
     assert!(exit.success());
     assert!(exit.cpu_ms.unwrap() > 0 && exit.memory_peak.unwrap() > 100_000, "{exit:?}");
+}
+
+#[tokio::test]
+async fn the_processor_is_shared_as_limited() {
+    let rig = Rig::new().await;
+    let mut spec = rig.job("spin", "while :; do :; done");
+    (spec.limits.cpu_milli, spec.limits.time_ms) = (Some(100), Some(600));
+    spec.limits.grace_ms = 0;
+    let (exit, _) = rig.run(spec).await;
+    assert_eq!(exit.reason, Reason::TimeLimit);
+    // A tenth of a core: 60 ms, and a period of the scheduler more at either end.
+    assert!(exit.cpu_ms.unwrap() < 250, "{exit:?}");
 }

@@ -3,6 +3,7 @@
 
 mod lifetime;
 mod limits;
+mod restart;
 mod rig;
 mod sandbox;
 mod unprivileged;

@@ -42,6 +42,14 @@ impl Rig {
         path
     }
 
+    /// A pipe that a workload reads to be told when to go on.
+    pub fn fifo(&self) -> PathBuf {
+        let path = self.path("fifo");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, 0o600.into(), 0).unwrap();
+        path
+    }
+
     pub fn state(&self, id: &str) -> PathBuf {
         self.path("host").join(id)
     }

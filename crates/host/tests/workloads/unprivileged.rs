@@ -84,7 +84,7 @@ async fn a_sandbox_through_a_user_namespace() {
 async fn limits_hold_without_control_groups() {
     let rig = Rig::new().await;
     let mut spec =
-        rig.job("a", "f() { f | f & }; f 2>/dev/null; trap '' TERM; while :; do :; done");
+        rig.job("a", "f() { f | f & }; trap '' TERM; (f; wait) 2>/dev/null & while :; do :; done");
     (spec.limits.pids, spec.limits.time_ms, spec.limits.grace_ms) = (Some(30), Some(300), 50);
     spec.limits.log = Some(10_000);
     let exit = run(&rig, spec);
