@@ -90,7 +90,9 @@ impl Job {
         }
         let exit_after = self.after_script(&main, &exit).await?;
         if exit.reason == Reason::DiskLimit {
-            self.parts.workspaces.clear_home(&self.task.project).await?;
+            // Half of the room is the home's at most, or no later job would have any.
+            let most = self.parts.limits.disk / 2;
+            self.parts.workspaces.limit_home(&self.task.project, most).await?;
         }
         let passed = exit.success();
         let mut output = self.leave(passed).await?;

@@ -173,7 +173,7 @@ fn skip(pushed: &Pushed) -> Option<Text> {
 }
 
 /// `git push -o ci.variable="NAME=value"`
-fn given(options: &[String]) -> Vec<Variable> {
+pub(crate) fn given(options: &[String]) -> Vec<Variable> {
     let pairs = options.iter().filter_map(|o| o.strip_prefix("ci.variable=")?.split_once('='));
     let sound = pairs.filter(|(name, value)| is_name(name) && !value.contains('\0'));
     sound.map(|(name, value)| Variable::literal(name, value)).collect()

@@ -1,1 +1,587 @@
+//! Whole pipelines: real sandboxes, a real engine, and repositories that are directories.
 
+use crate::variables::Variable;
+use crate::{ByHand, Limits, Options, Pipelines};
+use host::Host;
+use kernel::journey::{
+    Commit, Fact, PipelineCreated, PipelineFinished, Pushed, Verdict, change_name,
+};
+use kernel::port::{Metadata, Source, TreeEntry};
+use kernel::{BoxFuture, Error, Event, Id, Name, Principal, Result, Text, Time};
+use run::{Engine, Run, StepState};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::{Durability, Store};
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Files = BTreeMap<String, String>;
+
+/// Commits that live in memory.
+#[derive(Default)]
+struct Shelf(Mutex<BTreeMap<String, Files>>);
+
+impl Shelf {
+    fn add(&self, files: Files) -> String {
+        let mut shelf = self.0.lock().unwrap();
+        let id = format!("{:040x}", shelf.len() + 1);
+        shelf.insert(id.clone(), files);
+        id
+    }
+
+    fn get(&self, commit: &str) -> Result<Files> {
+        let found = self.0.lock().unwrap().get(commit).cloned();
+        found.ok_or_else(|| Error::internal("no such commit"))
+    }
+}
+
+impl Source for Shelf {
+    fn tree<'a>(
+        &'a self,
+        _: &'a Name,
+        _: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<TreeEntry>>> {
+        let entry = |(path, text): (String, String)| TreeEntry {
+            path,
+            mode: 0o100_644,
+            object: format!("{:040x}", text.len()),
+            size: text.len() as u64,
+        };
+        Box::pin(async move { Ok(self.get(commit)?.into_iter().map(entry).collect()) })
+    }
+
+    fn file<'a>(
+        &'a self,
+        _: &'a Name,
+        _: &'a Name,
+        commit: &'a str,
+        path: &'a str,
+        _: u64,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
+        Box::pin(async move { Ok(self.get(commit)?.remove(path).map(String::into_bytes)) })
+    }
+
+    fn checkout<'a>(
+        &'a self,
+        _: &'a Name,
+        _: &'a Name,
+        commit: &'a str,
+        dir: &'a Path,
+        _: Metadata,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for (path, text) in self.get(commit)? {
+                let at = dir.join(path);
+                std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+                std::fs::write(at, text).unwrap();
+            }
+            Ok(())
+        })
+    }
+
+    fn commit<'a>(
+        &'a self,
+        _: &'a Name,
+        _: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Commit>> {
+        Box::pin(async move { Ok(commit_of(commit, "")) })
+    }
+
+    fn changed<'a>(
+        &'a self,
+        _: &'a Name,
+        _: &'a Name,
+        before: Option<&'a str>,
+        after: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<String>>> {
+        Box::pin(async move {
+            let old = before.map(|b| self.get(b)).transpose()?.unwrap_or_default();
+            let new = self.get(after)?;
+            Ok(new.into_iter().filter(|(p, t)| old.get(p) != Some(t)).map(|(p, _)| p).collect())
+        })
+    }
+
+    fn git_dir(&self, _: &Name, _: &Name) -> PathBuf {
+        PathBuf::from("/nonexistent/web.git")
+    }
+}
+
+fn commit_of(id: &str, subject: &str) -> Commit {
+    Commit {
+        id: id.to_owned(),
+        parents: Vec::new(),
+        author: "Kim".into(),
+        email: "kim@example.com".into(),
+        authored: Time(0),
+        committed: Time(0),
+        subject: subject.to_owned(),
+    }
+}
+
+fn name(words: &str) -> Name {
+    Name::parse(words).unwrap()
+}
+
+/// One life of a server.
+struct World {
+    store: Store,
+    host: Host,
+    engine: Engine,
+    pipelines: Pipelines,
+    shelf: Arc<Shelf>,
+    stop: CancellationToken,
+    data: PathBuf,
+}
+
+impl World {
+    async fn open(data: &Path, shelf: &Arc<Shelf>) -> World {
+        let options = store::Options { durability: Durability::Process, ..Default::default() };
+        let store = Store::open(&data.join("naru.db"), options).unwrap();
+        let blobs = blob::Blobs::open(&data.join("blobs"), store.clone()).await.unwrap();
+        let shim = tokio::task::spawn_blocking(host::testing::shim).await.unwrap();
+        let dir = data.join("host");
+        let host = Host::open(host::Options { dir, shim, hidden: vec![data.to_owned()] });
+        let host = host.await.unwrap();
+        let pipelines = Pipelines::open(Options {
+            store: store.clone(),
+            blobs,
+            host: host.clone(),
+            source: shelf.clone(),
+            dir: data.join("work"),
+            url: "http://127.0.0.1:8080".into(),
+            limits: Limits { grace_ms: 500, disk: 64 << 20, ..Limits::default() },
+        });
+        let pipelines = pipelines.await.unwrap();
+        let engine = Engine::open(run::Options {
+            store: store.clone(),
+            dir: data.join("runs"),
+            slots: 4,
+            actors: vec![pipelines.actor()],
+        });
+        let engine = engine.await.unwrap();
+        let stop = CancellationToken::new();
+        engine.start();
+        pipelines.start(engine.clone(), stop.clone());
+        World { store, host, engine, pipelines, shelf: shelf.clone(), stop, data: data.to_owned() }
+    }
+
+    /// As a shutdown does it: nothing that runs is told to stop.
+    async fn close(self) {
+        self.stop.cancel();
+        self.engine.drain().await;
+    }
+
+    /// Appends the fact of a push; answers where the journal was before it.
+    async fn push(
+        &self,
+        project: &str,
+        files: &[(&str, &str)],
+        edit: impl Fn(&mut Pushed),
+    ) -> (u64, String) {
+        let files = files.iter().map(|(p, t)| ((*p).to_owned(), (*t).to_owned())).collect();
+        let id = self.shelf.add(files);
+        let mut pushed = Pushed {
+            repository: name("web"),
+            refname: "refs/heads/main".into(),
+            branch: Some("main".into()),
+            default_branch: true,
+            before: None,
+            after: Some(id.clone()),
+            received: Time(0),
+            head: Some(commit_of(&id, "Add cart")),
+            commits: Vec::new(),
+            options: Vec::new(),
+        };
+        edit(&mut pushed);
+        let event = pushed.event(Principal::User(name("kim")), Text::plain("pushed")).unwrap();
+        let event = event.project(&name(project)).change(change_name(&name("web"), &id));
+        let head = self.store.head();
+        self.store.write(move |tx| tx.append(event)).await.unwrap();
+        (head, id)
+    }
+
+    /// The first event after `seq` for which `find` has an answer.
+    async fn wait<T>(&self, seq: u64, find: impl Fn(&Event) -> Option<T>) -> T {
+        let mut feed = self.store.follow(seq);
+        let found = async {
+            loop {
+                let event = feed.next().await.unwrap();
+                if let Some(found) = find(&event) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.expect("it comes in time")
+    }
+
+    async fn finished(&self, seq: u64, commit: &str) -> PipelineFinished {
+        self.wait(seq, |e| PipelineFinished::of(e).filter(|f| f.commit == commit)).await
+    }
+
+    /// Pushes a pipeline file to main, and waits for its end.
+    async fn pipeline(&self, project: &str, ci: &str) -> (PipelineFinished, Run) {
+        let (seq, id) =
+            self.push(project, &[(".gitlab-ci.yml", ci), ("README", "hello\n")], |_| ()).await;
+        let end = self.finished(seq, &id).await;
+        let run = end.run.clone().unwrap_or_else(|| panic!("no run: {:?}", end.reason));
+        let run = self.engine.show(&run).await.unwrap();
+        (end, run)
+    }
+
+    /// What one step printed: the text of each line.
+    async fn log(&self, run: &Run, step: &str) -> String {
+        let index = run.step(step).unwrap_or_else(|| panic!("no {step}")).index;
+        let attempt = run.step(step).unwrap().attempt;
+        let file = self.data.join(format!("runs/{}/{index}.{attempt}.log", run.id));
+        let bytes = std::fs::read(file).unwrap_or_default();
+        let (mut rest, mut out) = (bytes.as_slice(), String::new());
+        while let Some((line, used)) = kernel::log::decode(rest) {
+            out += &line.text;
+            out.push('\n');
+            rest = &rest[used..];
+        }
+        out
+    }
+
+    /// The content of a file that a step left.
+    async fn left(&self, run: &Run, step: &str, path: &str) -> String {
+        use tokio::io::AsyncReadExt;
+        let found = self.pipelines.artifact(&run.project, run.id.as_str(), step, path).await;
+        let mut text = String::new();
+        found.unwrap().1.read_to_string(&mut text).await.unwrap();
+        text
+    }
+}
+
+fn world_dir() -> tempfile::TempDir {
+    // Beside the test program and not below /tmp, which every sandbox covers anyway: hiding the data
+    // directory must be naru's own doing.
+    let test = std::env::current_exe().unwrap();
+    tempfile::tempdir_in(test.parent().unwrap()).unwrap()
+}
+
+async fn world() -> (tempfile::TempDir, World) {
+    let dir = world_dir();
+    let world = World::open(dir.path(), &Arc::default()).await;
+    (dir, world)
+}
+
+fn state(run: &Run, step: &str) -> StepState {
+    run.step(step).unwrap_or_else(|| panic!("no {step}")).state
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_and_variables_go_from_job_to_job() {
+    let (_dir, world) = world().await;
+    let (end, run) = world
+        .pipeline(
+            "shop",
+            "variables: {GREETING: 'hi from $CI_PROJECT_NAME'}
+build:
+  stage: build
+  script:
+    - mkdir -p out/deep && echo \"$GREETING\" > out/deep/a.txt
+    - echo secret > out/b.tmp && ln -s /etc/passwd out/link
+    - rm README && echo VERSION=1.2 > v.env
+    - echo 'A=\"two words\"' >> v.env
+  artifacts: {paths: [out/, README], exclude: ['out/*.tmp'], reports: {dotenv: v.env}}
+check:
+  stage: test
+  script:
+    - cat out/deep/a.txt; echo \"v=$VERSION a=$A\"
+    - test ! -e out/b.tmp && test -e README
+    - echo more > out/more.txt
+  artifacts: {paths: [$CI_PROJECT_DIR/out/more.txt, README, ../x]}
+alone: {stage: test, needs: [], script: [test ! -e out, 'echo \"v=$VERSION\"']}
+",
+        )
+        .await;
+    assert_eq!(end.verdict, Verdict::Passed, "{:?}", end.reason);
+    let log = world.log(&run, "check").await;
+    assert!(log.contains("hi from web\nv=1.2 a=two words\n"), "{log}");
+    assert!(log.contains("$ cat out/deep/a.txt"), "{log}");
+    assert!(world.log(&run, "alone").await.contains("v=\n"));
+    let jobs: Vec<&str> = end.layers.iter().map(|l| l.job.as_str()).collect();
+    assert_eq!(jobs, ["build", "check"]);
+    assert_eq!(world.left(&run, "build", "out/deep/a.txt").await, "hi from web\n");
+    assert_eq!(world.left(&run, "check", "README").await, "hello\n");
+    let files = world.pipelines.artifacts(&run.project, run.id.as_str(), "build").await;
+    let files: Vec<String> = files.unwrap().unwrap().files.into_iter().map(|f| f.path).collect();
+    assert_eq!(files, ["out/deep/a.txt", "out/link"], "what was deleted or excluded is not kept");
+    // A link that leads out is kept as a link, and nobody reads through it.
+    world.pipelines.artifact(&run.project, run.id.as_str(), "build", "out/link").await.unwrap_err();
+    let other = world.pipelines.artifacts(&name("blog"), run.id.as_str(), "build").await;
+    assert_eq!(other.unwrap_err().code(), "run.unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_sees_its_own_project_and_nothing_else() {
+    let (dir, world) = world().await;
+    let (end, _) = world.pipeline("blog", "a: {script: 'echo blog > ~/secret'}").await;
+    assert_eq!(end.verdict, Verdict::Passed, "{:?}", end.reason);
+    let data = dir.path().display();
+    let (end, run) = world
+        .pipeline(
+            "shop",
+            &format!(
+                "a:
+  script:
+    - echo \"home=$(ls -A ~ | wc -l)\"
+    - echo \"root=$(ls -A /root | grep -cvE '^[.](cargo|rustup|pyenv)$')\"
+    - test ! -e /root/.cargo/registry
+    - test ! -e {data}/naru.db
+    - test ! -e {data}/work/homes/blog
+    - '! touch /etc/naru-was-here 2>/dev/null'
+    - '! touch /usr/naru-was-here 2>/dev/null'
+    - echo \"processes=$(ls -d /proc/[0-9]* | wc -l)\"
+    - env | sort
+"
+            ),
+        )
+        .await;
+    let log = world.log(&run, "a").await;
+    assert_eq!(end.verdict, Verdict::Passed, "{:?}\n{log}", end.reason);
+    assert!(log.contains("home=0\n") && log.contains("root=0\n"), "{log}");
+    let count = log.lines().find_map(|l| l.strip_prefix("processes=")).unwrap();
+    assert!(count.parse::<u32>().unwrap() < 10, "other processes are seen: {count}");
+    assert!(!log.contains("CARGO_MANIFEST_DIR"), "the server's environment: {log}");
+    assert!(
+        log.contains(&format!(
+            "CI_PIPELINE_URL=http://127.0.0.1:8080/projects/shop/runs/{}",
+            run.id
+        ))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_says_its_exit_code_and_stops_what_follows() {
+    let (_dir, world) = world().await;
+    let (end, run) = world
+        .pipeline(
+            "shop",
+            "ok: {stage: build, script: 'true', allow_failure: true}
+bad:
+  stage: build
+  script: [echo one, exit 42, echo never]
+  after_script: ['echo \"after ${LOCAL:-nothing}\"']
+  artifacts: {paths: [README], when: on_failure}
+soft: {stage: build, script: exit 3, allow_failure: {exit_codes: 3}}
+next: {stage: test, script: echo next}
+rescue: {stage: test, script: echo rescue, when: on_failure}
+always: {stage: deploy, script: echo always, when: always}
+",
+        )
+        .await;
+    assert_eq!(end.verdict, Verdict::Failed);
+    let reason = end.reason.unwrap();
+    assert!(reason.en.contains("bad failed: exited with code 42"), "{reason}");
+    assert!(end.layers.is_empty(), "only passed jobs make layers");
+    let states = ["ok", "bad", "soft", "next", "rescue", "always"].map(|s| state(&run, s));
+    use StepState::*;
+    assert_eq!(states, [Passed, Failed, AllowedFailure, Skipped, Passed, Passed]);
+    let log = world.log(&run, "bad").await;
+    assert!(log.contains("one\n$ exit 42\n") && !log.contains("never"), "{log}");
+    assert!(log.contains("after nothing\n"), "{log}");
+    assert_eq!(world.left(&run, "bad", "README").await, "hello\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timeouts_retries_and_odd_output() {
+    let (_dir, world) = world().await;
+    let (end, run) = world
+        .pipeline(
+            "shop",
+            "flaky:
+  script: ['test -e ~/flag || { touch ~/flag; exit 1; }']
+  retry: {max: 1, when: script_failure}
+slow:
+  timeout: 1s
+  script: [\"trap '' TERM\", 'sleep 600 & sleep 600']
+  after_script: [echo cleaned]
+  retry: {max: 2, when: runner_system_failure}
+  allow_failure: true
+binary: {script: ['head -c 3000 /dev/urandom; printf \"\\000\\377\\n\"; echo end']}
+hungry:
+  script: ['head -c 200000000 /dev/zero > big; sleep 600']
+  timeout: 20s
+  allow_failure: true
+",
+        )
+        .await;
+    assert_eq!(end.verdict, Verdict::Passed, "{:?}", end.reason);
+    let flaky = run.step("flaky").unwrap();
+    assert_eq!((flaky.state, flaky.attempt), (StepState::Passed, 2));
+    let slow = run.step("slow").unwrap();
+    assert_eq!((slow.state, slow.attempt), (StepState::AllowedFailure, 1));
+    assert_eq!(slow.attempts[0].class.as_deref(), Some("job_execution_timeout"));
+    assert!(world.log(&run, "slow").await.contains("cleaned\n"));
+    assert!(world.log(&run, "binary").await.contains("end\n"));
+    let hungry = run.step("hungry").unwrap().reason.clone().unwrap();
+    assert!(hungry.en.contains("disk limit"), "{hungry}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manual_jobs_wait_and_by_hand_runs_and_retries_are_pipelines_too() {
+    let (_dir, world) = world().await;
+    let ci = "a: {stage: build, script: 'echo x > x', artifacts: {paths: [x]}}
+go: {stage: test, script: 'cat x; echo \"WHO=$WHO\"; test \"$WHO\" != nobody', when: manual, allow_failure: false}
+";
+    let given = |p: &mut Pushed| p.options = vec!["ci.variable=WHO=nobody".into()];
+    let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", ci)], given).await;
+    let waiting = |e: &Event| {
+        (e.fact.kind == "run.waiting").then(|| Id::parse(e.fact.data["run"].as_str()?))?
+    };
+    let run = world.wait(seq, waiting).await;
+    world.engine.play(&run, "go", Principal::User(name("kim"))).await.unwrap();
+    let end = world.finished(seq, &id).await;
+    assert_eq!((end.verdict, end.run.as_ref()), (Verdict::Failed, Some(&run)));
+    let again = world.engine.retry(&run, None, Principal::User(name("kim"))).await.unwrap();
+    let announced = world.wait(seq, |e| PipelineCreated::of(e).filter(|c| c.run == again)).await;
+    assert_eq!(announced.jobs, ["a", "go"]);
+    world.wait(seq, |e| waiting(e).filter(|r| *r == again)).await;
+    let kept = world.engine.show(&again).await.unwrap();
+    assert!(kept.step("a").unwrap().copied);
+    let ask = ByHand {
+        repository: name("web"),
+        refname: "main".into(),
+        variables: [("WHO".to_owned(), "lee".to_owned())].into(),
+    };
+    let by_hand =
+        world.pipelines.run(&name("shop"), ask, Principal::User(name("lee"))).await.unwrap();
+    world.wait(seq, |e| waiting(e).filter(|r| *r == by_hand)).await;
+    world.engine.play(&by_hand, "go", Principal::User(name("lee"))).await.unwrap();
+    let mine = |e: &Event| PipelineFinished::of(e).filter(|f| f.run.as_ref() == Some(&by_hand));
+    assert_eq!(world.wait(seq, mine).await.verdict, Verdict::Passed);
+    let shown = world.engine.show(&by_hand).await.unwrap();
+    assert!(world.log(&shown, "go").await.contains("x\nWHO=lee\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caches_come_back_in_the_next_pipeline() {
+    let (_dir, world) = world().await;
+    let ci = "a:
+  script: ['cat store/n 2>/dev/null || echo first', mkdir -p store, 'echo x >> store/n', 'ls']
+  cache: {key: $CI_COMMIT_REF_SLUG, paths: [store/]}
+b: {stage: deploy, script: ['test ! -e store', 'wc -l < ~/n', 'echo x >> ~/n']}
+";
+    let (_, first) = world.pipeline("shop", &ci.replace("'wc -l < ~/n', ", "")).await;
+    assert!(world.log(&first, "a").await.contains("first\n"));
+    let (end, second) = world.pipeline("shop", ci).await;
+    assert_eq!(end.verdict, Verdict::Passed, "{:?}", end.reason);
+    let log = world.log(&second, "a").await;
+    assert!(log.contains("restored cache main") && log.contains("\nx\n"), "{log}");
+    assert!(world.log(&second, "b").await.contains("\n1\n"), "the home is the project's");
+    let (_, other) = world.pipeline("blog", ci).await;
+    assert!(world.log(&other, "a").await.contains("first\n"), "caches are not shared");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_without_a_run_still_end() {
+    let (_dir, world) = world().await;
+    let good = "a: {script: 'true'}";
+    let cases: [(&[(&str, &str)], &str, Verdict, &str); 5] = [
+        (&[("README", "x")], "", Verdict::Passed, ""),
+        (&[(".gitlab-ci.yml", "a:\n  scirpt: x\n")], "", Verdict::Failed, ".gitlab-ci.yml:2:3: "),
+        (&[(".gitlab-ci.yml", "include: no.yml\n")], "", Verdict::Failed, "no file `no.yml`"),
+        (&[(".gitlab-ci.yml", good)], "ci.skip", Verdict::Canceled, "ci.skip"),
+        (&[(".gitlab-ci.yml", "a: {script: x, when: never}")], "", Verdict::Canceled, "no job"),
+    ];
+    for (files, option, verdict, words) in cases {
+        let (seq, id) = world.push("shop", files, |p| p.options = vec![option.to_owned()]).await;
+        let end = world.finished(seq, &id).await;
+        let reason = end.reason.unwrap_or_default();
+        assert_eq!((end.verdict, end.run), (verdict, None), "{reason}");
+        assert!(reason.en.contains(words), "{reason}");
+    }
+    let skipped = |p: &mut Pushed| p.head.as_mut().unwrap().subject = "wip [skip ci]".into();
+    let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", good)], skipped).await;
+    assert_eq!(world.finished(seq, &id).await.verdict, Verdict::Canceled);
+    let deleted = |p: &mut Pushed| (p.after, p.head) = (None, None);
+    world.push("shop", &[], deleted).await;
+    let tag = |p: &mut Pushed| {
+        p.refname = "refs/tags/v1".into();
+        (p.branch, p.default_branch) = (None, false);
+    };
+    let ci = "a: {script: 'test \"$CI_COMMIT_TAG\" = v1', rules: [{if: $CI_COMMIT_TAG}]}";
+    let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", ci)], tag).await;
+    let end = world.finished(seq, &id).await;
+    assert_eq!((end.verdict, end.branch), (Verdict::Passed, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_push_overtakes_what_may_be_interrupted() {
+    let (_dir, world) = world().await;
+    let slow = "default: {interruptible: true}\na: {script: sleep 600}\n";
+    let (seq, first) = world.push("shop", &[(".gitlab-ci.yml", slow)], |_| ()).await;
+    let started = |e: &Event| (e.fact.kind == "run.step.started").then_some(());
+    world.wait(seq, started).await;
+    let (_, second) =
+        world.push("shop", &[(".gitlab-ci.yml", "a: {script: 'true'}")], |_| ()).await;
+    let old = world.finished(seq, &first).await;
+    assert_eq!(old.verdict, Verdict::Canceled);
+    assert!(old.reason.unwrap().en.contains("newer push"));
+    assert_eq!(world.finished(seq, &second).await.verdict, Verdict::Passed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_outlives_the_server_and_its_result_counts_once() {
+    let dir = world_dir();
+    let shelf: Arc<Shelf> = Arc::default();
+    let world = World::open(dir.path(), &shelf).await;
+    let ci = "a:
+  script:
+    - echo started >> ~/starts
+    - mkfifo ~/gate && read line < ~/gate
+    - cp ~/starts starts
+  artifacts: {paths: [starts]}
+b: {stage: deploy, script: cat starts}
+";
+    let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", ci)], |_| ()).await;
+    let gate = dir.path().join("work/homes/shop/gate");
+    appears(&gate).await;
+    world.close().await;
+
+    let world = World::open(dir.path(), &shelf).await;
+    tokio::task::spawn_blocking(move || std::fs::write(gate, "go\n").unwrap()).await.unwrap();
+    let end = world.finished(seq, &id).await;
+    assert_eq!(end.verdict, Verdict::Passed, "{:?}", end.reason);
+    let run = world.engine.show(&end.run.unwrap()).await.unwrap();
+    assert_eq!(run.step("a").unwrap().attempt, 1);
+    assert_eq!(world.left(&run, "a", "starts").await, "started\n", "it was started once");
+    // Nothing is left behind: neither the places nor the workloads.
+    let jobs = dir.path().join("work/jobs");
+    gone(|| std::fs::read_dir(&jobs).unwrap().count() == 0 && world.host.all().is_empty()).await;
+    let pushes = |e: &Event| (e.fact.kind == "pipeline.created").then_some(());
+    world.wait(seq, pushes).await;
+    let all = world.store.read(|v| {
+        let filter = store::Filter { kind: Some("pipeline.".into()), ..Default::default() };
+        v.events(0, 100, &filter)
+    });
+    let kinds: Vec<String> = all.await.unwrap().into_iter().map(|e| e.fact.kind).collect();
+    assert_eq!(kinds, ["pipeline.created", "pipeline.finished"]);
+}
+
+/// Waits for something outside of the journal, with a limit.
+async fn gone(over: impl Fn() -> bool) {
+    let look = async {
+        while !over() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, look).await.expect("it goes in time");
+}
+
+async fn appears(path: &Path) {
+    gone(|| path.exists()).await;
+}
+
+#[test]
+fn push_options_are_variables_given_by_hand() {
+    let options = ["ci.variable=A=b=c", "ci.variable=1=x", "other"].map(str::to_owned);
+    assert_eq!(crate::sync::given(&options), [Variable::literal("A", "b=c")]);
+}

@@ -82,10 +82,12 @@ impl Workspaces {
         Ok(home)
     }
 
-    /// Empties a project's home: it holds caches only.
-    pub async fn clear_home(&self, project: &Name) -> Result<()> {
+    /// Empties a project's home when it holds more than `most` bytes: it is made of caches only.
+    pub async fn limit_home(&self, project: &Name, most: u64) -> Result<()> {
         let home = self.dir.join("homes").join(project.as_str());
-        remove(&home).await
+        let looked = home.clone();
+        let over = tokio::task::spawn_blocking(move || holds_more(&looked, most));
+        if over.await.map_err(Error::internal)? { remove(&home).await } else { Ok(()) }
     }
 
     /// A fresh place on the commit's files. `layered`: the files are shared and only seen through it;
@@ -173,6 +175,25 @@ fn commit_name(commit: &str) -> Result<&str> {
 fn subdirs(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
+}
+
+/// Whether the files below a directory take more than `most` bytes. Links are not followed.
+fn holds_more(dir: &Path, most: u64) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (mut total, mut left) = (0_u64, vec![dir.to_owned()]);
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let Ok(meta) = entry.metadata() else { continue };
+            total = total.saturating_add(meta.blocks().saturating_mul(512));
+            if meta.is_dir() {
+                left.push(entry.path());
+            }
+        }
+        if total > most {
+            return true;
+        }
+    }
+    false
 }
 
 /// Removes a directory with all that is in it. The overlay's work directory has mode 0 and a job may take
