@@ -99,6 +99,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         End::Closed
     }
 
+    /// Says that there are too many connections.
+    pub(crate) async fn turn_away(mut self) {
+        let page = Page::new(&Problem::Crowded, None);
+        self.answer(&page, &Reader::default(), None, false).await;
+    }
+
     async fn next(&mut self) -> Next {
         let limits = self.shared.limits().clone();
         let mut scan = Scan::request();
@@ -252,7 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
 }
 
 /// The bytes of an answer of the edge's own.
-pub(crate) fn answer_bytes(page: &Page, reader: &Reader, to_head: bool, keep: bool) -> Vec<u8> {
+fn answer_bytes(page: &Page, reader: &Reader, to_head: bool, keep: bool) -> Vec<u8> {
     let (kind, body) = page.body(reader);
     let reason = http::StatusCode::from_u16(page.status).ok().and_then(|s| s.canonical_reason());
     let mut out = Vec::with_capacity(512 + body.len());

@@ -72,6 +72,10 @@ impl Pool {
     /// Keeps a connection whose last exchange ended cleanly, if there is room.
     pub(crate) fn give(&self, stream: TcpStream, room: usize, now: Instant) {
         let mut kept = self.kept();
+        // The longest idle is first. Nobody looks at these otherwise, and the instance may have closed them.
+        while kept.idle.first().is_some_and(|(_, since)| now.duration_since(*since) > KEEP) {
+            kept.idle.remove(0);
+        }
         if !kept.closed && kept.idle.len() < room {
             kept.idle.push((stream, now));
         }

@@ -2,13 +2,13 @@
 
 use crate::edge::Shared;
 use crate::forward::Origin;
-use crate::h1::{Conn, End, answer_bytes};
+use crate::h1::{Conn, End};
 use crate::h2s;
-use crate::page::{Page, Problem, Reader};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Out of file descriptors or memory: accepting again at once would only spin.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections over the limit that are answered at a time; beyond these, silence.
+const APOLOGIES: usize = 64;
 
 pub(crate) async fn run(
     shared: Arc<Shared>,
@@ -37,15 +40,9 @@ pub(crate) async fn run(
                         address: peer.ip().to_canonical().to_string(),
                         secure: tls.is_some(),
                     };
-                    match Place::take(&shared) {
-                        Some(place) => {
-                            let work = serve(shared.clone(), stream, origin, tls.clone(), stop.clone());
-                            open.spawn(async move {
-                                work.await;
-                                drop(place);
-                            });
-                        }
-                        None => turn_away(&stream, tls.is_some()),
+                    if let Some(place) = Place::take(&shared) {
+                        let client = Client { shared: shared.clone(), origin, stop: stop.clone() };
+                        open.spawn(client.serve(stream, tls.clone(), place));
                     }
                 }
                 Err(e) if fatal(&e) => return Err(e),
@@ -59,31 +56,29 @@ pub(crate) async fn run(
     drop(listener);
     let all = async { while open.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(shared.limits().grace, all).await;
+    open.shutdown().await;
     Ok(())
 }
 
-/// One of the connections that [`crate::Limits::connections`] allows.
-struct Place(Arc<Shared>);
+/// One of the connections that [`crate::Limits::connections`] allows, or one of a few more that are only
+/// told that there are too many.
+struct Place {
+    shared: Arc<Shared>,
+    crowded: bool,
+}
 
 impl Place {
     fn take(shared: &Arc<Shared>) -> Option<Place> {
         let before = shared.connections.fetch_add(1, Ordering::AcqRel);
-        let place = Place(shared.clone());
-        (before < shared.limits().connections).then_some(place)
+        let most = shared.limits().connections;
+        let place = Place { shared: shared.clone(), crowded: before >= most };
+        (before < most.saturating_add(APOLOGIES)).then_some(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Says so without waiting: whoever is in a crowd must not cost a task.
-fn turn_away(stream: &TcpStream, secure: bool) {
-    if !secure {
-        let page = Page::new(&Problem::Crowded, None);
-        let _ = stream.try_write(&answer_bytes(&page, &Reader::default(), false, false));
+        self.shared.connections.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -91,25 +86,41 @@ fn fatal(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected)
 }
 
-async fn serve(
+/// An accepted connection.
+struct Client {
     shared: Arc<Shared>,
-    stream: TcpStream,
     origin: Origin,
-    tls: Option<TlsAcceptor>,
     stop: CancellationToken,
-) {
-    let Some(tls) = tls else {
-        let conn = Conn::new(stream, shared.clone(), origin.clone(), stop.clone());
-        if let End::Http2(stream, read) = conn.run(true).await {
-            h2s::run(h2s::Rewound::new(stream, read), shared, origin, stop).await;
+}
+
+impl Client {
+    async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, place: Place) {
+        let limits = self.shared.limits();
+        match tls {
+            None if place.crowded => self.conn(stream).turn_away().await,
+            None => {
+                if let End::Http2(stream, read) = self.conn(stream).run(true).await {
+                    self.http2(h2s::Rewound::new(stream, read)).await;
+                }
+            }
+            // A handshake costs more than any answer.
+            Some(_) if place.crowded => {}
+            Some(tls) => {
+                let shaking = tokio::time::timeout(limits.head_time, tls.accept(stream));
+                let Ok(Ok(stream)) = shaking.await else { return };
+                match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => self.http2(stream).await,
+                    _ => drop(self.conn(stream).run(false).await),
+                }
+            }
         }
-        return;
-    };
-    let shaking = tokio::time::timeout(shared.limits().head_time, tls.accept(stream));
-    let Ok(Ok(stream)) = shaking.await else { return };
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        h2s::run(stream, shared, origin, stop).await;
-    } else {
-        Conn::new(stream, shared, origin, stop).run(false).await;
+    }
+
+    fn conn<S: AsyncRead + AsyncWrite + Unpin>(&self, io: S) -> Conn<S> {
+        Conn::new(io, self.shared.clone(), self.origin.clone(), self.stop.clone())
+    }
+
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin>(self, io: S) {
+        h2s::run(io, self.shared, self.origin, self.stop).await;
     }
 }

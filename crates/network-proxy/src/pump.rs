@@ -33,6 +33,8 @@ pub(crate) struct Pump {
     /// How much of `out` is written. What is written stays until more comes, so that a request without a
     /// body can be sent again.
     sent: usize,
+    /// The writer may still hold some of what is written: TLS does.
+    unflushed: bool,
     /// `out` shares its memory with the input.
     lent: bool,
     /// The end is in `out`.
@@ -53,6 +55,7 @@ impl Pump {
             encoder,
             out: head,
             sent: 0,
+            unflushed: false,
             lent: false,
             ended: body == Body::Empty,
             content: 0,
@@ -67,7 +70,7 @@ impl Pump {
     }
 
     pub(crate) fn flushed(&self) -> bool {
-        self.sent >= self.out.len()
+        self.sent >= self.out.len() && !self.unflushed
     }
 
     pub(crate) fn ended(&self) -> bool {
@@ -149,8 +152,11 @@ impl Pump {
             }
             self.sent += n;
             self.moved += n as u64;
+            self.unflushed = true;
         }
-        Pin::new(writer).poll_flush(cx)
+        ready!(Pin::new(writer).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Moves until the body has been written whole.

@@ -118,8 +118,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         let stream = &mut link.stream;
         let mut received = BytesMut::new();
         let mut up = Up::new(&mut request.upload, asked.expects, request.started);
-        for _ in 0..INTERIM {
-            let range = self.response_head(&mut up, stream, &mut received).await?;
+        for interim in 0..INTERIM {
+            let range = match self.response_head(&mut up, stream, &mut received).await {
+                Err(Failure::Problem(Problem::Closed)) if interim > 0 => {
+                    return Err(malformed(Reject::Truncated));
+                }
+                found => found?,
+            };
             let end = range.end;
             let closing = self.stop.is_cancelled() || !up.pump.done();
             let head = received.get(range).unwrap_or_default();

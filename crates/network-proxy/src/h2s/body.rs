@@ -15,6 +15,8 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 const PORTION: usize = 64 * 1024;
+/// Room for one read of a head.
+const HEAD: usize = 8 * 1024;
 const INTERIM: usize = 16;
 
 /// Sends the request. An instance that takes no more has perhaps answered already: that is not an error.
@@ -31,12 +33,14 @@ pub(super) async fn upload(
     let mut total = 0u64;
     loop {
         if !out.is_empty() {
+            let began = Instant::now();
             match timeout(limits.response, to.write_all(&out)).await {
                 Ok(Ok(())) => out.clear(),
                 Ok(Err(_)) => return std::future::pending().await,
                 Err(_) => return Err(Failure::Problem(Problem::Timeout)),
             }
-            window.0 = Instant::now();
+            // Waiting for the instance is not the client's slowness.
+            window.0 += began.elapsed();
         }
         if framed == Body::Empty {
             return Ok(());
@@ -99,6 +103,7 @@ pub(super) async fn response_head(
             if let Some(head) = scan.find(received, limits.head_bytes).map_err(malformed)? {
                 break head;
             }
+            received.reserve(HEAD);
             match from.read_buf(received).await {
                 Ok(1..) => {}
                 _ if received.is_empty() => return Err(Failure::Problem(Problem::Closed)),

@@ -226,12 +226,59 @@ async fn a_stop_lets_streams_finish() {
     edge.served.await.unwrap().unwrap();
 }
 
+/// Opening and resetting streams is cheap for a client; it must not leave work behind.
+#[tokio::test]
+async fn a_reset_stream_frees_the_instance() {
+    let origin = Origin::new("mute", |mut peer, _| async move {
+        peer.request().await;
+        let _ = peer.read().await;
+    })
+    .await;
+    let edge = edge(Limits::default(), &[&origin]).await;
+    let mut client = h2_client(&edge).await;
+    for _ in 0..20 {
+        client = client.ready().await.unwrap();
+        let (_response, mut send) = client.send_request(get("/").body(()).unwrap(), true).unwrap();
+        send.send_reset(h2::Reason::CANCEL);
+    }
+    let (response, mut send) =
+        client.ready().await.unwrap().send_request(get("/last").body(()).unwrap(), true).unwrap();
+    while !origin.seen().contains("GET /last") {
+        tokio::task::yield_now().await;
+    }
+    send.send_reset(h2::Reason::CANCEL);
+    drop(response);
+    publish(&edge.proxy, &[]);
+    assert_eq!(edge.proxy.drain("mute", LONG).await, 0);
+}
+
+#[tokio::test]
+async fn a_trickle_is_slow_here_too() {
+    let origin = Origin::fixed(ok("")).await;
+    let short = std::time::Duration::from_millis(100);
+    let edge = edge(Limits { body_window: short, ..Limits::default() }, &[&origin]).await;
+    let mut client = h2_client(&edge).await.ready().await.unwrap();
+    let request = Request::post(format!("http://{HOST}/")).body(()).unwrap();
+    let (response, mut send) = client.send_request(request, false).unwrap();
+    let trickle = tokio::spawn(async move {
+        let mut beat = tokio::time::interval(short / 10);
+        while send.send_data(Bytes::from_static(b"x"), false).is_ok() {
+            beat.tick().await;
+        }
+    });
+    let response = tokio::time::timeout(LONG, response).await.expect("the edge gives up");
+    assert_eq!(response.unwrap().status(), 408);
+    trickle.abort();
+}
+
 #[tokio::test]
 async fn tls_speaks_what_was_agreed() {
     let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
     let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let tls = network_proxy::tls_config(cert.as_bytes(), key.as_bytes()).unwrap();
-    let origin = Origin::fixed(ok("secret")).await;
+    // More than the buffers between the two hold.
+    let body = "secret ".repeat(1_200_000);
+    let origin = Origin::fixed(ok(&body)).await;
     let edge = edge(Limits::default(), &[&origin]).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -253,13 +300,14 @@ async fn tls_speaks_what_was_agreed() {
         let stream = connector.connect(ServerName::try_from(HOST).unwrap(), stream).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
         if protocol == "h2" {
-            let (status, _, body, _) =
-                fetch(&mut h2_over(stream).await, get("/").body(()).unwrap()).await;
-            assert_eq!((status, body.as_slice()), (200, b"secret".as_slice()));
+            let mut client = h2_over(stream).await;
+            let (status, _, _, total) = fetch(&mut client, get("/").body(()).unwrap()).await;
+            assert_eq!((status, total), (200, body.len()));
         } else {
             let mut client = Client::over(stream);
-            assert_eq!(client.get("/").await.text(), "secret");
-            assert_eq!(client.get("/").await.text(), "secret");
+            for _ in 0..2 {
+                assert!(client.get("/").await.text() == body, "the body differs");
+            }
         }
     }
     assert_eq!(origin.seen().matches("X-Forwarded-Proto: https\r\n").count(), 3);

@@ -99,6 +99,7 @@ async fn one_connection_too_many_is_told_so() {
     let (mut one, mut two) = (Client::connect(&edge).await, Client::connect(&edge).await);
     assert_eq!((one.get("/").await.status, two.get("/").await.status), (200, 200));
     let mut three = Client::connect(&edge).await;
+    three.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
     let answer = three.rest().await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After"), "{answer}");
     assert_eq!(one.get("/").await.status, 200);
