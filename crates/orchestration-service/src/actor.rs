@@ -31,8 +31,6 @@ pub(crate) struct StartWith {
     /// Slots.
     pub from: u32,
     pub to: u32,
-    /// When the rollout began.
-    pub since: Time,
 }
 
 /// Take instances of other releases out until `keep` of them are left.

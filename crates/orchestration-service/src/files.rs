@@ -143,11 +143,13 @@ impl Files {
         .await
     }
 
-    /// Removes what no release that is kept and no instance that is there needs.
+    /// Removes what no release that is kept and no instance that is there needs: directories of other
+    /// trees, what instances that are gone wrote, and logs of releases that are gone.
     pub async fn sweep(
         &self,
         trees: BTreeSet<String>,
-        keep: impl Fn(&str) -> bool + Send + 'static,
+        keeps_log: impl Fn(&str) -> bool + Send + 'static,
+        is_there: impl Fn(&str) -> bool + Send + 'static,
     ) -> Result<()> {
         let (releases, instances) = (self.0.releases.clone(), self.0.instances.clone());
         blocking(move || {
@@ -162,12 +164,10 @@ impl Files {
                 let entry = entry?;
                 let name = entry.file_name();
                 let Some(name) = name.to_str() else { continue };
-                if keep(name.strip_suffix(".log").unwrap_or(name)) {
-                    continue;
-                }
-                match entry.file_type()?.is_dir() {
-                    true => std::fs::remove_dir_all(entry.path())?,
-                    false => std::fs::remove_file(entry.path())?,
+                match name.strip_suffix(".log") {
+                    Some(id) if !keeps_log(id) => std::fs::remove_file(entry.path())?,
+                    None if !is_there(name) => std::fs::remove_dir_all(entry.path())?,
+                    _ => {}
                 }
             }
             Ok(())

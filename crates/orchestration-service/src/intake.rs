@@ -166,7 +166,10 @@ impl Intake {
         let held = self.files(passed).await?;
         let made = self.make(passed, services, &held).await?;
         match made {
-            Made::Rollouts(keys) => keys.iter().for_each(|key| self.yard.poke(key)),
+            Made::Rollouts(keys) => {
+                keys.iter().for_each(|key| self.yard.poke(key));
+                self.yard.broom().notify_one();
+            }
             Made::Not(reason) => self.skip(passed, Verdict::Passed, reason).await?,
         }
         Ok(())

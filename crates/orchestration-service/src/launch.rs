@@ -3,6 +3,7 @@
 use crate::files::Files;
 use crate::kind::Release;
 use crate::state::ServiceKey;
+use crate::tools::Tools;
 use host::{Hidden, Limits, Mount, MountKind, Sandbox, Spec};
 use kernel::Name;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -59,16 +60,10 @@ pub(crate) struct Launch<'a> {
     pub name: &'a Name,
     pub release: &'a Release,
     pub port: Option<u16>,
-    /// The server's own `PATH`, and the mounts that make what is on it visible.
     pub tools: &'a Tools,
+    /// `PATH`
+    pub path: &'a str,
     pub sandboxed: bool,
-}
-
-/// Tools that services may use beside those of the system.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tools {
-    pub env: Vec<(String, String)>,
-    pub mounts: Vec<Mount>,
 }
 
 impl Launch<'_> {
@@ -107,6 +102,7 @@ impl Launch<'_> {
             pair("LANG", "C.UTF-8".into()),
             pair("TMPDIR", "/tmp".into()),
         ];
+        env.push(pair("PATH", self.path.to_owned()));
         env.extend(self.tools.env.iter().cloned());
         env.retain(|(name, _)| !config.env.contains_key(name));
         env.extend(config.env.iter().map(|(k, v)| (k.clone(), v.clone())));

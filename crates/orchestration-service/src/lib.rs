@@ -25,12 +25,14 @@ mod launch;
 mod log;
 mod manifest;
 mod measure;
+pub mod page;
 mod plan;
 mod probe;
 mod release;
 mod rollout;
 mod state;
 mod sync;
+mod tools;
 mod view;
 mod yard;
 
@@ -47,15 +49,16 @@ use blob::Blobs;
 use host::Host;
 use kernel::port::{Edge, Source};
 use kernel::{Key, Kind, Result};
-use launch::Tools;
 use part::Part;
 use reconcile::Handle;
 use run::{Actor, Engine};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use store::{Filter, Store, View};
 use tokio_util::sync::CancellationToken;
+use tools::Tools;
 use yard::Yard;
 
 pub(crate) const PART_NAME: &str = "orchestration-service";
@@ -64,7 +67,7 @@ pub static PART: Part = Part {
     name: PART_NAME,
     about: ("services: releases, rollouts, instances", "서비스: 릴리스, 롤아웃, 인스턴스"),
     kinds: kind::KINDS,
-    routes: api::ROUTES,
+    routes: &part::concat::<{ api::ROUTES.len() + page::ROUTES.len() }>(api::ROUTES, page::ROUTES),
     commands: cmd::COMMANDS,
     ..Part::EMPTY
 };
@@ -129,7 +132,7 @@ impl Services {
     pub async fn open(options: Options) -> Result<Services> {
         let Options { store, blobs, host, source, edge, dir, limits } = options;
         let files = files::Files::open(&dir, blobs).await?;
-        let yard = Yard::new(store, host, edge, files, tools());
+        let yard = Yard::new(store, host, edge, files, Tools::of_machine());
         yard.reattach().await?;
         Ok(Services { yard, source, limits, open: Arc::default() })
     }
@@ -175,37 +178,40 @@ impl Services {
         tokio::spawn(async move {
             tokio::select! {
                 () = yard.stop().cancelled() => {}
-                swept = sweep(&yard) => if let Err(error) = swept {
-                    tracing::warn!(%error, "old files of releases stay behind");
-                }
+                () = keep_swept(&yard) => {}
             }
         });
         Loops { releases, services, endings }
     }
 }
 
-/// What the machine's own tools need to be found: the server's `PATH`, and what lies on it outside the
-/// system's directories.
-fn tools() -> Tools {
-    const SYSTEM: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    let path = std::env::var("PATH").unwrap_or_else(|_| SYSTEM.into());
-    let mounts = host::toolchain_mounts(std::env::vars());
-    Tools { env: vec![("PATH".into(), path)], mounts }
+/// Sweeps at the start, and some time after each new release: not while it is on its way.
+async fn keep_swept(yard: &Yard) {
+    const QUIET: Duration = Duration::from_secs(30);
+    loop {
+        if let Err(error) = sweep(yard).await {
+            tracing::warn!(%error, "old files of releases stay behind");
+        }
+        yard.broom().notified().await;
+        tokio::time::sleep(QUIET).await;
+    }
 }
 
 /// Removes files of releases that are no longer kept.
 async fn sweep(yard: &Yard) -> Result<()> {
     let _still = yard.files().still().await;
     let mut kept = yard.store().read(in_use).await?;
+    let mut there = BTreeSet::new();
     for member in yard.crews().iter().flat_map(|c| c.members()) {
         kept.trees.insert(member.tree.clone());
         kept.releases.insert((member.place.key.clone(), member.place.number));
+        there.insert(member.id().to_owned());
     }
     let releases = kept.releases;
-    let keep = move |id: &str| {
+    let keeps_log = move |id: &str| {
         launch::Place::parse(id).is_none_or(|p| releases.contains(&(p.key, p.number)))
     };
-    yard.files().sweep(kept.trees, keep).await
+    yard.files().sweep(kept.trees, keeps_log, move |id| there.contains(id)).await
 }
 
 #[derive(Default)]

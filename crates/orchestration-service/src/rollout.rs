@@ -2,7 +2,7 @@
 
 use crate::PART_NAME;
 use crate::actor::{RETIRE, RetireWith, START, StartWith};
-use crate::kind::{Release, Service, ServiceStatus};
+use crate::kind::{Condition, Release, Service, ServiceStatus};
 use crate::plan::{Batch, Want, batches};
 use crate::state::{Rollout, ServiceKey, State};
 use kernel::journey::{Cause, Fact, RolloutFinished, RolloutStarted, Verdict};
@@ -31,7 +31,6 @@ pub(crate) struct Order<'a> {
 pub(crate) fn begin(tx: &mut Tx<'_>, state: &mut State, order: Order<'_>) -> Result<Id> {
     let Order { key, name, release, cause, actor, .. } = &order;
     let change = release.change.clone();
-    let since = tx.now();
     let run = Engine::create_in(
         tx,
         NewRun {
@@ -39,7 +38,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, state: &mut State, order: Order<'_>) -> Res
             project: key.project.clone(),
             change: change.clone(),
             title: text!("roll out {name}", "{name} 롤아웃"),
-            plan: plan(&order, since)?,
+            plan: plan(&order)?,
             actor: actor.clone(),
             labels: [("naru.dev/service".to_owned(), key.service.to_string())].into(),
             subject: Some(key.resource()),
@@ -56,21 +55,15 @@ pub(crate) fn begin(tx: &mut Tx<'_>, state: &mut State, order: Order<'_>) -> Res
     };
     let say = text!("rolling out {name}", "{name} 롤아웃 시작");
     tx.append(fact.event(actor.clone(), say)?.subject(key.resource()).change(change.clone()))?;
-    let rollout = Rollout {
-        run: run.clone(),
-        release: (*name).clone(),
-        previous,
-        cause: *cause,
-        change,
-        actor: actor.clone(),
-        since,
-    };
+    let rollout =
+        Rollout { run: run.clone(), release: (*name).clone(), previous, cause: *cause, change };
     state.overtaken.extend(state.rollout.replace(rollout));
+    note_status(tx, key, state)?;
     Ok(run)
 }
 
 /// The steps. All of one service share a group: what an overtaken rollout is still doing ends first.
-fn plan(order: &Order<'_>, since: Time) -> Result<Plan> {
+fn plan(order: &Order<'_>) -> Result<Plan> {
     let config = &order.release.config;
     let want = want(config, order.replicas);
     let group = Group { key: format!("service:{}", order.key), slots: 1 };
@@ -81,7 +74,7 @@ fn plan(order: &Order<'_>, since: Time) -> Result<Plan> {
         let with = (order.key.service.clone(), order.name.clone());
         let (name, action, timeout_ms) = match batch {
             Batch::Start { from, to } => {
-                let with = StartWith { service: with.0, release: with.1, from, to, since };
+                let with = StartWith { service: with.0, release: with.1, from, to };
                 (format!("start {}", span(from, to)), action(START, &with)?, Some(limit))
             }
             Batch::Retire { keep } => {
@@ -163,8 +156,10 @@ pub(crate) fn ended(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
     let Some((newest, rollout)) = take(&mut state, &finished.run) else { return Ok(()) };
     let reason = reason(&run, &finished);
     if newest && finished.verdict == Verdict::Passed {
-        state.previous =
-            state.current.replace(rollout.release.clone()).filter(|p| *p != rollout.release);
+        let before = state.current.replace(rollout.release.clone());
+        if before.as_ref() != Some(&rollout.release) {
+            state.previous = before;
+        }
         state.replicas = replicas_now(tx, &key)?.unwrap_or(state.replicas);
         state.failure = None;
     } else if newest {
@@ -233,11 +228,15 @@ fn say(release: &Name, verdict: Verdict, reason: Option<&Text>) -> Text {
 fn note_status(tx: &mut Tx<'_>, key: &ServiceKey, state: &State) -> Result<()> {
     let Some(found) = tx.resource(&key.resource())? else { return Ok(()) };
     let old = found.status::<Service>()?;
+    let condition = if state.rollout.is_some() { Condition::Rolling } else { old.condition };
     let status = ServiceStatus {
         release: state.current.clone(),
         previous: state.previous.clone(),
         rolling: state.rollout.as_ref().map(|r| r.release.clone()),
         run: state.rollout.as_ref().map(|r| r.run.to_string()),
+        generation: state.generation,
+        instances: format!("{}/{}", old.ready, old.wanted),
+        condition,
         message: state.failure.clone(),
         ..old
     };

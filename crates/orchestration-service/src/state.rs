@@ -2,7 +2,7 @@
 
 use crate::kind::{Release, Service};
 use kernel::journey::Cause;
-use kernel::{Id, Key, Name, Principal, Result, Text, Time};
+use kernel::{Id, Key, Name, Result, Text};
 use serde::{Deserialize, Serialize};
 use store::{Tx, View};
 
@@ -71,8 +71,6 @@ pub(crate) struct Rollout {
     pub previous: Option<Name>,
     pub cause: Cause,
     pub change: Option<Name>,
-    pub actor: Principal,
-    pub since: Time,
 }
 
 impl State {

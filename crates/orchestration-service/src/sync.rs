@@ -141,7 +141,7 @@ impl Keeper {
         let _helm = crew.helm.lock().await;
         let k = key.clone();
         let look = self.yard.store().read(move |v| look(v, &k)).await?;
-        self.cancel_overtaken(&look.state).await;
+        let canceled = self.cancel_overtaken(&look.state).await;
         let Some(resource) = &look.resource else { return self.remove(&crew, &look).await };
         let mut next = Next::Done;
         if look.state.rollout.is_none() {
@@ -157,22 +157,24 @@ impl Keeper {
             crew.set_hosts(&[]);
         }
         self.write_down(&crew, &look).await?;
-        Ok(next)
+        canceled.map(|()| next)
     }
 
     /// A newer rollout came: the older ones end. Their being over is written when their runs are.
-    async fn cancel_overtaken(&self, state: &State) {
+    async fn cancel_overtaken(&self, state: &State) -> Result<()> {
         let newer = state.rollout.as_ref().map(|r| r.release.to_string()).unwrap_or_default();
         for old in &state.overtaken {
             let reason = kernel::text!("{newer} overtook it", "{newer} 릴리스가 앞질렀습니다");
-            let canceled = self.engine.cancel(&old.run, Principal::part(PART_NAME), reason).await;
-            match canceled {
-                Ok(()) => {}
-                Err(e) if e.code() == "run.finished" => {}
-                Err(error) => {
-                    tracing::warn!(run = %old.run, %error, "an overtaken rollout goes on");
-                }
-            }
+            self.cancel(&old.run, reason).await?;
+        }
+        Ok(())
+    }
+
+    /// One that has ended already is fine.
+    async fn cancel(&self, run: &kernel::Id, reason: Text) -> Result<()> {
+        match self.engine.cancel(run, Principal::part(PART_NAME), reason).await {
+            Err(error) if error.code() != "run.finished" => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -236,12 +238,7 @@ impl Keeper {
     async fn remove(&self, crew: &Arc<Crew>, look: &Look) -> Result<Next> {
         if let Some(rollout) = &look.state.rollout {
             let reason = Text::fixed("the service was deleted", "서비스가 삭제되었습니다");
-            let actor = Principal::part(PART_NAME);
-            if let Err(error) = self.engine.cancel(&rollout.run, actor, reason).await
-                && error.code() != "run.finished"
-            {
-                return Err(error);
-            }
+            self.cancel(&rollout.run, reason).await?;
             // Comes back when the rollout has ended.
             return Ok(Next::After(Duration::from_secs(1)));
         }

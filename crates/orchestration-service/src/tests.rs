@@ -1,1 +1,8 @@
+//! Acting tests: a real host, engine, store and blob store; a source of directories and an edge that
+//! balances real requests.
 
+mod chaos;
+mod deploy;
+mod fakes;
+mod keep;
+mod node;

@@ -3,9 +3,10 @@
 use crate::crew::{Crew, Member, Phase};
 use crate::files::Files;
 use crate::kind::Release;
-use crate::launch::{Launch, Place, Tools};
+use crate::launch::{Launch, Place};
 use crate::probe::{self, Probe};
 use crate::state::{ServiceKey, State};
+use crate::tools::Tools;
 use crate::{error, state};
 use host::{Host, Workload};
 use kernel::port::Edge;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use store::Store;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +39,8 @@ struct Inner {
     tools: Tools,
     crews: Mutex<BTreeMap<ServiceKey, Arc<Crew>>>,
     poker: OnceLock<Poker<ServiceKey>>,
+    /// Rung when files may have become superfluous.
+    broom: Notify,
     /// Ends the watching, never the instances.
     stop: CancellationToken,
 }
@@ -51,6 +55,7 @@ impl Yard {
             tools,
             crews: Mutex::default(),
             poker: OnceLock::new(),
+            broom: Notify::new(),
             stop: CancellationToken::new(),
         }))
     }
@@ -81,6 +86,10 @@ impl Yard {
         if let Some(poker) = self.0.poker.get() {
             poker.poke(key);
         }
+    }
+
+    pub fn broom(&self) -> &Notify {
+        &self.0.broom
     }
 
     pub fn crew(&self, key: &ServiceKey) -> Arc<Crew> {
@@ -182,7 +191,8 @@ impl Yard {
         }
         let port = if release.config.listens { Some(self.free_port()?) } else { None };
         let tools = &self.0.tools;
-        let launch = Launch { place: &place, name, release, port, tools, sandboxed };
+        let path = tools.path(&self.0.files.release(&release.tree));
+        let launch = Launch { place: &place, name, release, port, tools, path, sandboxed };
         let workload = self.0.host.start(launch.spec(&self.0.files)).await?;
         if let Some(gone) = predecessor.filter(|m| matches!(m.phase(), Phase::Ended(_))) {
             self.bury(crew, &gone).await;
@@ -269,7 +279,11 @@ impl Yard {
             }
             return std::future::pending().await;
         };
-        let probe = Probe::new(address, member.release.to_string(), &member.config);
+        let host = match member.config.hosts.first() {
+            Some(host) => host.clone(),
+            None => format!("{}.{}.localhost", crew.key.service, crew.key.project),
+        };
+        let probe = Probe::new(address, host, &member.config);
         if member.phase() == Phase::Starting {
             match first_answer(&probe, member.config.ready_within.0).await {
                 Ok(()) => self.became(crew, member, Phase::Ready),

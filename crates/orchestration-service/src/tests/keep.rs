@@ -1,0 +1,154 @@
+//! The steady state: what crashes comes back, what is told to go goes, and a restart of naru is not
+//! noticed.
+
+use super::node::{Node, app, manifest, name};
+use crate::kind::{Condition, InstanceState, Service};
+use futures_util::StreamExt;
+use kernel::journey::{RolloutStarted, Verdict};
+use kernel::{Kind, Principal};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_dies_comes_back_elsewhere() {
+    let node = Node::new().await;
+    node.live("a1", &manifest("  replicas: 2\n"), &app("200 OK", "one"), "web-1").await;
+    node.host.find("shop.web.1.0.1").unwrap().kill().await;
+    let back = node
+        .edge
+        .until("web", |u| u.len() == 2 && u.iter().all(|u| u.instance != "shop.web.1.0.1"))
+        .await;
+    assert!(back.iter().any(|u| u.instance == "shop.web.1.0.2"), "{back:?}");
+    let view = node.view().await;
+    let again = view.instances.iter().find(|i| i.id == "shop.web.1.0.2").unwrap();
+    assert_eq!(again.restarts, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_loses_its_health_is_replaced() {
+    let node = Node::new().await;
+    // Answers well until a file appears in its own layer.
+    let sick = app("200 OK", "one").replace(
+        "    c.recv(4096)\n",
+        "    c.recv(4096)\n    n = globals().get('n', 0) + 1\n    if n > 4 and os.environ['NARU_INSTANCE'].endswith('.1'):\n        c.close()\n        continue\n",
+    );
+    node.live("a1", &manifest(""), &sick, "web-1").await;
+    node.edge.until("web", |u| u.iter().any(|u| u.instance == "shop.web.1.0.2")).await;
+    let ended = node.events(0).await;
+    assert!(
+        !ended
+            .iter()
+            .any(|e| e.fact.kind == "rollout.finished" && e.fact.data["verdict"] != "passed")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_naru_is_not_noticed_by_instances() {
+    let node = Node::new().await;
+    node.live("a1", &manifest("  replicas: 2\n"), &app("200 OK", "one"), "web-1").await;
+    let started = |node: &Node| {
+        let all = node.host.all().into_iter();
+        let mut all: Vec<_> = all.map(|w| (w.id().to_owned(), w.started(), w.exit())).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    };
+    let before = started(&node);
+    let node = node.restart().await;
+    assert_eq!(node.edge.upstreams("web").len(), 2, "routes are there at once");
+    assert_eq!(node.edge.get("web").await.unwrap(), "one");
+    assert_eq!(started(&node), before);
+    // And it is looked after again.
+    node.host.find("shop.web.1.1.1").unwrap().kill().await;
+    node.edge.until("web", |u| u.iter().any(|u| u.instance == "shop.web.1.1.2")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_goes_on_after_a_restart() {
+    let node = Node::new().await;
+    node.live("a1", &manifest(""), &app("200 OK", "one"), "web-1").await;
+    // Ready only once a file is there, so that the restart falls into the middle.
+    let slow = app("200 OK", "two").replace(
+        "s = socket",
+        "import time\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\ns = socket",
+    );
+    let seq = node.deliver("b2", &manifest(""), &slow).await;
+    node.until::<RolloutStarted>(seq, |s| s.release.as_str() == "web-2").await;
+    let scratch = wait_for_instance(&node, "shop.web.2.0.1").await;
+    let node = node.restart().await;
+    assert_eq!(node.edge.get("web").await.unwrap(), "one");
+    std::fs::write(scratch.join("go"), "").unwrap();
+    assert_eq!(node.rolled_out(seq, "web-2").await.verdict, Verdict::Passed);
+    assert_eq!(node.edge.get("web").await.unwrap(), "two");
+    assert!(node.running().contains(&"shop.web.2.0.1".to_owned()), "it was not started twice");
+}
+
+/// Where an instance writes, once it runs.
+async fn wait_for_instance(node: &Node, id: &str) -> std::path::PathBuf {
+    let crew = node.services.yard.crew(&node.key());
+    assert!(crew.wait_for(std::time::Duration::from_secs(10), |c| c.member(id).is_some()).await);
+    let spec = node.host.find(id).unwrap().spec().clone();
+    let scratch = spec.sandbox.unwrap().mounts.into_iter().find_map(|m| match m.kind {
+        host::MountKind::Overlay { scratch, .. } => Some(scratch.join("upper")),
+        _ => None,
+    });
+    scratch.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_of_all_instances_are_followed() {
+    let node = Node::new().await;
+    node.live("a1", &manifest("  replicas: 2\n"), &app("200 OK", "one"), "web-1").await;
+    let key = node.key();
+    let mut lines = Box::pin(node.services.log_follow(&key, None, 100).await.unwrap());
+    let mut next = async || lines.next().await.unwrap().unwrap();
+    let first = [next().await, next().await];
+    assert!(first.iter().all(|l| l.line.text == "serving one as web-1"), "{first:?}");
+    assert_ne!(first[0].instance, first[1].instance);
+    // One that starts later is followed, too.
+    node.services.scale(&key, 3, Principal::User(name("kim"))).await.unwrap();
+    let third = next().await;
+    assert_eq!(
+        (third.instance.as_str(), third.line.text.as_str()),
+        ("shop.web.1.2.1", "serving one as web-1")
+    );
+    let other = node.services.log_tail(&key, Some("../../etc/passwd"), 10).await;
+    assert_eq!(other.unwrap_err().code(), "instance.unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_service_goes_away_whole() {
+    let node = Node::new().await;
+    node.live("a1", &manifest(""), &app("200 OK", "one"), "web-1").await;
+    let workload = node.host.find("shop.web.1.0.1").unwrap();
+    let (key, who) = (node.key().resource(), Principal::User(name("kim")));
+    let seq = node.store.head();
+    node.store.write(move |tx| tx.delete(&key, None, who)).await.unwrap();
+    assert_eq!(workload.wait().await.reason, host::Reason::Stopped);
+    // The release is the last thing to go.
+    let mut feed = node.store.follow(seq);
+    loop {
+        let event = feed.next().await.unwrap();
+        let gone = event.fact.subject.as_ref().is_some_and(|s| s.kind == "Release");
+        if gone && event.fact.kind == "resource.deleted" {
+            break;
+        }
+    }
+    assert!(node.services.list(&name("shop")).await.unwrap().is_empty());
+    assert!(node.edge.get("web").await.is_err());
+    // It may come again, and gets a number of its own.
+    node.live("b2", &manifest(""), &app("200 OK", "two"), "web-2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scaled_to_zero_and_back() {
+    let node = Node::new().await;
+    node.live("a1", &manifest(""), &app("200 OK", "one"), "web-1").await;
+    let who = Principal::User(name("kim"));
+    node.services.scale(&node.key(), 0, who.clone()).await.unwrap();
+    node.edge.until("web", |u| u.is_empty()).await;
+    assert_eq!(node.view().await.status.condition, Condition::Idle);
+    node.services.scale(&node.key(), 1, who.clone()).await.unwrap();
+    node.edge.until("web", |u| u.len() == 1).await;
+    assert!(node.view().await.instances.iter().any(|i| i.state == InstanceState::Ready));
+    let many = node.services.scale(&node.key(), 101, who).await;
+    assert_eq!(many.unwrap_err().code(), "service.spec");
+    assert!(Service::new("x").check().is_ok());
+}
