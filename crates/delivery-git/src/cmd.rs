@@ -169,3 +169,26 @@ async fn git_credential(context: Context, matches: ArgMatches) -> Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_sound_in_both_languages() {
+        for lang in [Lang::En, Lang::Ko] {
+            COMMANDS.iter().for_each(|c| (c.build)(lang).debug_assert());
+        }
+        let show = build_repository(Lang::En).try_get_matches_from([
+            "repository",
+            "show",
+            "web",
+            "-p",
+            "shop",
+        ]);
+        let (_, sub) = show.as_ref().unwrap().subcommand().unwrap();
+        assert_eq!(project(sub).unwrap(), "shop");
+        let bad = build_credential(Lang::En).try_get_matches_from(["git-credential", "fill"]);
+        assert!(bad.is_err());
+    }
+}

@@ -48,11 +48,11 @@ use object::Pool;
 use policy::Policy;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// What this part has.
@@ -141,6 +141,8 @@ pub(crate) struct Shared {
     pub limits: Limits,
     pub processes: Arc<Semaphore>,
     pub uploads: Arc<Semaphore>,
+    /// Wakes whoever settles what could not be settled at once.
+    pub owing: Notify,
     open: Mutex<HashMap<(Name, Name), Arc<Open>>>,
 }
 
@@ -148,7 +150,7 @@ pub(crate) struct Shared {
 pub(crate) struct Open {
     /// Held from the intent of a push to its event.
     pub push: tokio::sync::Mutex<()>,
-    /// An intent could not be settled yet: the next push does it first.
+    /// An intent could not be settled yet: the next push does it first, if housekeeping has not by then.
     pub unsettled: AtomicBool,
     pub pool: Pool,
     pub trees: tree::Cache,
@@ -171,6 +173,7 @@ impl Git {
                 url: options.url,
                 processes: Arc::new(Semaphore::new(options.limits.processes)),
                 uploads: Arc::new(Semaphore::new(options.limits.uploads)),
+                owing: Notify::new(),
                 limits: options.limits,
                 open: Mutex::default(),
             }),
@@ -201,9 +204,15 @@ impl Git {
         open.entry(key).or_insert_with(fresh).clone()
     }
 
-    pub(crate) fn all_opened(&self) -> Vec<Arc<Open>> {
+    pub(crate) fn all_opened(&self) -> Vec<((Name, Name), Arc<Open>)> {
         let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.values().cloned().collect()
+        open.iter().map(|(place, open)| (place.clone(), open.clone())).collect()
+    }
+
+    /// Remembers that an intent of this repository is still to be settled.
+    pub(crate) fn owe(&self, project: &Name, repository: &Name) {
+        self.opened(project, repository).unsettled.store(true, Ordering::SeqCst);
+        self.shared.owing.notify_one();
     }
 }
 

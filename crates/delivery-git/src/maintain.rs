@@ -5,6 +5,7 @@ use kernel::journey::{Fact, Pushed};
 use kernel::{Error, Event, Key, Kind, Name, Principal, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 const CALM: Duration = Duration::from_secs(20);
 /// Pushes after which a repository is packed.
 const PACK_AFTER: u32 = 50;
+/// Between tries to settle.
+const AGAIN: Duration = Duration::from_secs(2);
 /// How long a reader is kept without work.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -46,9 +49,31 @@ pub(crate) fn start(git: Git, stop: CancellationToken) {
     tokio::spawn(async move {
         tokio::select! {
             () = run(&git) => {}
+            () = settle(&git) => {}
             () = stop.cancelled() => {}
         }
     });
+}
+
+/// Settles what could not be settled when it should have been: the disk was full, an orphan lived on.
+async fn settle(git: &Git) {
+    loop {
+        git.shared.owing.notified().await;
+        loop {
+            let owing = git.all_opened().into_iter().filter(|(_, o)| o.unsettled.load(SeqCst));
+            let owing: Vec<_> = owing.collect();
+            if owing.is_empty() {
+                break;
+            }
+            tokio::time::sleep(AGAIN).await;
+            for ((project, repository), open) in owing {
+                let _turn = open.push.lock().await;
+                if let Err(error) = git.settle_repository(&project, &repository).await {
+                    tracing::warn!(%project, %repository, %error, "a push still waits to be recorded");
+                }
+            }
+        }
+    }
 }
 
 async fn run(git: &Git) {
@@ -58,7 +83,7 @@ async fn run(git: &Git) {
     }
     let mut book = Book::default();
     loop {
-        if book.close.is_none() && git.all_opened().iter().any(|o| o.pool.has_idle()) {
+        if book.close.is_none() && git.all_opened().iter().any(|(_, o)| o.pool.has_idle()) {
             book.close = Some(Instant::now() + IDLE);
         }
         // With nothing due the loop only wakes by events.
@@ -81,11 +106,18 @@ async fn notice(git: &Git, event: &Event, book: &mut Book) {
     if event.fact.kind == Pushed::KIND {
         *book.pushes.entry(place.clone()).or_default() += 1;
         book.due.entry(place).or_insert_with(|| Instant::now() + CALM);
-    } else if event.fact.kind == "resource.deleted"
-        && kind == Repository::KIND
-        && let Err(error) = remove(git, &place).await
-    {
-        tracing::warn!(%error, %project, repository = %name, "not removed");
+        return;
+    }
+    if kind != Repository::KIND {
+        return;
+    }
+    let done = match event.fact.kind.as_str() {
+        "resource.deleted" => remove(git, &place).await,
+        "resource.updated" => point(git, &place).await,
+        _ => return,
+    };
+    if let Err(error) = done {
+        tracing::warn!(%error, %project, repository = %name, "housekeeping failed");
     }
 }
 
@@ -93,7 +125,7 @@ async fn work(git: &Git, book: &mut Book) {
     let now = Instant::now();
     if book.close.is_some_and(|at| at <= now) {
         book.close = None;
-        git.all_opened().iter().for_each(|o| o.pool.close_idle(IDLE));
+        git.all_opened().iter().for_each(|(_, o)| o.pool.close_idle(IDLE));
     }
     for place in book.ready(now) {
         let many = book.pushes.get(&place).is_some_and(|n| *n >= PACK_AFTER);
@@ -119,7 +151,20 @@ async fn tend(git: &Git, place: &Place, many: bool) -> Result<()> {
 async fn pack(git: &Git, (project, repository): &Place) -> Result<()> {
     let dir = git.path(project, repository);
     git.shared.git.output(&dir, &["repack", "-d", "-l", "-q", "--geometric=2"]).await?;
+    // Short, and with a turn of its own it meets no push that removes a ref.
+    let open = git.opened(project, repository);
+    let _turn = open.push.lock().await;
     git.shared.git.output(&dir, &["pack-refs", "--all"]).await.map(drop)
+}
+
+/// Clones check out what `HEAD` points at: it follows the spec.
+async fn point(git: &Git, (project, repository): &Place) -> Result<()> {
+    let open = git.opened(project, repository);
+    let _turn = open.push.lock().await;
+    let branch = git.spec(project, repository).await?.default_branch;
+    let dir = git.path(project, repository);
+    let work = move || if dir.is_dir() { repository::point_head(&dir, &branch) } else { Ok(()) };
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
 }
 
 /// Writes the status.

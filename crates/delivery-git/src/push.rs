@@ -80,14 +80,25 @@ impl Judge<'_> {
                 (Ok(None), _) => break,
                 (Err(error), Some((request, _))) if error.kind() == ErrorKind::TooLarge => {
                     upload.drain(most).await;
-                    return Ok(Arrival::Refused(request.clone(), too_large(&error)));
+                    return Ok(Arrival::Refused(
+                        request.clone(),
+                        whole("the push is too large", &error),
+                    ));
                 }
                 (Err(error), _) => return Err(error),
             };
             // Until the list has been read it has to stay in memory; its length is bounded.
             let keep = if accepted.is_none() { usize::MAX } else { 0 };
             let trash = self.git.shared.dir.join(".trash");
-            spool.push(&data, &trash, keep).await?;
+            if let Err(error) = spool.push(&data, &trash, keep).await {
+                upload.drain(most).await;
+                return match accepted {
+                    Some((request, _)) => {
+                        Ok(Arrival::Refused(request, whole("the server cannot keep it", &error)))
+                    }
+                    None => Err(error),
+                };
+            }
             if accepted.is_some() {
                 continue;
             }
@@ -144,10 +155,11 @@ fn refused(request: &Request, refusal: &Refusal, lang: Lang) -> Vec<u8> {
     out
 }
 
-fn too_large(error: &Error) -> Box<Refusal> {
+/// A refusal of the push as a whole.
+fn whole(reason: &'static str, error: &Error) -> Box<Refusal> {
     Box::new(Refusal {
         refname: None,
-        reason: "the push is too large",
+        reason,
         say: error.say().clone(),
         hint: error.get_hint().cloned().unwrap_or_default(),
     })

@@ -48,6 +48,13 @@ impl Client {
         self.gone = !matches!(sent, Ok(Ok(())));
     }
 
+    /// For what can be lost: git's progress. Others wait for this push, so nobody waits for its client.
+    fn offer(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            let _ = self.pieces.try_send(bytes.into());
+        }
+    }
+
     /// Lines that the client shows with `remote:`.
     pub async fn say(&mut self, text: &Text) {
         self.send(report::say(self.request.bands, text.get(self.lang))).await;
@@ -138,6 +145,7 @@ async fn carry_out(
     drop(place);
     let settled = git.settle(&intent, Some(&seen)).await;
     drop(turn);
+    let inner = if inner.is_empty() { report_of(&settled, push) } else { inner };
     tracing::debug!(
         before_git_us = (recorded - began).as_micros(),
         git_us = (received - recorded).as_micros(),
@@ -151,7 +159,7 @@ async fn carry_out(
         Ok(settled) => Ok(settled),
         Err(error) => {
             // The refs have moved and the intent says so: the event follows, only later.
-            open.unsettled.store(true, Ordering::SeqCst);
+            git.owe(&push.project, &push.repository);
             tracing::error!(project = %push.project, %error, "a push waits to be recorded");
             client.say(&later()).await;
             Ok(settle::Settled::default())
@@ -264,7 +272,7 @@ async fn converse(mut child: Child, input: &[u8], client: &mut Client, limit: Du
             let mut piece = Vec::with_capacity(16 * 1024);
             match out.read_buf(&mut piece).await {
                 Ok(0) | Err(_) => break,
-                Ok(_) => client.send(splitter.take(&piece)).await,
+                Ok(_) => client.offer(splitter.take(&piece)),
             }
         }
         let _ = child.wait().await;
@@ -276,14 +284,21 @@ async fn converse(mut child: Child, input: &[u8], client: &mut Client, limit: Du
     splitter.report
 }
 
+/// The report that git no longer gave: what the disk says.
+fn report_of(settled: &Result<settle::Settled>, push: &Push) -> Vec<u8> {
+    let moved: &[Moved] = settled.as_ref().map_or(&[], |s| &s.moved);
+    let moved = |name: &str| moved.iter().any(|m| m.refname == name);
+    report::outcome(&push.request, moved)
+}
+
 /// git's reasons in words that help.
 async fn explain(report: &Report, push: &Push, client: &mut Client) {
     if let Some(why) = &report.unpack {
         tracing::info!(project = %push.project, repository = %push.repository, why, "pack refused");
         client
             .say(&Text::fixed(
-                "the pack could not be read: nothing was changed",
-                "팩을 읽을 수 없어 아무것도 바꾸지 않았습니다",
+                "git could not take the pack: nothing was changed",
+                "git이 팩을 받아들이지 못해 아무것도 바꾸지 않았습니다",
             ))
             .await;
         return;

@@ -47,6 +47,22 @@ pub(crate) fn refusal(request: &Request, at: Option<&str>, reason: &str) -> Vec<
     inner
 }
 
+/// The report of a push whose `receive-pack` ended without one.
+pub(crate) fn outcome(request: &Request, moved: impl Fn(&str) -> bool) -> Vec<u8> {
+    let mut inner = Vec::new();
+    pkt::push(&mut inner, b"unpack ok\n");
+    for command in &request.commands {
+        let name = &command.refname;
+        let line = match moved(name) {
+            true => format!("ok {name}\n"),
+            false => format!("ng {name} git was interrupted\n"),
+        };
+        pkt::push(&mut inner, line.as_bytes());
+    }
+    inner.extend_from_slice(pkt::FLUSH);
+    inner
+}
+
 /// Puts a report on the way, in the client's manner. Without bands it is also the end.
 pub(crate) fn deliver(request: &Request, inner: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();

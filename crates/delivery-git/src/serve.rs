@@ -161,7 +161,9 @@ async fn upload_pack(git: Git, mut call: Call) -> Result<Response> {
     let home = git.path(&project, &repository);
     let dir = if home.is_dir() { home } else { repository::template(&git.shared.dir) };
     let idle = git.shared.limits.idle;
-    let upload = Upload::new(call.body(), encoding.as_deref(), WANTS, idle)?;
+    let mut upload = Upload::new(call.body(), encoding.as_deref(), WANTS, idle)?;
+    // The request's beginning comes before the answer's, for clients that wait for `100 Continue`.
+    let first = upload.next().await?.unwrap_or_default();
     let place = enter(&git.shared.processes).await?;
     let mut command = command(&git, Service::Fetch, version(&call).as_deref());
     command.arg(&dir);
@@ -170,7 +172,7 @@ async fn upload_pack(git: Git, mut call: Call) -> Result<Response> {
     let stdin = child.stdin.take();
     tokio::spawn(async move {
         let fed = async {
-            match feed(stdin, upload).await {
+            match feed(stdin, first, upload).await {
                 Ok(()) => std::future::pending::<()>().await,
                 Err(error) => tracing::debug!(%error, "a fetch was given up"),
             }
@@ -184,13 +186,15 @@ async fn upload_pack(git: Git, mut call: Call) -> Result<Response> {
     answer("application/x-git-upload-pack-result", body)
 }
 
-async fn feed(stdin: Option<ChildStdin>, mut upload: Upload) -> Result<()> {
+async fn feed(stdin: Option<ChildStdin>, first: Bytes, mut upload: Upload) -> Result<()> {
     let Some(mut stdin) = stdin else { return Ok(()) };
-    while let Some(data) = upload.next().await? {
+    let mut next = Some(first);
+    while let Some(data) = next {
         if stdin.write_all(&data).await.is_err() {
             // git has read all that it wants to.
             return Ok(());
         }
+        next = upload.next().await?;
     }
     Ok(())
 }

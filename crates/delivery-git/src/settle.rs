@@ -45,6 +45,7 @@ pub(crate) struct Intent {
 /// A ref that moved.
 #[derive(Clone, Debug)]
 pub(crate) struct Moved {
+    pub refname: String,
     pub change: Option<Name>,
 }
 
@@ -100,7 +101,7 @@ impl Git {
             if let Err(error) = self.settle_orphan(&intent).await {
                 let (project, repository) = (&intent.project, &intent.repository);
                 tracing::error!(%project, %repository, %error, "a push waits to be recorded");
-                self.opened(project, repository).unsettled.store(true, Ordering::SeqCst);
+                self.owe(project, repository);
             }
         }
         Ok(())
@@ -129,7 +130,11 @@ impl Git {
     /// Appends the events of what moved and removes the intent.
     pub(crate) async fn settle(&self, intent: &Intent, seen: Option<&Before>) -> Result<Settled> {
         let facts = self.facts(intent, seen).await?;
-        let changes = facts.iter().map(|(_, change)| Moved { change: change.clone() }).collect();
+        let moved = |(pushed, change): &(Pushed, Option<Name>)| Moved {
+            refname: pushed.refname.clone(),
+            change: change.clone(),
+        };
+        let moved = facts.iter().map(moved).collect();
         let events = facts.into_iter().map(|(pushed, change)| event(intent, &pushed, change));
         let events = events.collect::<Result<Vec<_>>>()?;
         let key = key(intent);
@@ -146,7 +151,7 @@ impl Git {
             Ok(first.map(|s| s - 1))
         });
         match after.await? {
-            Some(after) => Ok(Settled { moved: changes, after }),
+            Some(after) => Ok(Settled { moved, after }),
             None => Ok(Settled::default()),
         }
     }
@@ -245,10 +250,22 @@ impl Git {
     }
 }
 
+/// Those of `wanted` that the disk agrees with.
 fn moved(dir: &Path, wanted: Vec<Command>) -> Result<Vec<Command>> {
-    let now = if dir.is_dir() { refs::all(dir)? } else { Refs::new() };
-    let is = |c: &Command| now.get(&c.refname) == c.after.as_ref();
-    Ok(wanted.into_iter().filter(is).collect())
+    // Reading a few by name is cheaper than reading all, unless most of them are packed.
+    const FEW: usize = 8;
+    let all = if wanted.len() > FEW { Some(refs::all(dir)?) } else { None };
+    let mut out = Vec::new();
+    for command in wanted {
+        let now = match &all {
+            Some(all) => all.get(&command.refname).cloned(),
+            None => refs::one(dir, &command.refname)?,
+        };
+        if now == command.after {
+            out.push(command);
+        }
+    }
+    Ok(out)
 }
 
 /// The refs as they were before the intent: nothing else has moved since.

@@ -106,12 +106,12 @@ async fn a_client_that_leaves_or_dawdles_holds_no_place() {
     // Both say that more will come, and then send nothing: the one place is free again after the limit.
     for service in ["upload-pack", "receive-pack"] {
         let head = format!(
-            "POST /shop/web.git/git-{service} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\
+            "POST /shop/web.git/git-{service} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\n\
              Content-Type: application/x-git-{service}-request\r\nContent-Length: 9999"
         );
         let list = ["ls-remote", &url];
         let (slow, quick) = tokio::join!(world.raw(&head, b"00"), git(&work, &list));
-        assert!(slow.starts_with("HTTP/1.1 "), "{slow}");
+        assert!(slow.starts_with("HTTP/1.1 100 Continue"), "{slow}");
         quick.fine();
         commit(&work, &[("a", service)], service).await;
         git(&work, &["push", "-q", &url, "main"]).await.fine();

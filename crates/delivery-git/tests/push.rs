@@ -156,7 +156,7 @@ async fn a_push_that_is_too_large_or_damaged_moves_nothing() {
     let answer = world.push_by_hand(&token, "shop/web.git", body.as_bytes()).await;
     assert!(answer.contains("200 OK") && answer.contains("unpack "), "{answer}");
     assert!(
-        answer.contains("ng refs/heads/main") && answer.contains("could not be read"),
+        answer.contains("ng refs/heads/main") && answer.contains("nothing was changed"),
         "{answer}"
     );
     assert_eq!(world.refs("web"), refs);
