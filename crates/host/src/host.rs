@@ -83,12 +83,14 @@ impl Host {
         let id = spec.id.clone();
         let cell = self.map().entry(id.clone()).or_default().clone();
         let started = cell.get_or_try_init(|| launch(&self.0.options, spec)).await.cloned();
-        if started.is_err() {
-            let mut map = self.map();
-            if map.get(&id).is_some_and(|c| Arc::ptr_eq(c, &cell) && !c.initialized()) {
-                map.remove(&id);
-            }
+        let mut map = self.map();
+        match started.is_ok() {
+            // Someone who met in the same cell may have failed and taken it away.
+            true => drop(map.entry(id).or_insert(cell)),
+            false if map.get(&id).is_some_and(|c| !c.initialized()) => drop(map.remove(&id)),
+            false => {}
         }
+        drop(map);
         started
     }
 

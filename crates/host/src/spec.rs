@@ -69,7 +69,8 @@ pub enum MountKind {
 /// `None` and 0 mean no limit. What the machine cannot enforce is said in the log as a note.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Wall time in milliseconds; then the whole workload is killed.
+    /// Wall time in milliseconds; then it is stopped as by its owner: the stop signal, the grace, SIGKILL to
+    /// the whole.
     pub time_ms: Option<u64>,
     /// Bytes.
     pub memory: Option<u64>,

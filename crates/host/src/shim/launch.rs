@@ -81,16 +81,7 @@ pub fn launch(
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
     };
-    let (flags, by_root) = match (&spec.sandbox, namespaces()) {
-        (None, _) => (0, false),
-        (Some(_), Namespaces::Root) => (sys::NEW_NAMESPACES, true),
-        (Some(_), Namespaces::User) => (sys::NEW_NAMESPACES | sys::NEW_USER, false),
-        (Some(_), Namespaces::None) => {
-            return Err(
-                "this machine gives this user no namespaces to make a sandbox of".to_owned()
-            );
-        }
-    };
+    let (flags, by_root) = flags(spec)?;
     // The init of a sandbox stays outside of the groups: it must outlive a shortage of memory.
     let forked = match flags {
         0 => child.doors.fork(0),
@@ -106,6 +97,18 @@ pub fn launch(
             ran,
             status,
         }),
+    }
+}
+
+/// Which namespaces to make, and whether as the machine's root.
+fn flags(spec: &Spec) -> Result<(i32, bool), String> {
+    match (&spec.sandbox, namespaces()) {
+        (None, _) => Ok((0, false)),
+        (Some(_), Namespaces::Root) => Ok((sys::NEW_NAMESPACES, true)),
+        (Some(_), Namespaces::User) => Ok((sys::NEW_NAMESPACES | sys::NEW_USER, false)),
+        (Some(_), Namespaces::None) => {
+            Err("this machine gives this user no namespaces to make a sandbox of".to_owned())
+        }
     }
 }
 

@@ -32,7 +32,8 @@ impl Root {
     }
 
     pub fn set(&self, writing: Writing) -> Result<()> {
-        mount_attr(self.fd.as_fd(), writing).map_err(why("cannot make the root read-only"))
+        mount_attr(self.fd.as_fd(), writing)
+            .map_err(why("cannot make the root read-only (Linux 5.12 can)"))
     }
 
     /// The root is complete: nothing more is made in it.
