@@ -94,25 +94,28 @@ struct Client {
 }
 
 impl Client {
+    /// The rarer ways are boxed: a future is as large as its largest way, and ten thousand idle connections
+    /// hold one each.
     async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, place: Place) {
-        let limits = self.shared.limits();
         match tls {
-            None if place.crowded => self.conn(stream).turn_away().await,
+            None if place.crowded => Box::pin(self.conn(stream).turn_away()).await,
             None => {
                 if let End::Http2(stream, read) = self.conn(stream).run(true).await {
-                    self.http2(h2s::Rewound::new(stream, read)).await;
+                    Box::pin(self.http2(h2s::Rewound::new(stream, read))).await;
                 }
             }
             // A handshake costs more than any answer.
             Some(_) if place.crowded => {}
-            Some(tls) => {
-                let shaking = tokio::time::timeout(limits.head_time, tls.accept(stream));
-                let Ok(Ok(stream)) = shaking.await else { return };
-                match stream.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => self.http2(stream).await,
-                    _ => drop(self.conn(stream).run(false).await),
-                }
-            }
+            Some(tls) => Box::pin(self.serve_tls(stream, tls)).await,
+        }
+    }
+
+    async fn serve_tls(self, stream: TcpStream, tls: TlsAcceptor) {
+        let shaking = tokio::time::timeout(self.shared.limits().head_time, tls.accept(stream));
+        let Ok(Ok(stream)) = Box::pin(shaking).await else { return };
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Box::pin(self.http2(stream)).await,
+            _ => drop(self.conn(stream).run(false).await),
         }
     }
 
@@ -122,5 +125,22 @@ impl Client {
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(self, io: S) {
         h2s::run(io, self.shared, self.origin, self.stop).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_idle_connection_is_small() {
+        let shared = crate::Proxy::new(crate::Options::default()).shared;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let place = Place::take(&shared).unwrap();
+        let origin = Origin { address: String::new(), secure: false };
+        let client = Client { shared, origin, stop: CancellationToken::new() };
+        let size = size_of_val(&client.serve(stream, None, place));
+        assert!(size < 3 * 1024, "{size} bytes for each connection");
     }
 }
