@@ -260,12 +260,19 @@ pub fn create_in(tx: &mut Tx<'_>, asked: &Asked, compiled: Compiled) -> Result<(
         },
     )?;
     created(tx, &run, tip, jobs, &asked.actor)?;
-    let place = tip.key();
-    let older = tx.rows::<bool>(OPEN, &format!("{place}/"), None, 1000)?;
-    tx.set_row(OPEN, &format!("{place}/{run}"), &interruptible)?;
-    let overtaken = older.iter().filter(|(_, may)| *may && compiled.auto_cancel);
-    let overtaken = overtaken.filter_map(|(key, _)| Id::parse(key.rsplit('/').next()?)).collect();
-    Ok((run, overtaken))
+    let prefix = format!("{}/", tip.key());
+    let may = interruptible && compiled.auto_cancel;
+    tx.set_row(OPEN, &format!("{prefix}{run}"), &may)?;
+    let open = tx.rows::<bool>(OPEN, &prefix, None, 1000)?;
+    Ok((run, overtaken(&open)))
+}
+
+/// Of open runs in the order of their keys: those that may be canceled and are not the newest of their ref.
+pub fn overtaken(open: &[(String, bool)]) -> Vec<Id> {
+    let place = |key: &str| key.rsplit_once('/').map(|(place, _)| place.to_owned());
+    let pairs = open.iter().zip(open.iter().skip(1));
+    let old = pairs.filter(|((key, may), (next, _))| *may && place(key) == place(next));
+    old.filter_map(|((key, _), _)| Id::parse(key.rsplit('/').next()?)).collect()
 }
 
 fn labels(asked: &Asked) -> Labels {

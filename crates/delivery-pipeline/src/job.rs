@@ -23,8 +23,8 @@ const HOME: &str = "/home/ci";
 const SIGTERM: i32 = 15;
 /// Variables of one dotenv report.
 const MAX_DOTENV: usize = 150;
-/// Bytes of one dotenv report.
-const MAX_DOTENV_BYTES: u64 = 64 * 1024;
+/// Bytes of all dotenv reports of a job together; the engine takes outputs of 64 KiB.
+const MAX_DOTENV_BYTES: u64 = 32 * 1024;
 
 pub struct Jobs(pub(crate) Arc<Parts>);
 

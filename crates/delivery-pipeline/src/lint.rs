@@ -157,3 +157,47 @@ pub fn failure(wire: Wire) -> Error {
         None => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CI: &str = "include: ci/more.yml
+build: {stage: build, script: make}
+release: {stage: deploy, script: ship, rules: [{if: $CI_COMMIT_TAG}]}
+docs: {script: x, rules: [{changes: [docs/**]}]}
+";
+
+    fn look(ci: &str, suppose: &Suppose) -> Lint {
+        lint("f.yml", suppose, Lang::Ko, |path| match path {
+            "f.yml" => Some(ci.as_bytes().to_vec()),
+            "ci/more.yml" => Some(b"unit: {script: x, parallel: 2}".to_vec()),
+            _ => None,
+        })
+    }
+
+    fn steps(lint: &Lint) -> Vec<&str> {
+        lint.steps.iter().map(|s| s.name.as_str()).collect()
+    }
+
+    #[test]
+    fn every_job_has_its_reason() {
+        let changed = Some(["src/main.rs".to_owned()].into());
+        let found = look(CI, &Suppose { changed, ..Suppose::default() });
+        assert!(found.valid);
+        assert_eq!(steps(&found), ["unit 1/2", "unit 2/2", "build"]);
+        let release = found.jobs.iter().find(|j| j.job == "release").unwrap();
+        assert_eq!((release.included, &*release.because.en), (false, "no rule holds"));
+        let tag = Suppose { tag: Some("v1".into()), ..Suppose::default() };
+        assert!(steps(&look(CI, &tag)).contains(&"release"));
+    }
+
+    #[test]
+    fn an_error_is_in_the_reader_s_language_with_its_place() {
+        let found = look("a:\n  scirpt: x\n", &Suppose::default());
+        let error = found.error.unwrap();
+        let at = error.at.unwrap();
+        assert_eq!((found.valid, &*at.file, at.line, at.column), (false, "f.yml", 2, 3));
+        assert_eq!(error.hint.unwrap(), "혹시 `script`인가요?");
+    }
+}

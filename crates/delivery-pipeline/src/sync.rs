@@ -17,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 /// The sequence of the last push that was dealt with, under `pushes`.
 const CURSOR: &str = "delivery-pipeline.cursor";
 /// Reading a repository that does not answer is given up after this, and tried again.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Tries for one push; then its pipeline fails, so that the ones behind it get their turn.
-const TRIES: u32 = 5;
+const TRIES: u32 = 3;
+/// Open pipelines looked at after a start.
+const MAX_OPEN: usize = 10_000;
 /// How often old artifacts and checkouts are looked for.
 const HOURLY: Duration = Duration::from_secs(3600);
 
@@ -55,6 +57,9 @@ async fn pushes(parts: Arc<Parts>, engine: Engine) {
 }
 
 async fn follow_pushes(parts: &Parts, engine: &Engine) -> Result<()> {
+    // A crash between the push and the cancellation that it asks for leaves both runs open.
+    let open = parts.store.read(|v| v.rows::<bool>(OPEN, "", None, MAX_OPEN)).await?;
+    overtake(engine, create::overtaken(&open)).await;
     let cursor = parts.store.read(|v| v.row::<u64>(CURSOR, "pushes")).await?.unwrap_or(0);
     let mut feed = parts.store.follow(cursor);
     loop {

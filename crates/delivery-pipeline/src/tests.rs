@@ -484,7 +484,8 @@ b: {stage: deploy, script: ['test ! -e store', 'wc -l < ~/n', 'echo x >> ~/n']}
 async fn pushes_without_a_run_still_end() {
     let (_dir, world) = world().await;
     let good = "a: {script: 'true'}";
-    let cases: [(&[(&str, &str)], &str, Verdict, &str); 5] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Verdict, &'a str);
+    let cases: [Case<'_>; 5] = [
         (&[("README", "x")], "", Verdict::Passed, ""),
         (&[(".gitlab-ci.yml", "a:\n  scirpt: x\n")], "", Verdict::Failed, ".gitlab-ci.yml:2:3: "),
         (&[(".gitlab-ci.yml", "include: no.yml\n")], "", Verdict::Failed, "no file `no.yml`"),

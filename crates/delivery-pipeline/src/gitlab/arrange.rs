@@ -142,7 +142,7 @@ impl<'a> Graph<'a> {
         let mut barriers = vec![false; stages.len()];
         for (i, instance) in instances.iter().enumerate() {
             by_job.entry(&instance.from.job.name).or_default().push(i);
-            by_stage.iter_mut().nth(instance.stage).into_iter().for_each(|s| s.push(i));
+            by_stage.get_mut(instance.stage).into_iter().for_each(|s| s.push(i));
             let waits = wanted(instance.from).is_none()
                 && matches!(instance.from.decision.when, When::OnSuccess | When::Delayed);
             if let Some(barrier) = barriers.get_mut(instance.stage) {
@@ -260,7 +260,7 @@ impl<'a> Graph<'a> {
         let mut users: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
         for (i, needs) in needs.iter().enumerate() {
             for n in needs.iter().filter_map(|n| names.get(n.step.as_str())) {
-                users.iter_mut().nth(*n).into_iter().for_each(|u| u.push(i));
+                users.get_mut(*n).into_iter().for_each(|u| u.push(i));
             }
         }
         let mut free: Vec<usize> = (0..open.len()).filter(|i| open.get(*i) == Some(&0)).collect();

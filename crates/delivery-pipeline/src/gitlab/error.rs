@@ -111,6 +111,18 @@ pub fn wanted(at: &At, key: &str, wanted: (&str, &str)) -> Error {
     new(at, "pipeline.value", text!("`{key}` takes {en}", "`{key}`에는 {ko} 써야 합니다"))
 }
 
+/// A line of a script that YAML reads as a map.
+pub fn colon(at: &At, key: &str) -> Error {
+    let say = text!(
+        "this line of `{key}` is a map, not a command",
+        "`{key}`의 이 줄은 명령이 아니라 맵입니다"
+    );
+    new(at, "pipeline.value", say).hint(Text::fixed(
+        "put the whole line in quotes: `: ` in it makes YAML see a key",
+        "줄 전체를 따옴표로 감싸세요. 안에 있는 `: ` 때문에 YAML이 키로 읽습니다",
+    ))
+}
+
 /// A keyword nobody knows; `known` are the words that could stand here.
 pub fn unknown_key(at: &At, key: &str, inside: &str, known: &[&str]) -> Error {
     let (key_shown, inside) = (shown(key), shown(inside));

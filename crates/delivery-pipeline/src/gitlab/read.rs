@@ -2,7 +2,7 @@
 
 use super::error;
 use super::yaml::{Entry, Is, Node};
-use kernel::{Result, Text, time::parse_duration};
+use kernel::{Result, time::parse_duration};
 use std::sync::Arc;
 
 const MAX_NESTED: usize = 10;
@@ -75,13 +75,7 @@ pub fn script(entry: &Entry) -> Result<Vec<String>> {
             out.push(text.clone());
             Ok(())
         }
-        Is::Map(_) => {
-            let wanted = ("commands, and this is a map", "명령을 쓰는데, 이것은 맵이므로 고쳐서");
-            Err(error::wanted(&node.at, &entry.key, wanted).hint(Text::fixed(
-                "put the whole line in quotes: `: ` in it makes YAML see a key",
-                "줄 전체를 따옴표로 감싸세요. 안에 있는 `: ` 때문에 YAML이 키로 읽습니다",
-            )))
-        }
+        Is::Map(_) => Err(error::colon(&node.at, &entry.key)),
         _ => {
             let wanted = ("a command or a list of commands", "명령이나 그 목록을");
             Err(error::wanted(&node.at, &entry.key, wanted))
