@@ -120,7 +120,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn new(stream: TcpStream, seen: Arc<Mutex<Vec<u8>>>) -> Peer {
+    pub fn new(stream: TcpStream, seen: Arc<Mutex<Vec<u8>>>) -> Peer {
         Peer { stream, input: BytesMut::new(), seen }
     }
 

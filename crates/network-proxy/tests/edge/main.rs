@@ -5,6 +5,7 @@
 
 mod drain;
 mod framing;
+mod grid;
 mod http2;
 mod kit;
 mod limits;
