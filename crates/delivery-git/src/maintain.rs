@@ -202,7 +202,8 @@ fn size(dir: &Path) -> Result<u64> {
 async fn remove(git: &Git, (project, repository): &Place) -> Result<()> {
     let open = git.opened(project, repository);
     let _turn = open.push.lock().await;
-    if git.resource(project, repository).await?.is_some() {
+    let there = git.resource(project, repository).await?.is_some();
+    if there || !git.was_deleted(project, repository).await? {
         return Ok(());
     }
     open.pool.close_idle(Duration::ZERO);

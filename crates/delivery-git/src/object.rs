@@ -17,9 +17,9 @@ use tokio::sync::Semaphore;
 
 /// Processes of one repository at a time.
 const PROCESSES: usize = 4;
-/// Requests written before their answers are read: together they must fit into a pipe (64 KiB), or both
-/// sides would wait for the other to read.
-const WINDOW: usize = 512;
+/// Requests written before their answers are read: together they must fit into the smallest pipe (4 KiB),
+/// or both sides would wait for the other to read.
+const WINDOW: usize = 72;
 /// For one piece of work with a reader, the checkout of a large tree included.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Bytes of a commit, tree or tag object.

@@ -177,10 +177,10 @@ async fn prepare(git: &Git, push: &Push) -> Result<(PathBuf, Option<Repository>)
         None => push::first_branch(&push.request),
     };
     let dir = git.path(&project, &repository);
-    let (root, at, known) = (git.shared.dir.clone(), dir.clone(), spec.is_some());
+    let left = spec.is_none() && dir.is_dir() && git.was_deleted(&project, &repository).await?;
+    let (root, at) = (git.shared.dir.clone(), dir.clone());
     let work = move || {
-        if !known {
-            // Whatever lies here belonged to a repository that has been deleted.
+        if left {
             repository::discard(&root, &at)?;
         }
         if !at.is_dir() {

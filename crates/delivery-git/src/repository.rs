@@ -8,6 +8,7 @@ use kernel::{Error, Key, Name, Resource, Result, Text, text};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use store::Filter;
 
 /// Written once into each repository; what may vary by server goes along with each command instead.
 ///
@@ -149,6 +150,17 @@ impl Git {
     ) -> Result<Option<Resource>> {
         let key = Key::of::<Repository>(project, repository);
         self.shared.store.read(move |v| v.resource(&key)).await
+    }
+
+    /// Whether files of this name belong to a repository that somebody deleted. Files without a resource
+    /// alone prove nothing: an older copy of the store may have been put back, and the files are all there
+    /// is then.
+    pub(crate) async fn was_deleted(&self, project: &Name, repository: &Name) -> Result<bool> {
+        let key = Key::of::<Repository>(project, repository);
+        let filter =
+            Filter { subject: Some(key), kind: Some("resource.".into()), ..Filter::default() };
+        let last = self.shared.store.read(move |v| v.events_back(u64::MAX, 1, &filter)).await?;
+        Ok(last.first().is_some_and(|e| e.fact.kind == "resource.deleted"))
     }
 
     /// The spec of a repository that has to be there.

@@ -116,8 +116,9 @@ pub(crate) async fn admit(git: &Git, call: &Call, service: Service) -> Result<(N
 }
 
 async fn info_refs(git: Git, call: Call) -> Result<Response> {
-    let service = Service::of(call.query("service").as_deref())?;
-    let (project, repository) = admit(&git, &call, service).await?;
+    let service = Service::of(call.query("service").as_deref());
+    let admitted = admit(&git, &call, *service.as_ref().unwrap_or(&Service::Fetch)).await;
+    let ((project, repository), service) = (admitted?, service?);
     let found = git.resource(&project, &repository).await?;
     if found.is_none() && service == Service::Fetch {
         return Err(repository::unknown(&project, &repository));

@@ -6,6 +6,7 @@ mod common;
 
 use common::*;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_pushed_is_cloned_in_every_manner() {
@@ -116,6 +117,44 @@ async fn a_client_that_leaves_or_dawdles_holds_no_place() {
         commit(&work, &[("a", service)], service).await;
         git(&work, &["push", "-q", &url, "main"]).await.fine();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clone_that_is_broken_off_ends_its_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), delivery_git::Limits { processes: 1, ..limits() }).await;
+    let url = world.url("dan", "shop/web.git").await;
+    let work = dir.path().join("work");
+    working_copy(&work, &[]).await;
+    // Far more than what fits into all the buffers on the way.
+    let random: Vec<u8> =
+        (0..24_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    std::fs::write(work.join("random"), random).unwrap();
+    let id = commit(&work, &[], "random").await;
+    git(&work, &["push", "-q", &url, "main"]).await.fine();
+
+    let token = world.token("dan").await;
+    let body =
+        format!("{}0000{}", pkt(&format!("want {id} side-band-64k ofs-delta\n")), pkt("done\n"));
+    let head = format!(
+        "POST /shop/web.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/x-git-upload-pack-request\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !seen.windows(4).any(|w| w == b"PACK") {
+        assert_ne!(
+            stream.read_buf(&mut seen).await.unwrap(),
+            0,
+            "{}",
+            String::from_utf8_lossy(&seen)
+        );
+    }
+    drop(stream);
+    // The only place is free again, long before the limit for idle clients.
+    git(&work, &["ls-remote", &url]).await.fine();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -124,6 +124,10 @@ async fn the_default_branch_stays_and_moves_forward_only() {
     git(&work, &["push", "--force", &dan, "main:topic"]).await.fine();
     git(&work, &["push", "--force", "-o", "force", &ada, "main"]).await.fine();
     git(&work, &["push", &dan, "main:refs/notes/x"]).await.refused("only branches and tags");
+    let korean =
+        client(&work).args(["push", &dan, ":main"]).env("LANGUAGE", "ko").output().await.unwrap();
+    let korean = String::from_utf8_lossy(&korean.stderr).into_owned();
+    assert!(korean.contains("refs/heads/main은(는) 기본 브랜치입니다"), "{korean}");
     assert_eq!(world.pushed().await.len(), 4);
 }
 
