@@ -204,7 +204,7 @@ fn change(r: &Reader) -> (Page, Markup) {
                 (r.t("Release", "릴리스"), html! { a href="#" { "web-4" } }),
                 (r.t("Previous", "이전"), html! { a href="#" { "web-3" } }),
             ])))
-            (widget::section("log", "test", html! {}, widget::log(r, &widget::Log { id: "l", lines: &lines(), first: 1, follow: None, raw: Some("#") })))
+            (widget::section("log", "test", html! {}, widget::log(r, &widget::Log { id: "l", lines: &lines(), first: 1, raw: Some("#"), ..widget::Log::default() })))
         }
     };
     (page("changes", "Answer").bare().crumb("shop", "#").crumb(r.t("Changes", "변경"), "#"), body)
@@ -260,7 +260,7 @@ fn run(r: &Reader) -> (Page, Markup) {
             (widget::action("#", r.t("Cancel", "취소"), web::icon::cross(), Tone::Danger))
         }))
         (widget::section("graph", r.t("Steps", "단계"), html! {}, widget::graph(r, &nodes)))
-        (widget::section("log", "test 2/3", widget::badge(r, Running, None), widget::log(r, &widget::Log { id: "l", lines: &lines(), first: 1, follow: None, raw: Some("#") })))
+        (widget::section("log", "test 2/3", widget::badge(r, Running, None), widget::log(r, &widget::Log { id: "l", lines: &lines(), first: 1, raw: Some("#"), ..widget::Log::default() })))
     };
     (page("runs", "run").bare().crumb("shop", "#").crumb(r.t("Runs", "실행"), "#"), body)
 }

@@ -12,6 +12,7 @@ pub mod icon;
 mod prefer;
 mod reader;
 mod shell;
+pub mod testing;
 pub mod widget;
 
 #[cfg(test)]

@@ -234,6 +234,7 @@ fn written(r: &Reader, run: &Run, step: &StepView, open: &Open) -> Markup {
         first: open.first,
         follow: growing.then_some(follow.as_str()),
         raw: (!growing).then_some(api.as_str()),
+        ..Log::default()
     };
     html! {
         @if open.first > 1 {

@@ -35,10 +35,13 @@ pub(super) fn draw(r: &Reader, back: &str) -> Markup {
                     "naru가 실행되는 기계에서 아래 명령을 쓰면 한 번 쓸 수 있는 로그인 링크가 나옵니다:",
                 )) }
                 (widget::copyable(r, "naru sign-in"))
-                p.soft { (r.t(
-                    "`naru up` prints one, too, when it is ready. A token for elsewhere:",
-                    "`naru up`도 준비가 되면 링크를 보여 줍니다. 다른 곳에서 쓸 토큰은:",
-                )) }
+                p.soft {
+                    code { "naru up" }
+                    (r.t(
+                        " prints one, too, when it is ready. A token for elsewhere:",
+                        "도 준비가 되면 링크를 보여 줍니다. 다른 곳에서 쓸 토큰은:",
+                    ))
+                }
                 (widget::copyable(r, "naru token create laptop"))
             }
         }

@@ -15,7 +15,7 @@ pub(super) fn stops<'a>(r: &Reader) -> [&'a str; 5] {
         ("Pipeline", "파이프라인"),
         ("Release", "릴리스"),
         ("Rollout", "롤아웃"),
-        ("Live", "운영"),
+        ("Live", "운영 중"),
     ];
     stops.map(|(en, ko)| r.lang.pick(en, ko))
 }

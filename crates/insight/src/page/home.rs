@@ -6,7 +6,7 @@ use crate::dora::Metrics;
 use crate::record::Change;
 use crate::trace::trace;
 use kernel::journey::Outcome;
-use kernel::{Name, Resource, Result};
+use kernel::{Lang, Name, Resource, Result};
 use maud::{Markup, html};
 use naru_http::{Call, Response};
 use std::time::Duration;
@@ -162,11 +162,12 @@ fn strip(r: &Reader, home: &Home) -> Markup {
     let time = |ms: Option<i64>| super::metrics::time(r, ms);
     let lead = format!("p90 {} · {}", time(m.lead_time_from_push.p90_ms), m.service);
     let rate =
-        format!("{:.1} / {} · {DAYS} {}", m.deployments_per_day, r.t("d", "일"), r.t("d", "일"));
+        format!("{:.1} / {} · {DAYS}{}", m.deployments_per_day, r.t("d", "일"), r.t("d", "일"));
     let failed = format!("{} / {}", m.failed, m.deployments);
-    let back = match m.rollbacks {
-        1 => r.t("1 rollback", "되돌림 1회").to_owned(),
-        n => format!("{n} {}", r.t("rollbacks", "회 되돌림")),
+    let back = match (r.lang, m.rollbacks) {
+        (Lang::En, 1) => "1 rollback".to_owned(),
+        (Lang::En, n) => format!("{n} rollbacks"),
+        (Lang::Ko, n) => format!("되돌림 {n}회"),
     };
     let rework = format!("{} / {}", m.rework, m.deployments);
     let items = [
