@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - A ref on disk and its `git.pushed` event never disagree, across a crash as well: an intent is durable
-//!   before the ref may move and goes only together with the event ([`settle`](mod@settle)).
+//!   before the ref may move and goes only together with the event (`settle.rs`).
 //! - A `receive-pack` is started only when the push has arrived whole and was accepted, and is then left to
 //!   finish: a slow or vanished client holds neither a lock nor a process.
 //! - No hook, no configuration of the machine or of a home directory takes part: git runs with a scrubbed
@@ -154,6 +154,14 @@ pub(crate) struct Open {
     pub unsettled: AtomicBool,
     pub pool: Pool,
     pub trees: tree::Cache,
+}
+
+impl Open {
+    /// The files are about to go: nothing that was read of them counts any more.
+    pub fn forget(&self) {
+        self.pool.reset();
+        self.trees.clear();
+    }
 }
 
 impl Git {

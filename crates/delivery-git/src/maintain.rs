@@ -206,7 +206,7 @@ async fn remove(git: &Git, (project, repository): &Place) -> Result<()> {
     if there || !git.was_deleted(project, repository).await? {
         return Ok(());
     }
-    open.pool.close_idle(Duration::ZERO);
+    open.forget();
     let (root, dir) = (git.shared.dir.clone(), git.path(project, repository));
     tokio::task::spawn_blocking(move || repository::discard(&root, &dir))
         .await

@@ -11,6 +11,7 @@ use kernel::{Error, ErrorKind, Result, Text, Time, text};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -35,13 +36,16 @@ struct Inner {
     git: Program,
     dir: PathBuf,
     places: Semaphore,
+    /// Counts resets: a reader from before one is not used again.
+    era: AtomicU64,
     idle: Mutex<Vec<(Instant, Reader)>>,
 }
 
 impl Pool {
     pub fn new(git: Program, dir: PathBuf) -> Pool {
         let places = Semaphore::new(PROCESSES);
-        Pool { inner: Arc::new(Inner { git, dir, places, idle: Mutex::default() }) }
+        let (era, idle) = (AtomicU64::new(0), Mutex::default());
+        Pool { inner: Arc::new(Inner { git, dir, places, era, idle }) }
     }
 
     /// Runs `work` with a reader. One that failed is not used again.
@@ -54,7 +58,7 @@ impl Pool {
         let place = self.inner.places.acquire().await.map_err(Error::internal)?;
         let mut reader = match inner.take() {
             Some(reader) => reader,
-            None => Reader::start(&inner.git, &inner.dir)?,
+            None => inner.start()?,
         };
         let child = reader.child.clone();
         let running = tokio::task::spawn_blocking(move || {
@@ -82,6 +86,12 @@ impl Pool {
         self.inner.idle().retain(|(since, _)| since.elapsed() < longer_than);
     }
 
+    /// Ends all readers, those at work when they are done.
+    pub fn reset(&self) {
+        self.inner.era.fetch_add(1, Ordering::SeqCst);
+        self.inner.idle().clear();
+    }
+
     pub fn has_idle(&self) -> bool {
         !self.inner.idle().is_empty()
     }
@@ -89,7 +99,7 @@ impl Pool {
     /// Starts a reader ahead of need.
     pub fn warm(&self) -> Result<()> {
         if self.inner.idle().is_empty() {
-            let reader = Reader::start(&self.inner.git, &self.inner.dir)?;
+            let reader = self.inner.start()?;
             self.inner.keep(reader);
         }
         Ok(())
@@ -102,21 +112,24 @@ impl Pool {
 }
 
 impl Inner {
+    fn start(&self) -> Result<Reader> {
+        Reader::start(&self.git, &self.dir, self.era.load(Ordering::SeqCst))
+    }
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Reader)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn take(&self) -> Option<Reader> {
         loop {
-            let (_, mut reader) = self.idle().pop()?;
+            let (_, reader) = self.idle().pop()?;
             if reader.child.alive() {
                 return Some(reader);
             }
-            reader.broken = true;
         }
     }
     fn keep(&self, reader: Reader) {
         let mut idle = self.idle();
-        if !reader.broken && idle.len() < PROCESSES {
+        let current = reader.era == self.era.load(Ordering::SeqCst);
+        if current && !reader.broken && idle.len() < PROCESSES {
             idle.push((Instant::now(), reader));
         }
     }
@@ -144,6 +157,7 @@ pub(crate) struct Reader {
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
     broken: bool,
+    era: u64,
 }
 
 impl Drop for Reader {
@@ -161,7 +175,7 @@ pub(crate) struct Found {
 }
 
 impl Reader {
-    fn start(git: &Program, dir: &Path) -> Result<Reader> {
+    fn start(git: &Program, dir: &Path, era: u64) -> Result<Reader> {
         let mut command = git.on(dir);
         command.args(["cat-file", "--batch-command", "--buffer"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -171,7 +185,7 @@ impl Reader {
         };
         let answers = BufReader::with_capacity(64 * 1024, answers);
         let child = Leash(Arc::new(Mutex::new(child)));
-        Ok(Reader { child, requests, answers, broken: false })
+        Ok(Reader { child, requests, answers, broken: false, era })
     }
 
     /// What each of `names` (object ids) is. `None` for what is not there.

@@ -178,6 +178,9 @@ async fn prepare(git: &Git, push: &Push) -> Result<(PathBuf, Option<Repository>)
     };
     let dir = git.path(&project, &repository);
     let left = spec.is_none() && dir.is_dir() && git.was_deleted(&project, &repository).await?;
+    if left {
+        git.opened(&project, &repository).forget();
+    }
     let (root, at) = (git.shared.dir.clone(), dir.clone());
     let work = move || {
         if left {
@@ -253,9 +256,6 @@ fn start(git: &Git, push: &Push, dir: &Path, lock: &settle::Lock, stdin: Stdio) 
         command.args(["-c", "receive.denyNonFastForwards=true"]);
     }
     command.args(["receive-pack", "--stateless-rpc"]).arg(dir);
-    for (i, option) in push.request.options.iter().enumerate() {
-        command.env(format!("GIT_PUSH_OPTION_{i}"), option);
-    }
     // The process holds the lock for as long as it lives, even if we do not.
     command.stderr(lock.share()?);
     serve::spawn(command.into(), stdin)

@@ -12,7 +12,9 @@ use store::Filter;
 
 /// Written once into each repository; what may vary by server goes along with each command instead.
 ///
-/// `fsck.*`: three faults that old tools left in real histories and that harm nobody.
+/// `fsck.*`: three faults that old tools left in real histories and that harm nobody. `unpackLimit`: a push
+/// stays a pack, which is one file to bring to disk instead of one per object; housekeeping rolls packs up.
+/// A reverse index would be one more such file, and git makes it in memory in no time.
 const CONFIG: &str = "\
 [core]
 \trepositoryformatversion = 0
@@ -32,6 +34,7 @@ const CONFIG: &str = "\
 \tadvertisePushOptions = true
 \tautogc = false
 \tdenyDeleteCurrent = refuse
+\tunpackLimit = 1
 [receive \"fsck\"]
 \tbadTimezone = ignore
 \tmissingSpaceBeforeDate = ignore
@@ -40,7 +43,7 @@ const CONFIG: &str = "\
 \tallowFilter = true
 \tallowAnySHA1InWant = true
 [pack]
-\twriteReverseIndex = true
+\twriteReverseIndex = false
 ";
 
 pub(crate) fn dir(root: &Path, project: &Name, repository: &Name) -> PathBuf {

@@ -68,6 +68,10 @@ impl Cache {
         Some(found.1)
     }
 
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     pub fn put(&self, commit: &str, listing: Arc<Listing>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_front((commit.to_owned(), listing));

@@ -50,9 +50,7 @@ async fn what_was_pushed_is_cloned_in_every_manner() {
 
     // A push of a shallow clone, and one large enough to arrive in chunks.
     std::fs::write(at.join("shallow/large"), "naru ".repeat(700_000) + &"x\n".repeat(3)).unwrap();
-    let random: Vec<u8> =
-        (0..2_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    std::fs::write(at.join("shallow/random"), random).unwrap();
+    std::fs::write(at.join("shallow/random"), noise(2_000_000)).unwrap();
     commit(&at.join("shallow"), &[], "large").await;
     git(&at.join("shallow"), &["push", "-q", "origin", "HEAD:large"]).await.fine();
     git(at, &["clone", "-q", "-b", "large", &url, "again"]).await.fine();
@@ -127,9 +125,7 @@ async fn a_clone_that_is_broken_off_ends_its_process() {
     let work = dir.path().join("work");
     working_copy(&work, &[]).await;
     // Far more than what fits into all the buffers on the way.
-    let random: Vec<u8> =
-        (0..24_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
-    std::fs::write(work.join("random"), random).unwrap();
+    std::fs::write(work.join("random"), noise(16 << 20)).unwrap();
     let id = commit(&work, &[], "random").await;
     git(&work, &["push", "-q", &url, "main"]).await.fine();
 

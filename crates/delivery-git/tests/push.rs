@@ -168,18 +168,6 @@ async fn a_push_that_is_too_large_or_damaged_moves_nothing() {
     git(&work, &["push", &url, "main"]).await.fine();
 }
 
-/// Bytes that do not compress.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(length).collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_by_hand() {
     let dir = tempfile::tempdir().unwrap();

@@ -233,3 +233,17 @@ pub async fn commit(dir: &Path, files: &[(&str, &str)], message: &str) -> String
 pub fn pkt(payload: &str) -> String {
     format!("{:04x}{payload}", payload.len() + 4)
 }
+
+/// Bytes that do not compress.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut out = Vec::with_capacity(length + 8);
+    while out.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out.extend_from_slice(&state.to_le_bytes());
+    }
+    out.truncate(length);
+    out
+}
