@@ -233,12 +233,19 @@ fn response(
     put(out, &[b"\r\n"]);
 }
 
+/// What a connection was upgraded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    WebSocket,
+    Other,
+}
+
 /// What an instance said, and the head that tells it to an HTTP/1 client.
 pub(crate) enum Said {
     /// 1xx: more follows.
     Interim(u16, BytesMut),
     /// The 101 that was asked for: from here on the bytes are raw.
-    Upgrade(BytesMut),
+    Upgrade(Protocol, BytesMut),
     Final(u16, Reply, BytesMut),
 }
 
@@ -263,11 +270,14 @@ impl Said {
             interim(&head, &connection, &mut out);
             return Ok(Said::Interim(head.status, out));
         }
-        if !(asked.upgrade && connection.upgrade && head.values(Known::Upgrade).count() == 1) {
-            return Err(Reject::StatusLine);
-        }
+        let protocol = match only(head.values(Known::Upgrade)) {
+            _ if !(asked.upgrade && connection.upgrade) => return Err(Reject::StatusLine),
+            None => return Err(Reject::StatusLine),
+            Some(name) if name.eq_ignore_ascii_case(b"websocket") => Protocol::WebSocket,
+            Some(_) => Protocol::Other,
+        };
         interim(&head, &connection, &mut out);
-        Ok(Said::Upgrade(out))
+        Ok(Said::Upgrade(protocol, out))
     }
 }
 

@@ -15,6 +15,7 @@ const EJECT_FIRST: Duration = Duration::from_millis(250);
 /// Doublings of [`EJECT_FIRST`]: at most 16 s.
 const EJECT_DOUBLINGS: u32 = 6;
 
+/// One instance as pages and `naru get routes` show it.
 #[derive(Clone, Debug, Serialize)]
 pub struct UpstreamView {
     pub instance: String,
@@ -36,6 +37,7 @@ pub(crate) struct Instance {
     /// Gets no further request. Set before a drain looks at `in_flight`; see [`Instance::lease`].
     gone: AtomicBool,
     quiet: Notify,
+    retired: Notify,
     refusals: AtomicU32,
     /// Milliseconds after `born`.
     ejected_until: AtomicU64,
@@ -52,6 +54,7 @@ impl Instance {
             requests: AtomicU64::new(0),
             gone: AtomicBool::new(false),
             quiet: Notify::new(),
+            retired: Notify::new(),
             refusals: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
             born: Instant::now(),
@@ -78,6 +81,19 @@ impl Instance {
     pub(crate) fn retire(&self) {
         self.gone.store(true, Ordering::SeqCst);
         self.pool.close();
+        self.retired.notify_waiters();
+    }
+
+    /// Resolves when the instance gets no further request: long connections should come to an end.
+    pub(crate) async fn retired(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.retired.notified());
+            changed.as_mut().enable();
+            if self.is_gone() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Published (again).

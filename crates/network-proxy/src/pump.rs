@@ -1,6 +1,6 @@
 //! One direction of a message: read, unframe, frame anew, write, with back-pressure.
 
-use crate::wire::{Body, Decoder, Encoder, Reject, Step};
+use crate::wire::{Body, Decoder, Encoder, Frames, Reject, Step};
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::mem::MaybeUninit;
@@ -63,6 +63,22 @@ impl Pump {
             on_writer: false,
             moved: 0,
         }
+    }
+
+    /// Bytes as they are, in which WebSocket frames are followed.
+    pub(crate) fn frames(head: BytesMut) -> Pump {
+        let raw = Pump::new(head, Body::UntilClose, Encoder::Plain, u64::MAX);
+        Pump { decoder: Decoder::Frames(Frames::default()), ..raw }
+    }
+
+    /// Ends with `last`, if what was taken so far ends between two frames. Answers whether it did.
+    pub(crate) fn end_between_frames(&mut self, last: &[u8]) -> bool {
+        let between = matches!(&self.decoder, Decoder::Frames(frames) if frames.between());
+        if between && !self.ended {
+            self.out.extend_from_slice(last);
+            self.ended = true;
+        }
+        between
     }
 
     pub(crate) fn done(&self) -> bool {

@@ -140,11 +140,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
                     up.held &= status != 100;
                 }
                 // What came before the agreement was written as requests, not as the new protocol.
-                Said::Upgrade(_) if !self.input.is_empty() => {
+                Said::Upgrade(..) if !self.input.is_empty() => {
                     return Err(Failure::Refused(Reject::Upgrade));
                 }
-                Said::Upgrade(out) => {
-                    self.tunnel(out, received, stream).await;
+                Said::Upgrade(protocol, out) => {
+                    // Boxed: see `listen`.
+                    Box::pin(self.tunnel(protocol, out, received, link)).await;
                     return Ok((Outcome { status: 101, keep: false }, false));
                 }
                 Said::Final(status, reply, out) => {

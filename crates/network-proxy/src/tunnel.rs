@@ -1,33 +1,58 @@
 //! A connection after 101 Switching Protocols.
 
+use crate::exchange::Link;
+use crate::forward::Protocol;
 use crate::h1::Conn;
 use crate::pump::{Broken, Pump};
 use crate::wire::{Body, Encoder};
 use bytes::BytesMut;
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+/// A WebSocket close frame with code 1001, going away (RFC 6455 §7.4.1): clients connect again, and reach
+/// an instance that stays.
+const GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
-    /// After 101: bytes as they are, until both sides have ended or neither spoke for long.
+    /// Bytes as they are, until both sides have ended or neither spoke for long. When the instance retires
+    /// or the edge stops, a WebSocket is closed in good order between two frames.
     pub(crate) async fn tunnel(
         &mut self,
+        protocol: Protocol,
         head: BytesMut,
         mut received: BytesMut,
-        stream: &mut TcpStream,
+        link: &mut Link,
     ) {
         let raw = |head| Pump::new(head, Body::UntilClose, Encoder::Plain, u64::MAX);
-        let (mut up, mut down) = (raw(BytesMut::new()), raw(head));
+        let mut up = raw(BytesMut::new());
+        let mut down = match protocol {
+            Protocol::WebSocket => Pump::frames(head),
+            Protocol::Other => raw(head),
+        };
+        let (stream, stop) = (&mut link.stream, self.stop.clone());
+        let mut leaving = pin!(async {
+            tokio::select! {
+                () = link.lease.retired() => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        let mut left = false;
         let (mut up_shut, mut down_shut) = (false, false);
         let (mut since, mut moved) = (Instant::now(), 0);
         poll_fn(|cx| {
+            left = left || leaving.as_mut().poll(cx).is_ready();
             let go = end_half(&mut up_shut, cx, stream, |cx, stream| {
                 up.poll(cx, &mut self.input, &mut self.io, stream)
             });
             let come = end_half(&mut down_shut, cx, &mut self.io, |cx, io| {
-                down.poll(cx, &mut received, stream, io)
+                let polled = down.poll(cx, &mut received, stream, io);
+                match polled.is_pending() && left && down.end_between_frames(GOING_AWAY) {
+                    true => down.poll(cx, &mut received, stream, io),
+                    false => polled,
+                }
             });
             match (go, come) {
                 (Ok(false), Ok(_)) | (Ok(_), Ok(false)) => {}
@@ -59,7 +84,7 @@ fn end_half<W: AsyncWrite + Unpin>(
         Poll::Pending => return Ok(false),
         Poll::Ready(done) => done?,
     }
-    if std::pin::Pin::new(writer).poll_shutdown(cx).is_ready() {
+    if Pin::new(writer).poll_shutdown(cx).is_ready() {
         *shut = true;
     }
     Ok(*shut)

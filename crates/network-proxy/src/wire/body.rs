@@ -1,7 +1,7 @@
 //! Bodies, taken apart and framed anew.
 
-use super::Reject;
 use super::chunk::Chunks;
+use super::{Frames, Reject};
 use bytes::{BufMut, BytesMut};
 use std::io::Write;
 
@@ -33,6 +33,8 @@ pub enum Decoder {
     Length(u64),
     Chunked(Box<Chunks>),
     UntilClose,
+    /// Like `UntilClose`, following the WebSocket frames that pass.
+    Frames(Frames),
 }
 
 impl Decoder {
@@ -52,7 +54,7 @@ impl Decoder {
     pub fn step(&mut self, input: &[u8]) -> Result<Step, Reject> {
         match self {
             Decoder::Length(0) => Ok(Step::End { skip: 0 }),
-            Decoder::Length(_) | Decoder::UntilClose if input.is_empty() => {
+            Decoder::Length(_) | Decoder::UntilClose | Decoder::Frames(_) if input.is_empty() => {
                 Ok(Step::More { skip: 0 })
             }
             Decoder::Length(left) => {
@@ -61,6 +63,10 @@ impl Decoder {
                 Ok(Step::Data { skip: 0, len })
             }
             Decoder::UntilClose => Ok(Step::Data { skip: 0, len: input.len() }),
+            Decoder::Frames(frames) => {
+                frames.pass(input);
+                Ok(Step::Data { skip: 0, len: input.len() })
+            }
             Decoder::Chunked(chunks) => chunks.step(input),
         }
     }
@@ -71,7 +77,7 @@ impl Decoder {
     /// `Truncated` when it was not.
     pub fn end_of_input(&self) -> Result<(), Reject> {
         match self {
-            Decoder::UntilClose | Decoder::Length(0) => Ok(()),
+            Decoder::UntilClose | Decoder::Frames(_) | Decoder::Length(0) => Ok(()),
             _ => Err(Reject::Truncated),
         }
     }

@@ -11,6 +11,7 @@
 mod body;
 mod chunk;
 mod field;
+mod frames;
 pub mod framing;
 mod head;
 mod host;
@@ -19,6 +20,7 @@ mod scan;
 
 pub use body::{Body, Decoder, Encoder, Step};
 pub use field::{Field, Known, tokens};
+pub use frames::Frames;
 pub use head::{RequestHead, ResponseHead, Version};
 pub use host::{authority, host_key};
 pub use reject::Reject;

@@ -232,10 +232,10 @@ async fn expect_is_answered_by_the_instance_or_in_its_place() {
 async fn echo() -> Origin {
     Origin::new("echo", |mut peer, _| async move {
         let head = peer.head().await.unwrap();
-        if field(&head, "upgrade") != Some("websocket") || !peer.input.is_empty() {
+        if field(&head, "upgrade") != Some("echo") || !peer.input.is_empty() {
             return peer.send(ok("not upgraded").as_bytes()).await;
         }
-        peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\nwelcome").await;
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Stays: x\r\n\r\nwelcome").await;
         let (mut read, mut write) = peer.stream.split();
         let _ = tokio::io::copy(&mut read, &mut write).await;
         let _ = write.shutdown().await;
@@ -243,21 +243,18 @@ async fn echo() -> Origin {
     .await
 }
 
-fn upgrade() -> String {
-    format!("GET /ws HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+fn upgrade(protocol: &str) -> String {
+    format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n")
 }
 
 #[tokio::test]
-async fn a_websocket_goes_raw_after_101_and_counts_in_a_drain() {
+async fn an_upgrade_goes_raw_after_101_and_counts_in_a_drain() {
     let origin = echo().await;
     let edge = edge(Limits::default(), &[&origin]).await;
     let mut client = Client::connect(&edge).await;
-    client.send(upgrade()).await;
+    client.send(upgrade("echo")).await;
     let head = client.head().await;
-    assert!(
-        head.starts_with("HTTP/1.1 101 ") && head.contains("Sec-WebSocket-Accept: x"),
-        "{head}"
-    );
+    assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("X-Stays: x"), "{head}");
     let message: Vec<u8> = (0..=255u8).cycle().take(100_000).collect();
     let (mut read, mut write) = client.stream.split();
     let sending = async { write.write_all(&message).await.unwrap() };
@@ -275,12 +272,57 @@ async fn a_websocket_goes_raw_after_101_and_counts_in_a_drain() {
     assert_eq!(edge.proxy.drain("echo", LONG).await, 0);
 }
 
+/// The instance is in the middle of a frame when it is drained: the frame is finished, then the edge says
+/// goodbye, and the client's answer still reaches the instance.
+#[tokio::test]
+async fn a_drain_closes_a_websocket_between_two_frames() {
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let origin = Origin::new("socket", move |mut peer, _| {
+        let mut gone = gone.clone();
+        async move {
+            peer.head().await;
+            peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+                .await;
+            peer.send(b"\x81\x05hel").await;
+            gone.wait_for(|go| *go).await.unwrap();
+            peer.send(b"lo").await;
+            while peer.read().await.is_some() {}
+        }
+    })
+    .await;
+    let edge = edge(Limits::default(), &[&origin]).await;
+    let mut client = Client::connect(&edge).await;
+    client.send(upgrade("websocket")).await;
+    client.head().await;
+    while client.input.len() < 5 {
+        client.stream.read_buf(&mut client.input).await.unwrap();
+    }
+    publish(&edge.proxy, &[]);
+    let proxy = edge.proxy.clone();
+    let draining = tokio::spawn(async move { proxy.drain("socket", LONG).await });
+    go.send(true).unwrap();
+    while client.input.len() < 11 {
+        client.stream.read_buf(&mut client.input).await.unwrap();
+    }
+    assert_eq!(&client.input[..], b"\x81\x05hello\x88\x02\x03\xe9");
+    let farewell = b"\x88\x82\0\0\0\0\x03\xe9";
+    client.send(farewell).await;
+    client.stream.shutdown().await.unwrap();
+    assert_eq!(draining.await.unwrap(), 0);
+    let arrived = async {
+        while !origin.seen.lock().unwrap().ends_with(farewell) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, arrived).await.expect("the farewell reaches the instance");
+}
+
 #[tokio::test]
 async fn bytes_before_101_are_not_smuggled_into_the_tunnel() {
     let origin = echo().await;
     let edge = edge(Limits::default(), &[&origin]).await;
     let hidden = format!("GET /hidden HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
-    let answer = talk(&edge, format!("{}{hidden}", upgrade())).await;
+    let answer = talk(&edge, format!("{}{hidden}", upgrade("echo"))).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(!origin.seen().contains("hidden"), "{}", origin.seen());
 }
