@@ -3,7 +3,7 @@
 use crate::abilities::Abilities;
 use crate::link::{Link, Settled, Talk, settle};
 use crate::spec::Spec;
-use crate::state::{StateDir, check_id, io};
+use crate::state::{self, StateDir, check_id, io, make_dir};
 use crate::wire::Say;
 use crate::workload::{Seen, Workload};
 use kernel::{Error, ErrorKind, Result, Text, Time};
@@ -49,7 +49,7 @@ impl Host {
     pub async fn open(mut options: Options) -> Result<Host> {
         // The shim does not share the server's working directory.
         options.dir = std::path::absolute(&options.dir).map_err(io)?;
-        StateDir::new(options.dir.clone()).create()?;
+        make_dir(&options.dir)?;
         let dir = options.dir.clone();
         let (abilities, found) =
             tokio::task::spawn_blocking(move || Ok::<_, Error>((Abilities::look(), scan(&dir)?)))
@@ -208,8 +208,7 @@ fn spawn(shim: &[OsString], dir: StateDir, spec: Spec) -> Result<Spawned> {
     if let Some(workload) = find(&dir)? {
         return Ok(Spawned::Found(workload));
     }
-    dir.create()?;
-    dir.write_spec(&spec)?;
+    dir.create(&spec)?;
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(io)?;
     let (program, args) = shim.split_first().ok_or_else(|| Error::internal("no shim is set"))?;
     // The first connection is the shim's standard input. The shim makes a session of its own.
@@ -246,12 +245,13 @@ fn scan(dir: &std::path::Path) -> Result<Vec<Workload>> {
     for entry in std::fs::read_dir(dir).map_err(io)? {
         let entry = entry.map_err(io)?;
         let name = entry.file_name();
-        if name.to_str().is_none_or(|name| check_id(name).is_err()) {
+        let Some(name) = name.to_str().filter(|name| check_id(name).is_ok()) else {
+            state::clear_unfinished(&entry.path());
             continue;
-        }
+        };
         match find(&StateDir::new(entry.path())) {
             Ok(workload) => found.extend(workload),
-            Err(e) => tracing::warn!(id = %name.display(), "a workload cannot be attached: {e}"),
+            Err(e) => tracing::warn!(id = name, "a workload cannot be attached: {e}"),
         }
     }
     Ok(found)

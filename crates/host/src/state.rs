@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Largest `spec.json` or `exit.json` that is read.
@@ -30,23 +30,32 @@ impl StateDir {
         &self.0
     }
 
-    /// Makes the directory, for its owner only.
-    pub fn create(&self) -> Result<()> {
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(&self.0).map_err(io)
+    /// Makes the directory with `spec.json` in it, for its owner only. It appears whole: a shim of an
+    /// earlier server that comes late finds nothing, or everything.
+    pub fn create(&self, spec: &Spec) -> Result<()> {
+        let bytes = serde_json::to_vec(spec).map_err(Error::internal)?;
+        let new = StateDir(self.beside("new"));
+        clear(&new.0).map_err(io)?;
+        make_dir(&new.0)?;
+        private(&new.0.join("spec.json")).and_then(|mut f| f.write_all(&bytes)).map_err(io)?;
+        fs::rename(&new.0, &self.0).map_err(io)
     }
 
+    /// Removes the directory, in one step as far as others can see.
     pub fn remove(&self) -> Result<()> {
-        match fs::remove_dir_all(&self.0) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io(e)),
-            _ => Ok(()),
+        let gone = self.beside("gone");
+        clear(&gone).map_err(io)?;
+        match fs::rename(&self.0, &gone) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(io(e)),
+            Ok(()) => clear(&gone).map_err(io),
         }
     }
 
-    pub fn write_spec(&self, spec: &Spec) -> Result<()> {
-        let bytes = serde_json::to_vec(spec).map_err(Error::internal)?;
-        let (new, file) = (self.0.join("spec.json.new"), self.0.join("spec.json"));
-        private(&new).and_then(|mut f| f.write_all(&bytes)).map_err(io)?;
-        fs::rename(new, file).map_err(io)
+    /// A name that is no id, for what is being made or removed.
+    fn beside(&self, what: &str) -> PathBuf {
+        let name = self.0.file_name().unwrap_or_default().display().to_string();
+        self.0.with_file_name(format!(".{name}.{what}"))
     }
 
     pub fn read_spec(&self) -> Result<Spec> {
@@ -100,6 +109,8 @@ impl StateDir {
             .mode(0o600)
             .open(self.0.join("lock"))?;
         match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // The directory was removed, under the lock, after it was opened here.
+            Ok(()) if file.metadata()?.nlink() == 0 => Err(std::io::ErrorKind::NotFound.into()),
             Ok(()) => Ok(Some(Lock(file))),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(None),
             Err(e) => Err(e.into()),
@@ -175,6 +186,27 @@ pub fn io(e: std::io::Error) -> Error {
         .hint(Text::fixed("free some space, then try again", "공간을 확보한 뒤 다시 시도하세요"))
         .why(e),
         _ => Error::internal(e),
+    }
+}
+
+/// Makes a directory that its owner alone may enter.
+pub fn make_dir(path: &Path) -> Result<()> {
+    fs::DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(io)
+}
+
+/// Removes what a killed server was just making or removing; leaves all else alone.
+pub fn clear_unfinished(path: &Path) {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let inner = name.strip_suffix(".new").or_else(|| name.strip_suffix(".gone"));
+    if inner.is_some_and(|inner| inner.starts_with('.')) {
+        let _ = clear(path);
+    }
+}
+
+fn clear(path: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 

@@ -57,7 +57,10 @@ pub fn enter(sandbox: &Sandbox, over: &Path, root: bool, note: Note<'_>) -> Resu
     tmpfs(over, "mode=0755,size=25%")?;
     rustix::process::chdir(over).map_err(why("cannot enter the new root"))?;
     let mut new = Root::here()?;
+    // What is bound from around the new root must not bring the new root along.
+    propagation(MountPropagationFlags::UNBINDABLE)?;
     let covered = machine(&sandbox.hidden.more, note)?;
+    propagation(MountPropagationFlags::PRIVATE)?;
     new.set(Writing::OffBelow)?;
     new.set(Writing::On)?;
     scratch()?;
@@ -69,6 +72,7 @@ pub fn enter(sandbox: &Sandbox, over: &Path, root: bool, note: Note<'_>) -> Resu
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     resolver()?;
+    propagation(MountPropagationFlags::UNBINDABLE)?;
     for mount in &sandbox.mounts {
         add(&mut new, mount, root, note)
             .map_err(|e| format!("cannot mount {}: {e}", mount.at.display()))?;
@@ -77,6 +81,11 @@ pub fn enter(sandbox: &Sandbox, over: &Path, root: bool, note: Note<'_>) -> Resu
     rustix::process::pivot_root(".", ".").map_err(why("cannot enter the new root"))?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(why("cannot leave the old root"))?;
     rustix::process::chdir("/").map_err(why("cannot enter the new root"))
+}
+
+/// Of the new root, which is the working directory.
+fn propagation(flags: MountPropagationFlags) -> Result<()> {
+    rustix::mount::mount_change(".", flags).map_err(why("cannot make the new root"))
 }
 
 /// Binds what the machine has at its top. Returns the places deeper down that are still to be covered.

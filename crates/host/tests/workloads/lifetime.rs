@@ -225,8 +225,12 @@ async fn garbage_in_the_state_directory_is_an_error_not_a_panic() {
     assert!(exit.contains("not_started") && exit.contains("not readable"), "{exit}");
     std::fs::create_dir_all(rig.path("host/empty")).unwrap();
     std::fs::write(rig.path("host/file"), "").unwrap();
+    rig.made("host/.half.new");
     let host = rig.reopen().await;
     assert!(host.all().is_empty());
-    assert!(!rig.path("host/empty").exists(), "what never began is cleared away");
+    for unfinished in ["host/empty", "host/.half.new"] {
+        assert!(!rig.path(unfinished).exists(), "what never began is cleared away");
+    }
+    assert!(rig.path("host/file").exists(), "what is not ours stays");
     assert!(!Command::new(&shim()[0]).arg("/no/such/dir").status().unwrap().success());
 }

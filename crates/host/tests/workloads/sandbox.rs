@@ -112,6 +112,17 @@ async fn an_overlay_takes_writes_and_spares_what_lies_below() {
 }
 
 #[tokio::test]
+async fn the_new_root_is_not_found_within_itself() {
+    let rig = Rig::new().await;
+    let mut spec = rig.job("a", "ls /data/host/a; test ! -e /data/host/a/usr");
+    let from = rig.dir.path().to_owned();
+    spec.sandbox.as_mut().unwrap().mounts = vec![mount("/data", MountKind::Writable { from })];
+    let (exit, words) = rig.run(spec).await;
+    assert!(exit.success(), "{exit:?} {words:?}");
+    assert!(words.contains(&"spec.json".to_owned()), "{words:?}");
+}
+
+#[tokio::test]
 async fn links_laid_by_a_workload_do_not_lead_mounts_out() {
     let rig = Rig::new().await;
     let (work, outside) = (rig.made("work"), rig.made("outside"));
