@@ -1,6 +1,6 @@
 //! Routes beyond the generic ones.
 
-use crate::create::ByHand;
+use crate::by_hand::ByHand;
 use crate::lint::{self, Suppose};
 use crate::{KIND, Pipelines};
 use http::{HeaderValue, StatusCode, header};
@@ -33,6 +33,12 @@ pub(crate) const ROUTES: &[Route] = &[
             "파이프라인 파일이 무엇을 왜 실행하는지 (`content`, `includes`, `branch`, `tag`, …)",
         ),
         |c| Box::pin(check(c)),
+    ),
+    Route::get(
+        "/api/v1/projects/{project}/runs/{run}/report",
+        VIEW,
+        ("why each job is in a pipeline or not", "작업이 파이프라인에 있거나 없는 까닭"),
+        |c| Box::pin(report(c)),
     ),
     Route::get(
         "/api/v1/projects/{project}/runs/{run}/steps/{step}/artifacts",
@@ -78,6 +84,11 @@ async fn check(mut call: Call) -> Result<Response> {
         })
     });
     json(&work.await.map_err(kernel::Error::internal)?)
+}
+
+async fn report(call: Call) -> Result<Response> {
+    let pipelines = call.part::<Pipelines>()?;
+    json(&pipelines.report(&call.project()?, call.param("run")?).await?)
 }
 
 async fn artifacts(call: Call) -> Result<Response> {

@@ -1,10 +1,14 @@
-//! What jobs left, for whoever shows it.
+//! What jobs left and why they were there, for whoever shows it.
 
 use crate::Pipelines;
+use crate::create::REPORTS;
+use crate::gitlab::Explained;
 use crate::work::Output;
 use blob::Entry;
+use kernel::error::Place;
 use kernel::{Error, ErrorKind, Id, Name, Result, Text, text};
-use serde::Serialize;
+use run::Run;
+use serde::{Deserialize, Serialize};
 
 /// The artifacts of one step.
 #[derive(Clone, Debug, Serialize)]
@@ -17,7 +21,45 @@ pub struct Artifacts {
     pub files: Vec<Entry>,
 }
 
+/// Why a pipeline is as it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Every job of the file, those that were left out included.
+    pub jobs: Vec<Explained>,
+    /// What has no effect, with its place.
+    pub warnings: Vec<(Place, Text)>,
+}
+
 impl Pipelines {
+    /// Why each job is in a run or not; `None` for a run that has no report.
+    ///
+    /// # Errors
+    /// `run.unknown`, also for another project's run.
+    pub async fn report(&self, project: &Name, run: &str) -> Result<Option<Report>> {
+        let run = self.own(project, run).await?;
+        // A retry has the plan of the run before it, and so its reasons.
+        let ids = [Some(run.id), run.retry_of];
+        let find = move |v: &store::View<'_>| {
+            for id in ids.iter().flatten() {
+                if let Some(report) = v.row(REPORTS, id.as_str())? {
+                    return Ok(Some(report));
+                }
+            }
+            Ok(None)
+        };
+        self.0.store.read(find).await
+    }
+
+    async fn own(&self, project: &Name, run: &str) -> Result<Run> {
+        let unknown = || {
+            let say = Text::fixed("there is no such run", "그런 실행이 없습니다");
+            Error::not_found("run.unknown", say)
+        };
+        let id = Id::parse(run).ok_or_else(unknown)?;
+        let run = self.engine()?.show(&id).await?;
+        if run.project == *project { Ok(run) } else { Err(unknown()) }
+    }
+
     /// What a step of a run left; `None` when it left nothing.
     ///
     /// # Errors
@@ -28,17 +70,7 @@ impl Pipelines {
         run: &str,
         step: &str,
     ) -> Result<Option<Artifacts>> {
-        let unknown = || {
-            Error::not_found(
-                "run.unknown",
-                Text::fixed("there is no such run", "그런 실행이 없습니다"),
-            )
-        };
-        let id = Id::parse(run).ok_or_else(unknown)?;
-        let run = self.engine()?.show(&id).await?;
-        if run.project != *project {
-            return Err(unknown());
-        }
+        let run = self.own(project, run).await?;
         let step = run.step(step).ok_or_else(|| {
             let say = Text::fixed("the run has no such step", "실행에 그런 단계가 없습니다");
             Error::not_found("step.unknown", say)

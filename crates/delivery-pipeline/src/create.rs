@@ -1,74 +1,25 @@
 //! From a ref to a pipeline: reading, compiling, and the one transaction that makes it.
 
 use crate::gitlab::{self, Compiled, Context, FILE, Files, Gathered, MAX_FILE, Origin};
+use crate::tip::Tip;
 use crate::variables::Variable;
-use crate::{KIND, Parts, SHARED};
-use kernel::journey::{Commit, Fact, PipelineCreated, PipelineFinished, Pushed, Verdict};
+use crate::{KIND, Parts, Report, SHARED};
+use kernel::journey::{Fact, PipelineCreated, PipelineFinished, Verdict};
 use kernel::resource::Labels;
 use kernel::{Error, ErrorKind, Id, Key, Name, Principal, Result, Text, text};
 use run::{Engine, NewRun};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use store::Tx;
 
-/// [`Tip`] by `<project>/<repository>/<refname>`.
-const TIPS: &str = "delivery-pipeline.tip";
 /// Runs that are not finished, by `<project>/<repository>/<refname>/<run>`; the value says whether a newer
 /// push may cancel it.
 pub const OPEN: &str = "delivery-pipeline.open";
+/// [`Report`] by run.
+pub const REPORTS: &str = "delivery-pipeline.report";
 /// The last number given: `all`, or `<project>`.
 const NUMBERS: &str = "delivery-pipeline.number";
 /// Rounds of reading included files.
 const MAX_ROUNDS: usize = 20;
-
-/// A ref, as it was last pushed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Tip {
-    pub project: Name,
-    pub repository: Name,
-    pub refname: String,
-    pub branch: Option<String>,
-    pub default_branch: bool,
-    pub before: Option<String>,
-    pub commit: Commit,
-    pub change: Option<Name>,
-}
-
-impl Tip {
-    /// `None` for a deleted ref, and for refs that are neither branches nor tags.
-    pub fn of(event: &kernel::Event, pushed: &Pushed) -> Option<Tip> {
-        let is_tag = pushed.refname.starts_with("refs/tags/");
-        pushed.after.as_ref()?;
-        (pushed.branch.is_some() || is_tag).then_some(())?;
-        Some(Tip {
-            project: event.fact.project.clone()?,
-            repository: pushed.repository.clone(),
-            refname: pushed.refname.clone(),
-            branch: pushed.branch.clone(),
-            default_branch: pushed.default_branch,
-            before: pushed.before.clone(),
-            commit: pushed.head.clone()?,
-            change: event.fact.change.clone(),
-        })
-    }
-
-    fn tag(&self) -> Option<String> {
-        self.refname.strip_prefix("refs/tags/").map(str::to_owned)
-    }
-
-    fn short(&self) -> &str {
-        let name = self.refname.strip_prefix("refs/heads/");
-        name.or_else(|| self.refname.strip_prefix("refs/tags/")).unwrap_or(&self.refname)
-    }
-
-    fn key(&self) -> String {
-        format!("{}/{}/{}", self.project, self.repository, self.refname)
-    }
-
-    pub fn remember(&self, tx: &mut Tx<'_>) -> Result<()> {
-        tx.set_row(TIPS, &self.key(), self)
-    }
-}
 
 /// What is asked for beside the files.
 #[derive(Clone, Debug)]
@@ -77,17 +28,6 @@ pub struct Asked {
     pub origin: Origin,
     pub given: Vec<Variable>,
     pub actor: Principal,
-}
-
-/// A pipeline started by a person.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ByHand {
-    pub repository: Name,
-    /// A branch or tag: `main`, `v1`.
-    #[serde(rename = "ref")]
-    pub refname: String,
-    #[serde(default)]
-    pub variables: std::collections::BTreeMap<String, String>,
 }
 
 /// What came of reading.
@@ -260,6 +200,8 @@ pub fn create_in(tx: &mut Tx<'_>, asked: &Asked, compiled: Compiled) -> Result<(
         },
     )?;
     created(tx, &run, tip, jobs, &asked.actor)?;
+    let report = Report { jobs: compiled.jobs, warnings: compiled.warnings };
+    tx.set_row(REPORTS, run.as_str(), &report)?;
     let prefix = format!("{}/", tip.key());
     let may = interruptible && compiled.auto_cancel;
     tx.set_row(OPEN, &format!("{prefix}{run}"), &may)?;
@@ -358,77 +300,4 @@ pub fn finish(
         event = event.subject(subject(project, run)?);
     }
     tx.append(event.change(change)).map(drop)
-}
-
-impl crate::Pipelines {
-    /// Starts a pipeline on the tip of a branch or tag.
-    ///
-    /// # Errors
-    /// `ref.unknown` for one that was never pushed; `pipeline.absent`, `pipeline.nothing`, and whatever is
-    /// wrong with the file.
-    pub async fn run(&self, project: &Name, ask: ByHand, actor: Principal) -> Result<Id> {
-        let parts = &self.0;
-        let asked = Asked {
-            tip: self.tip(project, &ask.repository, &ask.refname).await?,
-            origin: Origin::Api,
-            given: given(&ask.variables)?,
-            actor: actor.clone(),
-        };
-        let compiled = match prepare(parts, &asked).await? {
-            Prepared::Ready(compiled) => *compiled,
-            Prepared::Broken(error) => return Err(error),
-            Prepared::Absent => {
-                let say = text!("the commit has no {FILE}", "커밋에 {FILE} 파일이 없습니다");
-                return Err(Error::not_found("pipeline.absent", say));
-            }
-            Prepared::Nothing(why) => return Err(Error::invalid("pipeline.nothing", why)),
-        };
-        let create = move |tx: &mut Tx<'_>| create_in(tx, &asked, compiled);
-        let (run, overtaken) = parts.store.write(create).await?;
-        crate::sync::overtake(self.engine()?, overtaken).await;
-        Ok(run)
-    }
-
-    async fn tip(&self, project: &Name, repository: &Name, name: &str) -> Result<Tip> {
-        let at = format!("{project}/{repository}/");
-        let name = name.to_owned();
-        let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
-        let find = move |v: &store::View<'_>| {
-            for refname in [name.clone(), format!("refs/heads/{name}"), format!("refs/tags/{name}")]
-            {
-                if let Some(tip) = v.row::<Tip>(TIPS, &format!("{at}{refname}"))? {
-                    return Ok(Some(tip));
-                }
-            }
-            Ok(None)
-        };
-        self.0.store.read(find).await?.ok_or_else(|| {
-            let say = text!(
-                "{repository} has no branch or tag “{shown}”",
-                "{repository}에 “{shown}” 브랜치나 태그가 없습니다"
-            );
-            Error::not_found("ref.unknown", say)
-                .hint(Text::fixed("push it first", "먼저 푸시하세요"))
-        })
-    }
-}
-
-fn given(variables: &std::collections::BTreeMap<String, String>) -> Result<Vec<Variable>> {
-    let sound = |(name, value): (&String, &String)| {
-        if crate::variables::is_name(name) && !value.contains('\0') {
-            return Ok(Variable::literal(name, value.as_str()));
-        }
-        let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
-        Err(Error::invalid(
-            "variable.invalid",
-            text!("“{shown}” cannot be a variable", "“{shown}”은(는) 변수가 될 수 없습니다"),
-        ))
-    };
-    variables.iter().map(sound).collect()
-}
-
-/// Forgets a deleted ref.
-pub fn forget(tx: &mut Tx<'_>, project: &Name, pushed: &Pushed) -> Result<()> {
-    let key = format!("{project}/{}/{}", pushed.repository, pushed.refname);
-    tx.delete_row(TIPS, &key).map(drop)
 }

@@ -6,8 +6,8 @@
 use crate::keep::{self, Bounds};
 use crate::script;
 use crate::variables::{Scope, Variable};
-use crate::work::{Cache, Output, Shared, USES, Work};
-use crate::workspace::{Place, io};
+use crate::work::{Cache, Files, Output, Shared, USES, Work};
+use crate::workspace::{Base, Place, io};
 use crate::{Parts, caches};
 use host::{Exit, Limits, Mount, MountKind, Reason, Sandbox, Spec, Workload};
 use kernel::{BoxFuture, Error, ErrorKind, Result, Text, text};
@@ -112,16 +112,15 @@ impl Job {
 
     /// A first start: the files, then the script.
     async fn begin(&self, id: &str) -> Result<Exit> {
-        let layered =
-            self.parts.host.abilities().overlay && !self.parts.copies.load(Ordering::Relaxed);
-        self.prepare(layered).await?;
+        let base = self.base();
+        self.prepare(base).await?;
         let exit = self.start(id, "script.sh", self.timeout()).await?;
-        if !(layered && matches!(exit.reason, Reason::NotStarted { .. })) {
+        if base != Base::Shared || !matches!(exit.reason, Reason::NotStarted { .. }) {
             return Ok(exit);
         }
         // A file system that cannot carry an overlay's upper layer only says so when it is mounted.
         self.parts.host.forget(id).await?;
-        self.prepare(false).await?;
+        self.prepare(Base::Copied).await?;
         let exit = self.start(id, "script.sh", self.timeout()).await?;
         if !matches!(exit.reason, Reason::NotStarted { .. }) {
             self.parts.copies.store(true, Ordering::Relaxed);
@@ -129,10 +128,20 @@ impl Job {
         Ok(exit)
     }
 
-    async fn prepare(&self, layered: bool) -> Result<()> {
+    fn base(&self) -> Base {
+        let layers =
+            self.parts.host.abilities().overlay && !self.parts.copies.load(Ordering::Relaxed);
+        match self.work.files {
+            Files::None => Base::Nothing,
+            Files::Commit if layers => Base::Shared,
+            Files::Commit => Base::Copied,
+        }
+    }
+
+    async fn prepare(&self, base: Base) -> Result<()> {
         let Work { repository, commit, .. } = &self.work;
         let (project, place) = (&self.task.project, &self.place);
-        self.parts.workspaces.prepare(place, project, repository, commit, layered).await?;
+        self.parts.workspaces.prepare(place, project, repository, commit, base).await?;
         if let Some(image) = &self.work.image {
             let image = self.scope.expand(image);
             self.task.log.note(&text!(

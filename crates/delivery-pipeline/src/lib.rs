@@ -12,6 +12,7 @@
 
 mod api;
 mod artifacts;
+mod by_hand;
 mod caches;
 mod cmd;
 mod create;
@@ -21,6 +22,7 @@ mod keep;
 pub mod lint;
 mod script;
 mod sync;
+mod tip;
 pub mod variables;
 pub mod work;
 mod workspace;
@@ -28,8 +30,8 @@ mod workspace;
 #[cfg(test)]
 mod tests;
 
-pub use artifacts::Artifacts;
-pub use create::ByHand;
+pub use artifacts::{Artifacts, Report};
+pub use by_hand::ByHand;
 pub use keep::Bounds;
 
 use blob::Blobs;

@@ -1,7 +1,8 @@
 //! The followers: pushes become pipelines, ends of runs become facts, what is over is cleaned up.
 
-use crate::create::{self, Asked, OPEN, Prepared, Tip};
+use crate::create::{self, Asked, OPEN, Prepared};
 use crate::gitlab::Origin;
+use crate::tip::{self, Tip};
 use crate::variables::{Variable, is_name};
 use crate::work::Output;
 use crate::{EXPIRES, KIND, Parts, owner};
@@ -76,7 +77,7 @@ async fn handle(parts: &Parts, engine: &Engine, event: &Event, pushed: &Pushed) 
     let Some(tip) = Tip::of(event, pushed) else {
         let (project, pushed) = (event.fact.project.clone(), pushed.clone());
         let forget = move |tx: &mut Tx<'_>| match (&pushed.after, &project) {
-            (None, Some(project)) => create::forget(tx, project, &pushed),
+            (None, Some(project)) => tip::forget(tx, project, &pushed),
             _ => Ok(()),
         };
         return once(parts, seq, forget).await.map(drop);

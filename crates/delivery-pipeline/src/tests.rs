@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{Durability, Store};
+use store::{Chaos, Durability, Moment, Store};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -140,9 +140,15 @@ struct World {
 
 impl World {
     async fn open(data: &Path, shelf: &Arc<Shelf>) -> World {
-        let options = store::Options { durability: Durability::Process, ..Default::default() };
+        World::with(data, shelf, None).await.expect("it opens")
+    }
+
+    /// `None` when `chaos` ends its life before it has begun.
+    async fn with(data: &Path, shelf: &Arc<Shelf>, chaos: Option<Arc<Chaos>>) -> Option<World> {
+        let durability = Durability::Process;
+        let options = store::Options { durability, chaos, ..Default::default() };
         let store = Store::open(&data.join("naru.db"), options).unwrap();
-        let blobs = blob::Blobs::open(&data.join("blobs"), store.clone()).await.unwrap();
+        let blobs = blob::Blobs::open(&data.join("blobs"), store.clone()).await.ok()?;
         let shim = tokio::task::spawn_blocking(host::testing::shim).await.unwrap();
         let dir = data.join("host");
         let host = Host::open(host::Options { dir, shim, hidden: vec![data.to_owned()] });
@@ -156,18 +162,19 @@ impl World {
             url: "http://127.0.0.1:8080".into(),
             limits: Limits { grace_ms: 500, disk: 64 << 20, ..Limits::default() },
         });
-        let pipelines = pipelines.await.unwrap();
+        let pipelines = pipelines.await.ok()?;
         let engine = Engine::open(run::Options {
             store: store.clone(),
             dir: data.join("runs"),
             slots: 4,
             actors: vec![pipelines.actor()],
         });
-        let engine = engine.await.unwrap();
+        let engine = engine.await.ok()?;
         let stop = CancellationToken::new();
         engine.start();
         pipelines.start(engine.clone(), stop.clone());
-        World { store, host, engine, pipelines, shelf: shelf.clone(), stop, data: data.to_owned() }
+        let data = data.to_owned();
+        Some(World { store, host, engine, pipelines, shelf: shelf.clone(), stop, data })
     }
 
     /// As a shutdown does it: nothing that runs is told to stop.
@@ -201,7 +208,8 @@ impl World {
         let event = pushed.event(Principal::User(name("kim")), Text::plain("pushed")).unwrap();
         let event = event.project(&name(project)).change(change_name(&name("web"), &id));
         let head = self.store.head();
-        self.store.write(move |tx| tx.append(event)).await.unwrap();
+        // A simulated crash may come right here.
+        let _ = self.store.write(move |tx| tx.append(event)).await;
         (head, id)
     }
 
@@ -313,6 +321,9 @@ alone: {stage: test, needs: [], script: [test ! -e out, 'echo \"v=$VERSION\"']}
     let files = world.pipelines.artifacts(&run.project, run.id.as_str(), "build").await;
     let files: Vec<String> = files.unwrap().unwrap().files.into_iter().map(|f| f.path).collect();
     assert_eq!(files, ["out/deep/a.txt", "out/link"], "what was deleted or excluded is not kept");
+    let report = world.pipelines.report(&run.project, run.id.as_str()).await.unwrap().unwrap();
+    let alone = report.jobs.iter().find(|j| j.job == "alone").unwrap();
+    assert_eq!((alone.included, &*alone.because.en), (true, "it has no rules"));
     // A link that leads out is kept as a link, and nobody reads through it.
     world.pipelines.artifact(&run.project, run.id.as_str(), "build", "out/link").await.unwrap_err();
     let other = world.pipelines.artifacts(&name("blog"), run.id.as_str(), "build").await;
@@ -559,12 +570,44 @@ b: {stage: deploy, script: cat starts}
     gone(|| std::fs::read_dir(&jobs).unwrap().count() == 0 && world.host.all().is_empty()).await;
     let pushes = |e: &Event| (e.fact.kind == "pipeline.created").then_some(());
     world.wait(seq, pushes).await;
-    let all = world.store.read(|v| {
-        let filter = store::Filter { kind: Some("pipeline.".into()), ..Default::default() };
-        v.events(0, 100, &filter)
-    });
+    let all = world.store.read(|v| v.events(0, 100, &of("pipeline.")));
     let kinds: Vec<String> = all.await.unwrap().into_iter().map(|e| e.fact.kind).collect();
     assert_eq!(kinds, ["pipeline.created", "pipeline.finished"]);
+}
+
+/// Whatever commit the server dies at, the push has one pipeline, and its job's result counts once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_commit_makes_neither_none_nor_two() {
+    let ci = "a: {script: 'echo x >> ~/runs; cp ~/runs .', artifacts: {paths: [runs]}}";
+    let lives = (1..=9).flat_map(|at| [(at, Moment::Before), (at, Moment::After)]);
+    for (at, moment) in lives {
+        let (dir, shelf) = (world_dir(), Arc::<Shelf>::default());
+        let chaos = Arc::new(Chaos::new(at + 1, moment));
+        // The first commit of a life is the engine's own.
+        if let Some(world) = World::with(dir.path(), &shelf, Some(chaos.clone())).await {
+            let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", ci)], |_| ()).await;
+            tokio::select! {
+                _ = world.finished(seq, &id) => {}
+                () = gone(|| chaos.crashed()) => {}
+            }
+            world.close().await;
+        }
+        let world = World::open(dir.path(), &shelf).await;
+        let pushed = world.store.read(|v| v.events(0, 100, &of("git."))).await.unwrap();
+        let Some(seq) = pushed.first().map(|e| e.seq) else { continue };
+        let end = world.finished(seq, &format!("{:040x}", 1)).await;
+        assert_eq!(end.verdict, Verdict::Passed, "commit {at} {moment:?}: {:?}", end.reason);
+        let run = world.engine.show(&end.run.unwrap()).await.unwrap();
+        assert_eq!(world.left(&run, "a", "runs").await, "x\n", "commit {at} {moment:?}");
+        let events = world.store.read(|v| v.events(0, 100, &of("pipeline."))).await.unwrap();
+        let kinds: Vec<&str> = events.iter().map(|e| e.fact.kind.as_str()).collect();
+        assert_eq!(kinds, ["pipeline.created", "pipeline.finished"], "commit {at} {moment:?}");
+        world.close().await;
+    }
+}
+
+fn of(kind: &str) -> store::Filter {
+    store::Filter { kind: Some(kind.to_owned()), ..Default::default() }
 }
 
 /// Waits for something outside of the journal, with a limit.

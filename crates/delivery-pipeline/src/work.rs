@@ -20,6 +20,9 @@ pub struct Work {
     pub without: Vec<String>,
     /// Where it finds the commit's files: `/builds/shop/web`.
     pub dir: String,
+    /// Whether they are there at all.
+    #[serde(default)]
+    pub files: Files,
     /// Commands, run in one shell that stops at the first failure.
     pub script: Vec<String>,
     /// Run in a shell of its own after the script, whatever came of it.
@@ -47,6 +50,17 @@ pub struct Work {
     /// A newer push to the branch may cancel it.
     #[serde(default)]
     pub interruptible: bool,
+}
+
+/// What a job finds in its directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Files {
+    /// The files of its commit.
+    #[default]
+    Commit,
+    /// Only what earlier jobs and caches give it.
+    None,
 }
 
 /// When something is kept of a job.

@@ -27,6 +27,16 @@ pub struct Workspaces {
     pruning: RwLock<()>,
 }
 
+/// What lies in a fresh place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// The shared checkout, seen through the writable layer.
+    Shared,
+    /// A checkout of its own, inside of the layer: where overlays do not work.
+    Copied,
+    Nothing,
+}
+
 /// The place of one attempt.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -90,15 +100,14 @@ impl Workspaces {
         if over.await.map_err(Error::internal)? { remove(&home).await } else { Ok(()) }
     }
 
-    /// A fresh place on the commit's files. `layered`: the files are shared and only seen through it;
-    /// otherwise they are written into it.
+    /// A fresh place with the commit's files as `base` says.
     pub async fn prepare(
         &self,
         place: &Place,
         project: &Name,
         repository: &Name,
         commit: &str,
-        layered: bool,
+        base: Base,
     ) -> Result<()> {
         // What a crash left half made.
         remove(&place.dir).await?;
@@ -106,10 +115,15 @@ impl Workspaces {
             private_dir(&dir).map_err(io)?;
         }
         plain_dir(&place.upper()).map_err(io)?;
-        if !layered {
-            let upper = place.upper();
-            self.source.checkout(project, repository, commit, &upper, Metadata::With).await?;
-            return std::fs::write(place.scratch().join("copied"), "").map_err(io);
+        let whole = place.scratch().join("copied");
+        match base {
+            Base::Nothing => return std::fs::write(whole, "").map_err(io),
+            Base::Copied => {
+                let upper = place.upper();
+                self.source.checkout(project, repository, commit, &upper, Metadata::With).await?;
+                return std::fs::write(whole, "").map_err(io);
+            }
+            Base::Shared => {}
         }
         let _claiming = self.pruning.read().await;
         let lower = self.checkout(project, repository, commit).await?;

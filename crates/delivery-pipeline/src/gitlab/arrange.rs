@@ -1,17 +1,14 @@
 //! From decided jobs to a graph: instances of `parallel`, and who waits for whom.
 
-use super::compile::scope;
+use super::FILE;
 use super::error;
 use super::job::{Job, Need, When};
-use super::parts::{AllowFailure, Parallel, Row};
-use super::predefined::slug;
+use super::parts::{Parallel, Row};
 use super::rules::Decision;
+use super::step::Pipeline;
 use super::yaml::At;
-use super::{Context, FILE};
-use crate::variables::{Scope, Variable};
-use crate::work::{self, Cache, Environment, Shared, Work};
 use kernel::{Error, Result, Text, text};
-use run::{Action, Group, Plan, Step};
+use run::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the engine takes.
@@ -28,31 +25,19 @@ pub struct Chosen {
 }
 
 /// One job of the plan.
-struct Instance<'a> {
-    name: String,
-    from: &'a Chosen,
-    stage: usize,
-    row: Row,
+pub struct Instance<'a> {
+    pub name: String,
+    pub from: &'a Chosen,
+    pub stage: usize,
+    pub row: Row,
     /// Index and total of `parallel`.
-    node: Option<(usize, usize)>,
+    pub node: Option<(usize, usize)>,
 }
 
-/// The variables that carry a job's name and stage.
-pub fn names(job: &str, stage: &str) -> Vec<Variable> {
-    vec![
-        Variable::literal("CI_JOB_NAME", job),
-        Variable::literal("CI_JOB_NAME_SLUG", slug(job)),
-        Variable::literal("CI_JOB_STAGE", stage),
-    ]
-}
-
-pub fn plan(
-    chosen: &[Chosen],
-    stages: &[String],
-    context: &Context,
-    shared: &Shared,
-    shared_key: &str,
-) -> Result<Plan> {
+/// # Errors
+/// `pipeline.stage`, `pipeline.needs`, `pipeline.dependencies`, `pipeline.cycle`, and
+/// `pipeline.too_many_jobs` for more than the engine takes.
+pub fn plan(chosen: &[Chosen], stages: &[String], pipeline: &Pipeline<'_>) -> Result<Plan> {
     for c in chosen {
         stage_of(c, stages)?;
     }
@@ -64,11 +49,8 @@ pub fn plan(
         return Err(too_many(total, MAX_NEEDS, ("needs", "의존 관계")));
     }
     graph.check_circle(&needs)?;
-    let steps = instances.iter().zip(needs);
-    let step = |(instance, needs): (&Instance<'_>, Vec<run::Need>)| {
-        step(instance, needs, context, shared, shared_key)
-    };
-    Ok(Plan { steps: steps.map(step).collect::<Result<_>>()? })
+    let steps = instances.iter().zip(needs).map(|(instance, needs)| pipeline.step(instance, needs));
+    Ok(Plan { steps: steps.collect::<Result<_>>()? })
 }
 
 fn stage_of(chosen: &Chosen, stages: &[String]) -> Result<usize> {
@@ -324,131 +306,4 @@ fn absent(job: &str, other: &str, because: &Text) -> Text {
 /// The needs that count: a rule's own replace the job's.
 fn wanted(chosen: &Chosen) -> Option<&Vec<Need>> {
     chosen.decision.needs.as_ref().or(chosen.job.needs.as_ref())
-}
-
-fn step(
-    instance: &Instance<'_>,
-    needs: Vec<run::Need>,
-    context: &Context,
-    shared: &Shared,
-    shared_key: &str,
-) -> Result<Step> {
-    let Chosen { job, decision, stage, without } = instance.from;
-    let mut variables = names(&instance.name, stage);
-    if let Some((index, total)) = instance.node {
-        variables.push(Variable::literal("CI_NODE_INDEX", index.to_string()));
-        variables.push(Variable::literal("CI_NODE_TOTAL", total.to_string()));
-    } else {
-        variables.push(Variable::literal("CI_NODE_TOTAL", "1"));
-    }
-    variables.extend(job.variables.iter().chain(&decision.variables).cloned());
-    variables.extend(instance.row.iter().map(|(n, v)| Variable::new(n, v.as_str())));
-    let scope = scope(shared, without, &[&variables]);
-    let environment = job.environment.as_ref().map(|e| environment(e, &scope));
-    if let Some(environment) = &environment {
-        variables.extend(environment_variables(environment));
-    }
-    let group = job
-        .resource_group
-        .as_ref()
-        .map(|name| Group { key: format!("{}/{}", context.project, scope.expand(name)), slots: 1 });
-    let mut script = job.before.clone().unwrap_or_default();
-    script.extend(job.script.iter().cloned());
-    let work = Work {
-        repository: context.repository.clone(),
-        commit: context.commit.id.clone(),
-        shared: shared_key.to_owned(),
-        without: without.clone(),
-        dir: context.dir(),
-        script,
-        after_script: job.after.clone().unwrap_or_default(),
-        variables,
-        artifacts: job.artifacts.clone(),
-        dotenv: job.dotenv.clone(),
-        caches: job.caches.iter().map(|c| cache(c, context)).collect(),
-        environment,
-        image: job.image.clone(),
-        tags: job.tags.clone(),
-        timeout_ms: job.timeout_ms,
-        interruptible: decision.interruptible.unwrap_or(job.interruptible),
-    };
-    let (allow_failure, allow_exit_codes) = allowed(decision);
-    Ok(Step {
-        name: instance.name.clone(),
-        stage: stage.clone(),
-        needs,
-        when: start(decision),
-        allow_failure,
-        allow_exit_codes,
-        retry: job.retry.clone(),
-        // The actor keeps the time, because the after script comes on top of it.
-        timeout_ms: None,
-        group,
-        action: Action {
-            uses: work::USES.to_owned(),
-            with: serde_json::to_value(&work).map_err(Error::internal)?,
-        },
-    })
-}
-
-fn start(decision: &Decision) -> run::When {
-    match decision.when {
-        When::OnSuccess | When::Never => run::When::OnSuccess,
-        When::OnFailure => run::When::OnFailure,
-        When::Always => run::When::Always,
-        When::Manual => run::When::Manual,
-        When::Delayed => run::When::Delayed(decision.start_ms.unwrap_or(0)),
-    }
-}
-
-fn allowed(decision: &Decision) -> (bool, Vec<i32>) {
-    match &decision.allow_failure {
-        Some(AllowFailure::Is(allowed)) => (*allowed, Vec::new()),
-        Some(AllowFailure::ExitCodes(codes)) => (false, codes.clone()),
-        // Outside of rules a manual job holds up nobody.
-        None => (decision.when == When::Manual, Vec::new()),
-    }
-}
-
-fn environment(environment: &Environment, scope: &Scope) -> Environment {
-    Environment {
-        name: scope.expand(&environment.name),
-        // May hold variables that only the job learns.
-        url: environment.url.clone(),
-    }
-}
-
-fn environment_variables(environment: &Environment) -> Vec<Variable> {
-    let mut out = vec![
-        Variable::literal("CI_ENVIRONMENT_NAME", &*environment.name),
-        Variable::literal("CI_ENVIRONMENT_SLUG", slug(&environment.name)),
-        Variable::literal("CI_ENVIRONMENT_ACTION", "start"),
-    ];
-    out.extend(
-        environment.url.as_ref().map(|url| Variable::new("CI_ENVIRONMENT_URL", url.as_str())),
-    );
-    out
-}
-
-/// A key made of files is made of their object ids: the same contents, the same key.
-fn cache(key: &super::job::CacheKey, context: &Context) -> Cache {
-    use sha2::{Digest, Sha256};
-    let mut cache = key.cache.clone();
-    if key.files.is_empty() {
-        return cache;
-    }
-    let globs = super::glob::Globs::new(&key.files);
-    let mut hash = Sha256::new();
-    let mut some = false;
-    for entry in context.tree.iter().filter(|e| globs.matches(&e.path)) {
-        hash.update(format!("{} {}\n", entry.object, entry.path));
-        some = true;
-    }
-    let hex: String = hash.finalize().iter().take(20).map(|b| format!("{b:02x}")).collect();
-    let files = if some { hex.as_str() } else { "default" };
-    cache.key = match cache.key.as_str() {
-        "" => files.to_owned(),
-        prefix => format!("{prefix}-{files}"),
-    };
-    cache
 }

@@ -7,6 +7,7 @@ use super::keywords::{DEFAULT, GLOBAL, NOT_YET, OLD_DEFAULT};
 use super::merge::Whole;
 use super::parts::{self, Variables};
 use super::rules;
+use super::step::{self, Pipeline};
 use super::yaml::{At, Entry, Is, Node};
 use super::{Context, predefined, read};
 use crate::variables::{Scope, Variable};
@@ -73,7 +74,10 @@ pub fn compile(root: &Node, context: &Context) -> Result<Compiled> {
     let nothing = workflow.nothing.or_else(|| nothing_to_do(&chosen));
     let plan = match nothing {
         Some(_) => Plan::default(),
-        None => arrange::plan(&chosen, &file.stages, context, &shared, &shared_key)?,
+        None => {
+            let pipeline = Pipeline { context, shared: &shared, key: &shared_key };
+            arrange::plan(&chosen, &file.stages, &pipeline)?
+        }
     };
     Ok(Compiled {
         plan,
@@ -249,7 +253,7 @@ impl<'a> File<'a> {
             let global = self.global.iter().map(|v| v.name.clone());
             let without: Vec<String> = global.filter(|name| !inherit.takes(name)).collect();
             let stage = job.stage.as_ref().map_or("test", |(s, _)| s).to_owned();
-            let names = arrange::names(&job.name, &stage);
+            let names = step::names(&job.name, &stage);
             let scope = scope(shared, &without, &[&names, &job.variables]);
             let decision = rules::decide(&job, &scope, self.context);
             Chosen { job, stage, without, decision }

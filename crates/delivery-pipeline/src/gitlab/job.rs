@@ -5,6 +5,7 @@ use super::keywords::{self, JOB, NOT_YET};
 use super::parts::{self, AllowFailure, Only, Parallel, Variables};
 use super::read;
 use super::rules::{self, Rule};
+use super::stored;
 use super::yaml::{At, Entry, Node};
 use crate::work::{Artifacts, Cache, Environment, Keep};
 use kernel::{Result, Text, text};
@@ -151,8 +152,8 @@ impl Job {
             }
             "start_in" => self.start_ms = Some(read::duration(entry)?),
             "allow_failure" => self.allow_failure = Some(parts::allow_failure(entry)?),
-            "artifacts" => (self.artifacts, self.dotenv) = parts::artifacts(entry, warnings)?,
-            "cache" => self.caches = parts::caches(entry)?,
+            "artifacts" => (self.artifacts, self.dotenv) = stored::artifacts(entry, warnings)?,
+            "cache" => self.caches = stored::caches(entry)?,
             _ => return self.lesser(entry, warnings),
         }
         Ok(())

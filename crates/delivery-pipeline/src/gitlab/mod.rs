@@ -20,6 +20,8 @@ mod parts;
 mod predefined;
 mod read;
 mod rules;
+mod step;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod yaml;

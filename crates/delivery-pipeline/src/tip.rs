@@ -1,0 +1,76 @@
+//! Refs as they were last pushed, so that a pipeline can be started on one by hand.
+
+use kernel::journey::{Commit, Pushed};
+use kernel::{Name, Result};
+use serde::{Deserialize, Serialize};
+use store::{Tx, View};
+
+/// [`Tip`] by `<project>/<repository>/<refname>`.
+const TIPS: &str = "delivery-pipeline.tip";
+
+/// A ref, as it was last pushed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tip {
+    pub project: Name,
+    pub repository: Name,
+    pub refname: String,
+    pub branch: Option<String>,
+    pub default_branch: bool,
+    pub before: Option<String>,
+    pub commit: Commit,
+    pub change: Option<Name>,
+}
+
+impl Tip {
+    /// `None` for a deleted ref, and for refs that are neither branches nor tags.
+    pub fn of(event: &kernel::Event, pushed: &Pushed) -> Option<Tip> {
+        let is_tag = pushed.refname.starts_with("refs/tags/");
+        pushed.after.as_ref()?;
+        (pushed.branch.is_some() || is_tag).then_some(())?;
+        Some(Tip {
+            project: event.fact.project.clone()?,
+            repository: pushed.repository.clone(),
+            refname: pushed.refname.clone(),
+            branch: pushed.branch.clone(),
+            default_branch: pushed.default_branch,
+            before: pushed.before.clone(),
+            commit: pushed.head.clone()?,
+            change: event.fact.change.clone(),
+        })
+    }
+
+    pub fn tag(&self) -> Option<String> {
+        self.refname.strip_prefix("refs/tags/").map(str::to_owned)
+    }
+
+    /// The name of the branch or tag.
+    pub fn short(&self) -> &str {
+        let name = self.refname.strip_prefix("refs/heads/");
+        name.or_else(|| self.refname.strip_prefix("refs/tags/")).unwrap_or(&self.refname)
+    }
+
+    /// `<project>/<repository>/<refname>`
+    pub fn key(&self) -> String {
+        format!("{}/{}/{}", self.project, self.repository, self.refname)
+    }
+
+    pub fn remember(&self, tx: &mut Tx<'_>) -> Result<()> {
+        tx.set_row(TIPS, &self.key(), self)
+    }
+}
+
+/// Forgets a deleted ref.
+pub fn forget(tx: &mut Tx<'_>, project: &Name, pushed: &Pushed) -> Result<()> {
+    let key = format!("{project}/{}/{}", pushed.repository, pushed.refname);
+    tx.delete_row(TIPS, &key).map(drop)
+}
+
+/// The branch or tag of that name, or the ref.
+pub fn find(view: &View<'_>, project: &Name, repository: &Name, name: &str) -> Result<Option<Tip>> {
+    for refname in [name.to_owned(), format!("refs/heads/{name}"), format!("refs/tags/{name}")] {
+        if let Some(tip) = view.row(TIPS, &format!("{project}/{repository}/{refname}"))? {
+            return Ok(Some(tip));
+        }
+    }
+    Ok(None)
+}
