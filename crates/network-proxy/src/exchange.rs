@@ -15,7 +15,9 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// Instances tried for one request, and stale connections on the way.
-const TRIES: usize = 4;
+const TRIES: usize = 6;
+/// Looks at the table when an instance began to drain just as it was chosen.
+const LOOKS: usize = 4;
 
 pub(crate) struct Outcome {
     pub(crate) status: u16,
@@ -82,12 +84,14 @@ impl<'a> Search<'a> {
         Err(self.last.take().unwrap_or(Problem::NoInstance))
     }
 
-    /// The link failed before any byte of a response, and the request may be sent again.
+    /// The link failed before any byte of a response, and the request may be sent again: elsewhere only
+    /// once, for it may be the request itself that kills instances.
     pub(crate) fn again(&mut self, link: Link, why: Problem) {
         if link.used {
             self.reuse = Reuse::None;
         } else {
             self.tried.push(Arc::clone(&link.lease));
+            self.left = self.left.min(1);
         }
         self.last = Some(why);
     }
@@ -95,11 +99,13 @@ impl<'a> Search<'a> {
     /// The route may be older than the table: an instance that began to drain meanwhile gives no lease, and
     /// the table in force then knows its successors.
     fn lease(&mut self, random: &mut impl FnMut() -> u64) -> Option<Lease> {
-        if let Some(lease) = self.route.pick(&self.tried, random()) {
-            return Some(lease);
+        for _ in 0..LOOKS {
+            if let Some(lease) = self.route.pick(&self.tried, random()) {
+                return Some(lease);
+            }
+            self.route = self.shared.routes.again(&self.route)?;
         }
-        self.route = self.shared.routes.again(&self.route)?;
-        self.route.pick(&self.tried, random())
+        None
     }
 }
 

@@ -188,9 +188,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
 
     async fn forward(&mut self, request: &mut Request) -> bool {
         let stats = request.route.stats.clone();
-        let started = request.started;
-        let (status, keep) = match self.exchange(request).await {
-            Ok(Outcome { status, keep }) => (status, keep),
+        let exchanged = self.exchange(request).await;
+        let took = request.started.elapsed();
+        let (status, keep) = match exchanged {
+            Ok(Outcome { status, keep }) => {
+                if !keep && !request.upload.ended() {
+                    self.linger().await;
+                }
+                (status, keep)
+            }
             Err(Failure::Gone) => (499, false),
             Err(Failure::Broken(status)) => (status, false),
             Err(Failure::Refused(reject)) => {
@@ -205,10 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
                 (page.status, kept)
             }
         };
-        stats.record(status, started.elapsed());
-        if !keep && !request.upload.ended() {
-            self.linger().await;
-        }
+        stats.record(status, took);
         keep
     }
 

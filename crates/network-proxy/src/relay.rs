@@ -117,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         let fields = self.shared.limits().fields;
         let stream = &mut link.stream;
         let mut received = BytesMut::new();
-        let mut up = Up::new(&mut request.upload, asked.expects, request.started);
+        let mut up = Up::new(&mut request.upload, asked.expects, Instant::now());
         for interim in 0..INTERIM {
             let range = match self.response_head(&mut up, stream, &mut received).await {
                 Err(Failure::Problem(Problem::Closed)) if interim > 0 => {

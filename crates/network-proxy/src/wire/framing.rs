@@ -61,6 +61,9 @@ fn chunked<'a>(
     Ok(true)
 }
 
+/// Fields that Connection may name. Each is compared with each field.
+const NAMED: usize = 16;
+
 /// What the Connection fields say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connection<'a> {
@@ -73,7 +76,8 @@ pub struct Connection<'a> {
 
 impl<'a> Connection<'a> {
     /// # Errors
-    /// `ConnectionNames` when it would take away a field that frames, routes or authenticates.
+    /// `ConnectionNames` when it would take away a field that frames, routes or authenticates, or names very
+    /// many.
     pub fn parse(values: impl Iterator<Item = &'a [u8]>) -> Result<Connection<'a>, Reject> {
         let mut found = Connection::default();
         for token in values.flat_map(tokens) {
@@ -98,6 +102,7 @@ impl<'a> Connection<'a> {
             | Known::Auth
             | Known::Forwarded
             | Known::Twin => return Err(Reject::ConnectionNames),
+            Known::Other if self.named.len() == NAMED => return Err(Reject::ConnectionNames),
             Known::Other => self.named.push(token),
             _ => {}
         }

@@ -110,8 +110,8 @@ impl Reject {
                 "HTTP/1.0에는 Transfer-Encoding이 없습니다",
             ),
             Reject::ConnectionNames => (
-                "Connection names a field that must reach the other end",
-                "Connection이 끝까지 전달되어야 하는 필드를 가리킵니다",
+                "Connection names a field that must reach the other end, or too many fields",
+                "Connection이 끝까지 전달되어야 하는 필드를 가리키거나 너무 많은 필드를 가리킵니다",
             ),
             Reject::Connect => ("CONNECT is not served here", "CONNECT는 지원하지 않습니다"),
             Reject::Expectation => ("the expectation is not known", "알 수 없는 Expect 값입니다"),

@@ -274,6 +274,9 @@ fn connection_cannot_take_away_what_frames_routes_or_authenticates() {
         let read = framing::Connection::parse([value.as_bytes()].into_iter());
         assert_eq!(read, Err(Reject::ConnectionNames), "{name}");
     }
+    let many = "x, ".repeat(17);
+    let read = framing::Connection::parse([many.as_bytes()].into_iter());
+    assert_eq!(read, Err(Reject::ConnectionNames));
     let read = framing::Connection::parse([&b"X-Hop,, close"[..]].into_iter()).unwrap();
     assert!(read.close && read.names(b"x-hop") && !read.names(b"x-other"));
 }

@@ -91,7 +91,8 @@ fn payload(length: &str, coding: &str, body: &str) -> String {
 async fn edge_and_origin_agree_on_every_boundary() {
     let log = Log::default();
     let origin = origin(log.clone()).await;
-    let pause = Duration::from_millis(200);
+    // A payload that the edge takes for incomplete ends in this time, as a 408.
+    let pause = Duration::from_secs(2);
     let limits = Limits { body_window: pause, head_time: pause, idle: pause, ..Limits::default() };
     let edge = edge(limits, &[&origin]).await;
     let (mut served, mut refused) = (0, 0);

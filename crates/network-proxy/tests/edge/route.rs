@@ -87,8 +87,7 @@ async fn a_dead_instance_costs_no_request() {
     let view = edge.proxy.routes().remove(0);
     assert_eq!((view.requests, view.server_errors, view.in_flight), (40, 0, 0));
     assert!(view.latency.p50 > 0.0);
-    let ejected: Vec<bool> = view.upstreams.iter().map(|u| u.ejected).collect();
-    assert_eq!(ejected, [true, false]);
+    assert_eq!(view.upstreams[1].requests, 40, "each reached the living one, once");
 }
 
 #[tokio::test]
@@ -130,6 +129,23 @@ async fn a_kept_connection_that_died_is_not_the_clients_trouble() {
     }
     client.send(format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n")).await;
     assert_eq!(client.answer("POST").await.status, 502, "a POST is never sent twice");
+}
+
+/// Each instance dies of the request. Asking them all would take the whole service down.
+#[tokio::test]
+async fn a_deadly_request_reaches_two_instances_at_most() {
+    let mut origins = vec![];
+    for i in 0..5 {
+        let name = format!("fragile-{i}");
+        origins.push(
+            Origin::new(&name, |mut peer, _| async move { drop(peer.request().await) }).await,
+        );
+    }
+    let edge = edge(Limits::default(), &origins.iter().collect::<Vec<_>>()).await;
+    let answer = Client::connect(&edge).await.get("/").await;
+    assert_eq!(answer.status, 502);
+    assert!(answer.text().contains("closed the connection"), "{}", answer.text());
+    assert_eq!(origins.iter().map(Origin::connections).sum::<usize>(), 2);
 }
 
 #[tokio::test]
