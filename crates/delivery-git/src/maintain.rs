@@ -247,3 +247,86 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     let listing = std::fs::read_dir(dir).into_iter().flatten();
     listing.filter_map(|e| e.ok().map(|e| e.path())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+    use store::{Durability, Put, Store};
+
+    async fn open(dir: &Path) -> Git {
+        let options =
+            store::Options { durability: Durability::Process, ..store::Options::default() };
+        let store = Store::open(&dir.join("naru.db"), options).unwrap();
+        let policy = policy::Policy::open(store.clone()).await.unwrap();
+        Git::open(Options::new(store, policy, dir.join("git"))).await.unwrap()
+    }
+
+    fn place(repository: &str) -> Place {
+        (Name::parse("shop").unwrap(), Name::parse(repository).unwrap())
+    }
+
+    async fn make(git: &Git, (project, name): &Place) -> PathBuf {
+        let spec = serde_json::to_value(Repository::default()).unwrap();
+        let (key, actor) = (Key::of::<Repository>(project, name), Principal::part("test"));
+        let put = Put { key, labels: Default::default(), spec, expected: Some(0), actor };
+        git.shared.store.write(move |tx| tx.put(put)).await.unwrap();
+        repository::create(&git.shared.dir, project, name, "main").unwrap();
+        git.path(project, name)
+    }
+
+    /// A commit that nothing names, and its id.
+    async fn loose_commit(git: &Git, dir: &Path) -> String {
+        let run = async |args: &[&str]| {
+            let who = ["-c", "user.name=a", "-c", "user.email=a@b"];
+            let out = git.shared.git.output(dir, &[&who, args].concat()).await.unwrap();
+            String::from_utf8(out).unwrap().trim().to_owned()
+        };
+        let tree = run(&["mktree"]).await;
+        run(&["commit-tree", "-m", "x", &tree]).await
+    }
+
+    #[tokio::test]
+    async fn packing_throws_nothing_away_and_the_status_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = open(dir.path()).await;
+        let web = place("web");
+        let at = make(&git, &web).await;
+        let forgotten = loose_commit(&git, &at).await;
+        std::fs::write(at.join("refs/heads/main"), format!("{forgotten}\n")).unwrap();
+        tend(&git, &web, true).await.unwrap();
+        std::fs::remove_file(at.join("packed-refs")).unwrap();
+        tend(&git, &web, true).await.unwrap();
+        let open = git.opened(&web.0, &web.1);
+        assert_eq!(open.pool.commit(&forgotten).await.unwrap().subject, "x");
+        let status = git.resource(&web.0, &web.1).await.unwrap().unwrap();
+        let status = status.status::<Repository>().unwrap();
+        assert!(status.size.unwrap() > 100 && status.head.is_none(), "{status:?}");
+    }
+
+    #[tokio::test]
+    async fn only_what_somebody_deleted_is_swept_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = open(dir.path()).await;
+        let (kept, gone) = (make(&git, &place("kept")).await, make(&git, &place("gone")).await);
+        let (project, restored) = place("restored");
+        repository::create(&git.shared.dir, &project, &restored, "main").unwrap();
+        let key = Key::of::<Repository>(&project, &place("gone").1);
+        let actor = Principal::part("test");
+        git.shared.store.write(move |tx| tx.delete(&key, None, actor)).await.unwrap();
+        sweep(&git).await.unwrap();
+        assert!(kept.exists() && !gone.exists() && git.path(&project, &restored).exists());
+        assert_eq!(entries(&dir.path().join("git/.trash")), Vec::<PathBuf>::new());
+    }
+
+    #[tokio::test]
+    async fn the_default_branch_of_clones_follows_the_spec() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = open(dir.path()).await;
+        let web = place("web");
+        let at = make(&git, &web).await;
+        std::fs::write(at.join("HEAD"), "ref: refs/heads/elsewhere\n").unwrap();
+        point(&git, &web).await.unwrap();
+        assert_eq!(std::fs::read_to_string(at.join("HEAD")).unwrap(), "ref: refs/heads/main\n");
+    }
+}

@@ -128,3 +128,41 @@ async fn an_orphaned_receive_pack_is_waited_for() {
     assert!(last.commits.is_empty());
     assert_eq!(intents(&world).await, 0);
 }
+
+/// A git whose `receive-pack` ends in `how`.
+fn broken_git(dir: &Path, how: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.join("git-that-breaks");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*--http-backend-info-refs*) ;;\n*receive-pack*) {how} ;;\nesac\nexec git \"$@\"\n"
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receive_pack_that_dies_is_judged_by_what_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let work = dir.path().join("work");
+    working_copy(&work, &[("a", "a")]).await;
+    for (how, moves) in [("git \"$@\" >/dev/null; exit 1", true), ("cat >/dev/null; exit 1", false)]
+    {
+        let data = dir.path().join(format!("{moves}"));
+        std::fs::create_dir(&data).unwrap();
+        let git_program = broken_git(&data, how);
+        let store = store(&data, None);
+        populate(&store).await;
+        let world = World::with_git(&data, store, limits(), git_program).await.unwrap();
+        let url = world.url("dan", "shop/web.git").await;
+        let said = git(&work, &["push", &url, "main"]).await;
+        if moves {
+            assert!(said.fine().err.contains("main -> main"));
+        } else {
+            said.refused("git was interrupted");
+        }
+        assert_eq!(world.pushed().await.len(), usize::from(moves));
+        assert_eq!(world.refs("web"), told(&world).await);
+        assert_eq!(intents(&world).await, 0);
+    }
+}

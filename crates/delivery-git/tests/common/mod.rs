@@ -86,9 +86,22 @@ impl World {
     }
 
     pub async fn try_serve(data: &Path, store: Store, limits: Limits) -> kernel::Result<World> {
+        World::with_git(data, store, limits, "git".into()).await
+    }
+
+    /// With another git program.
+    pub async fn with_git(
+        data: &Path,
+        store: Store,
+        limits: Limits,
+        git: PathBuf,
+    ) -> kernel::Result<World> {
         let policy = Policy::open(store.clone()).await?;
-        let options =
-            Options { limits, ..Options::new(store.clone(), policy.clone(), data.join("git")) };
+        let options = Options {
+            limits,
+            git,
+            ..Options::new(store.clone(), policy.clone(), data.join("git"))
+        };
         let git = Git::open(options).await?;
         let site = SiteOptions {
             store: store.clone(),
