@@ -121,7 +121,8 @@ struct Roll {
     troubles: BTreeMap<(u64, u32), Trouble>,
     /// The highest `n` of each slot that was ever used.
     filled: BTreeMap<(u64, u32), u32>,
-    hosts: Vec<String>,
+    /// `None`: nobody has said yet.
+    hosts: Option<Vec<String>>,
     withdrawn: bool,
 }
 
@@ -179,6 +180,8 @@ impl Crew {
         let n = roll.filled.entry((place.number, place.slot)).or_default();
         *n = place.n.max(*n);
         roll.members.insert(member.id().to_owned(), member);
+        // One that is deleted and comes again is known again.
+        roll.withdrawn = false;
         self.publish(&roll);
     }
 
@@ -248,8 +251,8 @@ impl Crew {
 
     pub fn set_hosts(&self, hosts: &[String]) {
         let mut roll = self.roll();
-        if roll.hosts != hosts || roll.withdrawn {
-            roll.hosts = hosts.to_vec();
+        if roll.hosts.as_deref() != Some(hosts) || roll.withdrawn {
+            roll.hosts = Some(hosts.to_vec());
             roll.withdrawn = false;
             self.publish(&roll);
         }
@@ -303,7 +306,7 @@ impl Crew {
             self.edge.publish(RouteSet {
                 project: self.key.project.clone(),
                 service: self.key.service.clone(),
-                hosts: roll.hosts.clone(),
+                hosts: roll.hosts.clone().unwrap_or_default(),
                 upstreams: ready.filter_map(upstream).collect(),
             });
         }

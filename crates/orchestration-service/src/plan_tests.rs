@@ -22,7 +22,7 @@ fn world() -> impl Strategy<Value = Vec<Seen>> {
     })
 }
 
-/// Does what the plan says; whatever was starting becomes ready or dies, as `luck` says.
+/// Does what the plan says; whatever was starting becomes ready or dies, as `luck` says. How much moved.
 fn turn(want: Want, seen: &mut Vec<Seen>, luck: &mut impl Iterator<Item = bool>) -> usize {
     let actions = next(want, seen);
     for action in &actions {
@@ -40,8 +40,8 @@ fn turn(want: Want, seen: &mut Vec<Seen>, luck: &mut impl Iterator<Item = bool>)
     let before = seen.clone();
     seen.retain(|s| s.ready || luck.next().unwrap_or(true));
     let died = before.len() - seen.len();
-    seen.iter_mut().for_each(|s| s.ready = true);
-    actions.len() + died
+    let came = seen.iter_mut().filter(|s| !s.ready).map(|s| s.ready = true).count();
+    actions.len() + died + came
 }
 
 fn ready(seen: &[Seen]) -> usize {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Between the first two probes of an instance that starts; doubled from there.
+/// Between the first probes of an instance that starts.
 pub(crate) const FIRST: Duration = Duration::from_millis(5);
 /// The longest status line that is read.
 const LINE: usize = 1024;

@@ -28,6 +28,8 @@ pub(crate) struct Keeper {
 
 /// What the store says of a service.
 struct Look {
+    /// Whether its project is there.
+    project: bool,
     resource: Option<Resource>,
     state: State,
     /// The release that serves.
@@ -54,6 +56,12 @@ impl Reconciler for Keeper {
             {
                 vec![ServiceKey::new(project, name)]
             }
+            Some(Key { kind, project: None, name })
+                if fact.kind == "resource.deleted" && kind == policy::Project::KIND =>
+            {
+                let crews = self.yard.crews().into_iter().map(|c| c.key.clone());
+                crews.filter(|key| key.project == *name).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -61,7 +69,7 @@ impl Reconciler for Keeper {
     fn all(&self) -> BoxFuture<'_, Result<Vec<ServiceKey>>> {
         Box::pin(async {
             let mut all: BTreeSet<ServiceKey> =
-                self.yard.store().read(all_services).await?.into_iter().collect();
+                self.yard.store().read(|v| all_services(v, None)).await?.into_iter().collect();
             all.extend(self.yard.store().read(all_states).await?);
             all.extend(self.yard.crews().iter().map(|c| c.key.clone()));
             Ok(all.into_iter().collect())
@@ -73,12 +81,12 @@ impl Reconciler for Keeper {
     }
 }
 
-/// Every service of every project.
-pub(crate) fn all_services(view: &View<'_>) -> Result<Vec<ServiceKey>> {
+/// Every service of a project, or of all.
+pub(crate) fn all_services(view: &View<'_>, project: Option<&Name>) -> Result<Vec<ServiceKey>> {
     let mut keys: Vec<ServiceKey> = Vec::new();
     let mut after: Option<Key> = None;
     loop {
-        let page = view.resources(Service::KIND, None, after.as_ref(), PAGE)?;
+        let page = view.resources(Service::KIND, project, after.as_ref(), PAGE)?;
         let last = page.len() < PAGE;
         after = page.last().map(|r| r.key.clone());
         keys.extend(
@@ -109,7 +117,8 @@ fn look(view: &View<'_>, key: &ServiceKey) -> Result<Look> {
         None => None,
     };
     let written = written(view, key)?;
-    Ok(Look { resource, state, release, written })
+    let project = view.resource(&Key::global::<policy::Project>(&key.project))?.is_some();
+    Ok(Look { project, resource, state, release, written })
 }
 
 /// Their names begin with the service's, and so lie together.
@@ -143,6 +152,12 @@ impl Keeper {
         let look = self.yard.store().read(move |v| look(v, &k)).await?;
         let canceled = self.cancel_overtaken(&look.state).await;
         let Some(resource) = &look.resource else { return self.remove(&crew, &look).await };
+        if !look.project {
+            // A project takes its services with it. The deletion brings us back.
+            let (key, actor) = (key.resource(), Principal::part(PART_NAME));
+            self.yard.store().write(move |tx| tx.delete(&key, None, actor)).await?;
+            return Ok(Next::Done);
+        }
         let mut next = Next::Done;
         if look.state.rollout.is_none() {
             if look.state.generation != resource.generation && self.edited(&crew, resource).await? {
@@ -249,9 +264,11 @@ impl Keeper {
         if !crew.members().is_empty() {
             return Ok(Next::Done);
         }
+        if look.state == State::default() && look.written.is_empty() {
+            return Ok(Next::Done);
+        }
         let key = crew.key.clone();
         self.yard.store().write(move |tx| release::forget_service(tx, &key)).await?;
-        self.yard.dismiss(&crew.key);
         Ok(Next::Done)
     }
 

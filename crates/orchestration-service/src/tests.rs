@@ -6,3 +6,4 @@ mod deploy;
 mod fakes;
 mod keep;
 mod node;
+mod serve;

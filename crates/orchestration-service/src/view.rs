@@ -73,8 +73,8 @@ impl Services {
             .yard
             .store()
             .read(move |v| {
-                let keys = all_services(v)?.into_iter().filter(|k| k.project == project);
-                keys.map(|k| stored(v, &k)).collect::<Result<Vec<_>>>()
+                let keys = all_services(v, Some(&project))?;
+                keys.iter().map(|k| stored(v, k)).collect::<Result<Vec<_>>>()
             })
             .await?;
         Ok(found.into_iter().flatten().map(|s| self.view(s)).collect())

@@ -103,14 +103,6 @@ impl Yard {
         crews.values().cloned().collect()
     }
 
-    /// Forgets a crew that has nobody left.
-    pub fn dismiss(&self, key: &ServiceKey) {
-        let mut crews = self.0.crews.lock().unwrap_or_else(PoisonError::into_inner);
-        if crews.get(key).is_some_and(|c| c.members().is_empty()) {
-            crews.remove(key);
-        }
-    }
-
     /// Finds the instances that an earlier server left running, and tells the edge of every service at
     /// once. Those of the release that serves were ready, and are taken for that until a probe says
     /// otherwise.
@@ -306,19 +298,17 @@ impl Yard {
     }
 }
 
-/// Probes from a few milliseconds on until the first good answer.
+/// Probes from a few milliseconds on until the first good answer. Pauses grow with the time gone by, and
+/// not faster: an instance that took a second to start must not wait for another one to be noticed.
 async fn first_answer(probe: &Probe, within: Duration) -> Result<(), Text> {
     let mut last = Text::fixed("it was not asked", "확인하지 못함");
-    let mut pause = probe::FIRST;
+    let began = tokio::time::Instant::now();
     let longest = STARTING.min(probe.interval);
     let asking = async {
-        loop {
-            match probe.ask().await {
-                Ok(()) => return,
-                Err(why) => last = why,
-            }
+        while let Err(why) = probe.ask().await {
+            last = why;
+            let pause = (began.elapsed() / 8).clamp(probe::FIRST, longest.max(probe::FIRST));
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(longest);
         }
     };
     let answered = tokio::time::timeout(within, asking).await.is_ok();
@@ -352,7 +342,7 @@ struct Known {
 
 fn known(view: &store::View<'_>, places: &[Place]) -> Result<Known> {
     let mut services = Vec::new();
-    for key in crate::sync::all_services(view)? {
+    for key in crate::sync::all_services(view, None)? {
         let current = State::load(view, &key)?.current;
         let release = current.map(|name| state::release(view, &key, &name)).transpose()?.flatten();
         services.push((key, release.map(|r| r.config.hosts).unwrap_or_default()));

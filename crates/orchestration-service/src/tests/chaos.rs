@@ -9,84 +9,113 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{Chaos, Moment};
 
+/// What is delivered while the server dies: the first release of a service, or the one after it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Which {
+    First,
+    Second,
+}
+
 /// One delivery with a crash at a commit; whether it came to the crash.
-async fn deliver(at: u64, moment: Moment) -> bool {
+async fn deliver(which: Which, at: u64, moment: Moment) -> bool {
     let dir = Arc::new(tempfile::tempdir().unwrap());
     let (edge, commits) = (Balancer::new(), Commits::default());
+    let node = Node::open(dir.clone(), edge.clone(), commits.clone(), None).await.unwrap();
+    node.prepare().await;
+    if which == Which::Second {
+        node.live("b2", &manifest(""), &app("200 OK", "before"), "web-1").await;
+    }
     let id = commit("a1");
-    let files = [("naru.yaml", &*manifest("")), ("app.py", &*app("200 OK", "one"))];
+    let files = [("naru.yaml", &*manifest("")), ("app.py", &*app("200 OK", "after"))];
     commits.add(&id, &files);
-    let first = Node::open(dir.clone(), edge.clone(), commits.clone(), None).await.unwrap();
-    first.prepare().await;
-    let push = event(&passed(&id), &id);
-    first.halt_after(push).await;
+    let since = node.halt_after(event(&passed(&id), &id)).await;
 
     let chaos = Arc::new(Chaos::new(at, moment));
-    let crashed =
-        match Node::open(dir.clone(), edge.clone(), commits.clone(), Some(chaos.clone())).await {
-            Ok(node) => {
-                until_over(&node, &chaos).await;
-                let crashed = chaos.crashed();
-                node.halt().await;
-                crashed
-            }
-            Err(error) => {
-                assert_eq!(error.code(), "store.closed");
-                true
-            }
-        };
+    let opened = Node::open(dir.clone(), edge.clone(), commits.clone(), Some(chaos.clone())).await;
+    match opened {
+        Ok(node) => {
+            until_over(&node, since, &chaos).await;
+            node.halt().await;
+        }
+        Err(error) => assert_eq!(error.code(), "store.closed"),
+    }
     let node = Node::open(dir, edge, commits, None).await.unwrap();
-    check(&node).await;
-    crashed
+    check(&node, which, since).await;
+    chaos.crashed()
 }
 
 /// Until the store has died or the rollout is over.
-async fn until_over(node: &Node, chaos: &Chaos) {
-    let mut feed = node.store.follow(0);
+async fn until_over(node: &Node, since: u64, chaos: &Chaos) {
+    let mut feed = node.store.follow(since);
     let over = async {
-        loop {
-            match feed.next().await {
-                Ok(event) if RolloutFinished::of(&event).is_some() => return,
-                Ok(_) => {}
-                Err(_) => return,
+        // An error means that the store is gone.
+        while let Ok(event) = feed.next().await {
+            if RolloutFinished::of(&event).is_some() {
+                return;
             }
         }
     };
     let died = async {
-        // The writer is gone when a write is refused.
         while !chaos.crashed() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    let limit = Duration::from_secs(20);
     let ended = async {
         tokio::select! { () = over => {} () = died => {} }
     };
-    assert!(tokio::time::timeout(limit, ended).await.is_ok(), "neither crashed nor finished");
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    assert!(ended.is_ok(), "neither crashed nor finished");
 }
 
-async fn check(node: &Node) {
-    let done = node.rolled_out(0, "web-1").await;
+async fn check(node: &Node, which: Which, since: u64) {
+    let (release, instance) = match which {
+        Which::First => ("web-1", "shop.web.1.0.1"),
+        Which::Second => ("web-2", "shop.web.2.0.1"),
+    };
+    let done = node.rolled_out(since, release).await;
     assert_eq!(done.verdict, Verdict::Passed, "{:?}", done.reason);
-    node.edge.until("web", |u| u.len() == 1).await;
-    assert_eq!(node.edge.get("web").await.unwrap(), "one");
-    let events = node.events(0).await;
+    let only = |u: &[kernel::port::Upstream]| u.len() == 1 && u[0].instance == instance;
+    node.edge.until("web", only).await;
+    assert_eq!(node.edge.get("web").await.unwrap(), "after");
+    let events = node.events(since).await;
     let count = |kind: &str| events.iter().filter(|e: &&Event| e.fact.kind == kind).count();
     for kind in [ReleaseMade::KIND, RolloutStarted::KIND, RolloutFinished::KIND] {
         assert_eq!(count(kind), 1, "{kind}");
     }
-    assert_eq!(node.running(), ["shop.web.1.0.1"], "started once, and nothing else runs");
+    // Started once, and nothing else goes on running.
+    for other in node.host.all().into_iter().filter(|w| w.id() != instance) {
+        let ended = tokio::time::timeout(Duration::from_secs(20), other.wait()).await;
+        assert!(ended.is_ok(), "{} still runs", other.id());
+    }
+    assert_eq!(node.running(), [instance]);
     node.store.verify().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_at_any_commit_ends_in_the_same_state() {
-    for moment in [Moment::Before, Moment::After] {
-        for at in 1.. {
-            if !deliver(at, moment).await {
-                assert!(at > 4, "the delivery takes some commits");
-                break;
-            }
+async fn every_commit(which: Which, moment: Moment) {
+    for at in 1.. {
+        if !deliver(which, at, moment).await {
+            assert!(at > 5, "a delivery takes more commits than {at}");
+            return;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_before_any_commit_of_a_first_release_changes_nothing() {
+    every_commit(Which::First, Moment::Before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_after_any_commit_of_a_first_release_changes_nothing() {
+    every_commit(Which::First, Moment::After).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_before_any_commit_of_the_next_release_changes_nothing() {
+    every_commit(Which::Second, Moment::Before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_after_any_commit_of_the_next_release_changes_nothing() {
+    every_commit(Which::Second, Moment::After).await;
 }

@@ -277,3 +277,74 @@ async fn a_procfile_makes_a_service_of_each_process() {
     assert_eq!(node.edge.get("web").await.unwrap(), "one");
     assert_eq!(node.services.list(&name("shop")).await.unwrap().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_of_the_pipeline_lie_over_the_commit() {
+    let node = Node::new().await;
+    let id = commit("a1");
+    node.commits.add(&id, &[("naru.yaml", &manifest("")), ("app.py", &app("200 OK", "source"))]);
+    let built = tempfile::tempdir().unwrap();
+    std::fs::write(built.path().join("app.py"), app("200 OK", "built")).unwrap();
+    let layer = node.blobs.put_tree(built.path(), blob::Choose::all(1 << 20, 10)).await.unwrap();
+    let layers = vec![kernel::journey::Layer { job: "build".into(), tree: layer.hash.clone() }];
+    let seq = node.append(&PipelineFinished { layers, ..passed(&id) }, &id).await;
+    assert_eq!(node.rolled_out(seq, "web-1").await.verdict, Verdict::Passed);
+    assert_eq!(node.edge.get("web").await.unwrap(), "built");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_another_repository_is_not_taken() {
+    let node = Node::new().await;
+    node.live("a1", &manifest(""), &app("200 OK", "one"), "web-1").await;
+    let id = commit("b2");
+    node.commits.add(&id, &[("naru.yaml", &manifest("")), ("app.py", &app("200 OK", "two"))]);
+    let fact = PipelineFinished { repository: name("other"), ..passed(&id) };
+    let seq = node.append(&fact, &id).await;
+    let (_, skipped) = node.until::<ReleaseSkipped>(seq, |_| true).await;
+    assert_eq!(skipped.verdict, Verdict::Failed);
+    assert!(skipped.reason.en.contains("belongs to the repository web"), "{}", skipped.reason);
+    assert_eq!(node.edge.get("web").await.unwrap(), "one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restarting_replaces_every_instance_and_loses_none() {
+    let node = Node::new().await;
+    node.live("a1", &manifest(""), &app("200 OK", "one"), "web-1").await;
+    let who = kernel::Principal::User(name("kim"));
+    let seq = node.store.head();
+    node.services.restart(&node.key(), who).await.unwrap();
+    assert_eq!(node.rolled_out(seq, "web-2").await.verdict, Verdict::Passed);
+    let new = |u: &[kernel::port::Upstream]| u.len() == 1 && u[0].instance == "shop.web.2.0.1";
+    node.edge.until("web", new).await;
+    let empty = |t: &&Told| matches!(t, Told::Publish { instances, .. } if instances.is_empty());
+    let told = node.edge.told();
+    let ready = told.iter().position(|t| !empty(&t)).unwrap();
+    assert_eq!(told[ready..].iter().filter(empty).count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_releases_are_kept_and_what_is_in_use() {
+    use crate::state::{self, State};
+    let node = Node::new().await;
+    node.live("a1", &manifest(""), &app("200 OK", "one"), "web-1").await;
+    let key = node.key();
+    let kept = node
+        .store
+        .write(move |tx| {
+            let first = state::release(tx, &key, &name("web-1"))?.unwrap();
+            for _ in 0..14 {
+                let mut state = State::load(tx, &key)?;
+                crate::release::put_release(tx, &key, &mut state, first.clone())?;
+                state.save(tx, &key)?;
+                crate::release::prune(tx, &key, &state)?;
+            }
+            let names = state::kept(tx, &key, 100)?.into_iter().map(|(_, n)| n.to_string());
+            let gone = blob::owned(tx, "release:shop/web-2")?;
+            let there = blob::owned(tx, "release:shop/web-1")?;
+            Ok((names.collect::<Vec<_>>(), gone.len(), there.len()))
+        })
+        .await
+        .unwrap();
+    let wanted: Vec<String> = (6..=15).rev().chain([1]).map(|n| format!("web-{n}")).collect();
+    assert_eq!(kept, (wanted, 0, 1));
+}

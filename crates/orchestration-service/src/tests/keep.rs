@@ -152,3 +152,73 @@ async fn scaled_to_zero_and_back() {
     assert_eq!(many.unwrap_err().code(), "service.spec");
     assert!(Service::new("x").check().is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_loop_in_the_steady_state_is_slowed_down_and_told() {
+    let node = Node::new().await;
+    let once = app("200 OK", "one").replace(
+        "s = socket",
+        "if not os.environ['NARU_INSTANCE'].endswith('.1'):\n    sys.exit('no more')\ns = socket",
+    );
+    node.live("a1", &manifest(""), &once, "web-1").await;
+    node.host.find("shop.web.1.0.1").unwrap().kill().await;
+    let crew = node.services.yard.crew(&node.key());
+    let fourth = |c: &crate::crew::Crew| {
+        let ended = |p| matches!(p, crate::crew::Phase::Ended(_));
+        c.member("shop.web.1.0.4").is_some_and(|m| ended(m.phase()))
+    };
+    assert!(crew.wait_for(std::time::Duration::from_secs(20), fourth).await);
+    // 20 ms, 40 ms, 80 ms, and now 160 ms.
+    assert_eq!(crew.trouble_of(1, 0).fails, 4);
+    let view = node.view().await;
+    assert_eq!(view.status.condition, Condition::Down);
+    let crashed = view.instances.iter().find(|i| i.state == InstanceState::Crashed).unwrap();
+    assert!(crashed.reason.as_ref().unwrap().en.contains("exited with code 1"));
+    let words = node.services.log_tail(&node.key(), Some(&crashed.id), 10).await.unwrap();
+    assert!(words.iter().any(|l| l.line.text == "no more"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_leaks_is_killed_alone_and_the_reason_is_told() {
+    let node = Node::new().await;
+    let leaks = "import time\nheap = []\nwhile True:\n    heap.append(bytearray(b'x' * (8 << 20)))\n    time.sleep(0.001)\n";
+    let limited = manifest("  resources: {memory: 64Mi}\n  ready_within: 5s\n");
+    if !node.host.abilities().memory {
+        // The machine cannot stop it; then its log has to say so.
+        let calm = app("200 OK", "one");
+        node.live("a1", &limited, &calm, "web-1").await;
+        let log = node.services.log_tail(&node.key(), None, 100).await.unwrap();
+        assert!(log.iter().any(|l| l.line.stream == kernel::log::Stream::Note), "{log:?}");
+        return;
+    }
+    let seq = node.deliver("a1", &limited, leaks).await;
+    let done = node.rolled_out(seq, "web-1").await;
+    assert_eq!(done.verdict, Verdict::Failed);
+    let reason = done.reason.unwrap();
+    assert!(reason.en.contains("used more than its memory limit"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_takes_its_services_with_it() {
+    let node = Node::new().await;
+    node.live("a1", &manifest(""), &app("200 OK", "one"), "web-1").await;
+    let workload = node.host.find("shop.web.1.0.1").unwrap();
+    let key = kernel::Key::global::<policy::Project>(&name("shop"));
+    let who = Principal::User(name("kim"));
+    node.store.write(move |tx| tx.delete(&key, None, who)).await.unwrap();
+    assert_eq!(workload.wait().await.reason, host::Reason::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_without_instances_is_still_known_to_the_edge() {
+    let node = Node::new().await;
+    let spec = serde_json::to_value(Service::new("x")).unwrap();
+    let seq = node.store.head();
+    node.put(node.key().resource(), spec).await;
+    let mut feed = node.store.follow(seq);
+    while feed.next().await.unwrap().fact.kind != "resource.status" {}
+    let node = node.restart().await;
+    let published = |t: &super::fakes::Told| matches!(t, super::fakes::Told::Publish { service, .. } if service == "web");
+    assert!(node.edge.told().iter().any(published), "the edge answers 503, not 404");
+    assert_eq!(node.view().await.status.condition, Condition::Empty);
+}

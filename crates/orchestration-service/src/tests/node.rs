@@ -53,6 +53,7 @@ pub struct Node {
     pub host: host::Host,
     pub engine: run::Engine,
     pub services: Services,
+    pub blobs: blob::Blobs,
     pub edge: Balancer,
     pub commits: Commits,
     stop: CancellationToken,
@@ -82,7 +83,7 @@ impl Node {
         let blobs = blob::Blobs::open(&dir.path().join("blobs"), store.clone()).await?;
         let services = Services::open(Options {
             store: store.clone(),
-            blobs,
+            blobs: blobs.clone(),
             host: host.clone(),
             source: Arc::new(commits.clone()),
             edge: Arc::new(edge.clone()),
@@ -100,7 +101,7 @@ impl Node {
         let stop = CancellationToken::new();
         let loops = Some(services.start(engine.clone(), stop.clone()));
         engine.start();
-        Ok(Node { dir, store, host, engine, services, edge, commits, stop, loops })
+        Ok(Node { dir, store, host, engine, services, blobs, edge, commits, stop, loops })
     }
 
     pub async fn prepare(&self) {
@@ -134,11 +135,11 @@ impl Node {
     }
 
     /// The loops end first, so that nobody acts upon the event.
-    pub async fn halt_after(mut self, event: NewEvent) {
+    pub async fn halt_after(mut self, event: NewEvent) -> u64 {
         self.stop.cancel();
         self.engine.drain().await;
         self.loops.take().unwrap().join().await;
-        self.store.write(move |tx| tx.append(event)).await.unwrap();
+        self.store.write(move |tx| tx.append(event)).await.unwrap()
     }
 
     /// The commit is pushed.
