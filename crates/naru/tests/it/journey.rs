@@ -1,6 +1,6 @@
 //! The main job: a change goes from `git push` to production, or is stopped and says why.
 
-use crate::{EXE, TIMETABLE, WEB, files, service, shop, under_load};
+use crate::{EXE, TIMETABLE, WEB, files, last, service, shop, under_load};
 use rustix::process::Signal;
 use testkit::Naru;
 
@@ -17,7 +17,7 @@ fn four_changes_of_a_real_service() {
 
     // The first goes to production with its artifact.
     let words = work.follow().unwrap();
-    assert!(words.trim_end().lines().last().unwrap().contains("live after"), "{words}");
+    assert!(last(&words).contains("live after"), "{words}");
     assert!(
         words.contains("/projects/shop/changes/timetable-"),
         "the push names its page: {words}"
@@ -49,8 +49,8 @@ fn four_changes_of_a_real_service() {
     let broken = TIMETABLE[1].1.replace("= 6 * 60", "= 7 * 60");
     work.commit("Start at seven", &[("timetable.py", &broken)]).unwrap();
     let words = work.follow().unwrap();
-    let last = words.trim_end().lines().last().unwrap();
-    assert!(last.contains("failed after") && last.contains("test"), "{words}");
+    let end = last(&words);
+    assert!(end.contains("failed after") && end.contains("test"), "{words}");
     assert!(naru.visit(WEB, "/").unwrap().body.contains("twenty minutes"));
 
     // The fourth passes its tests and fails its health check: the rollout stops, the old serves on.
@@ -65,8 +65,8 @@ fn four_changes_of_a_real_service() {
     )
     .unwrap();
     let (words, _, failed) = under_load(&naru, WEB, || work.follow().unwrap());
-    let last = words.trim_end().lines().last().unwrap();
-    assert!(last.contains("failed after") && last.contains("500"), "{words}");
+    let end = last(&words);
+    assert!(end.contains("failed after") && end.contains("500"), "{words}");
     assert_eq!(failed, None);
     assert_eq!(newest(&naru)["change"]["outcome"], "failed");
     assert!(naru.visit(WEB, "/").unwrap().body.contains("twenty minutes"));

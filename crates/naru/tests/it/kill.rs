@@ -71,12 +71,16 @@ fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
     let mut dice = Dice(7);
     let commits = std::thread::scope(|scope| {
         let pusher = scope.spawn(|| keep_pushing(&work, edge.parse().unwrap(), &stop));
-        for _ in 0..KILLS {
-            std::thread::sleep(Duration::from_millis(20 + dice.below(700)));
-            naru.kill_and_restart().unwrap();
-        }
+        let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..KILLS {
+                std::thread::sleep(Duration::from_millis(20 + dice.below(700)));
+                naru.kill_and_restart().unwrap();
+            }
+        }));
         stop.store(true, Ordering::Relaxed);
-        pusher.join().unwrap()
+        let commits = pusher.join().unwrap();
+        killed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        commits
     });
 
     naru.say(&["events", "verify"]).unwrap();

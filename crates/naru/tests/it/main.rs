@@ -47,6 +47,11 @@ fn files<'a>(all: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
     all.iter().map(|(f, w)| (*f, w.as_str())).collect()
 }
 
+/// The last line that the server had git print: the exit of the journey.
+fn last(words: &str) -> &str {
+    words.lines().rfind(|l| l.starts_with("remote:")).unwrap_or("").trim_end()
+}
+
 /// Requests without pause against the edge while `work` runs: how many were answered, and the first that
 /// was not answered with 200.
 fn under_load<T>(naru: &Naru, host: &str, work: impl FnOnce() -> T) -> (T, u64, Option<String>) {
@@ -62,9 +67,11 @@ fn under_load<T>(naru: &Naru, host: &str, work: impl FnOnce() -> T) -> (T, u64, 
             }
             None
         });
-        let done = work();
+        // A test that fails here must still end its load.
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         stop.store(true, Ordering::Relaxed);
         let failed = load.join().unwrap();
+        let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (done, count.load(Ordering::Relaxed), failed)
     })
 }
