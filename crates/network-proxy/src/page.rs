@@ -72,99 +72,15 @@ impl Reader {
 impl Page {
     pub(crate) fn new(problem: &Problem, route: Option<&Route>) -> Page {
         let name = route.map(|r| format!("{}/{}", r.project, r.service)).unwrap_or_default();
-        let page = |status, code, say, hint| Page {
+        let (status, code) = problem.status();
+        Page {
             status,
             code,
-            retry_after: None,
-            say,
-            why: None,
-            hint,
-        };
-        match problem {
-            Problem::UnknownHost(host) => page(
-                404,
-                "edge.host_unknown",
-                text!("no service answers for “{host}”", "“{host}”에 응답하는 서비스가 없습니다"),
-                Text::fixed(
-                    "check the address; “naru get routes” lists every host",
-                    "주소를 확인하세요. “naru get routes”가 모든 호스트를 보여 줍니다",
-                ),
-            ),
-            Problem::NoInstance => Page {
-                retry_after: Some(2),
-                ..page(
-                    503,
-                    "edge.no_instance",
-                    text!(
-                        "{name} has no ready instance",
-                        "{name} 서비스에 준비된 인스턴스가 없습니다"
-                    ),
-                    Text::fixed(
-                        "it may be starting: try again in a moment, then read its logs with “naru logs”",
-                        "시작하는 중일 수 있습니다. 잠시 뒤 다시 시도하고, 계속되면 “naru logs”로 로그를 보세요",
-                    ),
-                )
-            },
-            Problem::Crowded => Page {
-                retry_after: Some(2),
-                ..page(
-                    503,
-                    "edge.crowded",
-                    Text::fixed("too many connections at once", "동시 연결이 너무 많습니다"),
-                    Text::fixed("try again in a moment", "잠시 뒤 다시 시도하세요"),
-                )
-            },
-            Problem::Unreachable(_) | Problem::Closed | Problem::Malformed(_) => page(
-                502,
-                problem.code(),
-                text!(
-                    "{name} did not answer properly",
-                    "{name} 서비스가 제대로 응답하지 않았습니다"
-                ),
-                Text::fixed("its logs say more: “naru logs”", "“naru logs”로 로그를 확인하세요"),
-            )
-            .because(problem),
-            Problem::Timeout => page(
-                504,
-                "edge.timeout",
-                text!("{name} took too long to answer", "{name} 서비스의 응답이 너무 늦습니다"),
-                Text::fixed(
-                    "try again; if it stays slow, its logs say more: “naru logs”",
-                    "다시 시도하세요. 계속 느리면 “naru logs”로 로그를 확인하세요",
-                ),
-            ),
-            Problem::Refused(reject) => page(
-                reject.status(),
-                "edge.refused",
-                Text::fixed("the request was refused", "요청을 받아들이지 않았습니다"),
-                Text::fixed("mend the client that sent it", "요청을 보낸 클라이언트를 고치세요"),
-            )
-            .because(problem),
+            retry_after: (status == 503).then_some(RETRY_AFTER),
+            say: problem.say(&name),
+            why: problem.why(),
+            hint: problem.hint(),
         }
-    }
-
-    fn because(mut self, problem: &Problem) -> Page {
-        self.why = match problem {
-            Problem::Unreachable(why) => Some(text!(
-                "no connection to any instance: {why}",
-                "인스턴스에 연결할 수 없습니다: {why}"
-            )),
-            Problem::Closed => Some(Text::fixed(
-                "the instance closed the connection before it answered",
-                "인스턴스가 응답하기 전에 연결을 끊었습니다",
-            )),
-            Problem::Malformed(reject) => {
-                let say = reject.say();
-                let (en, ko) = (&say.en, &say.ko);
-                Some(text!(
-                    "its response breaks HTTP: {en}",
-                    "응답이 HTTP 규칙에 맞지 않습니다: {ko}"
-                ))
-            }
-            Problem::Refused(reject) => Some(reject.say()),
-            _ => None,
-        };
-        self
     }
 
     /// The media type and the bytes.
@@ -220,14 +136,96 @@ impl Page {
 }
 
 impl Problem {
-    fn code(&self) -> &'static str {
+    /// The status, and a word for scripts.
+    fn status(&self) -> (u16, &'static str) {
         match self {
-            Problem::Unreachable(_) => "edge.unreachable",
-            Problem::Closed => "edge.closed",
-            _ => "edge.malformed",
+            Problem::UnknownHost(_) => (404, "edge.host_unknown"),
+            Problem::NoInstance => (503, "edge.no_instance"),
+            Problem::Crowded => (503, "edge.crowded"),
+            Problem::Unreachable(_) => (502, "edge.unreachable"),
+            Problem::Closed => (502, "edge.closed"),
+            Problem::Malformed(_) => (502, "edge.malformed"),
+            Problem::Timeout => (504, "edge.timeout"),
+            Problem::Refused(reject) => (reject.status(), "edge.refused"),
         }
     }
+
+    /// What happened to a request for the service `name`.
+    fn say(&self, name: &str) -> Text {
+        match self {
+            Problem::UnknownHost(host) => {
+                text!("no service answers for “{host}”", "“{host}”에 응답하는 서비스가 없습니다")
+            }
+            Problem::NoInstance => {
+                text!("{name} has no ready instance", "{name} 서비스에 준비된 인스턴스가 없습니다")
+            }
+            Problem::Crowded => {
+                Text::fixed("too many connections at once", "동시 연결이 너무 많습니다")
+            }
+            Problem::Unreachable(_) | Problem::Closed | Problem::Malformed(_) => text!(
+                "{name} did not answer properly",
+                "{name} 서비스가 제대로 응답하지 않았습니다"
+            ),
+            Problem::Timeout => {
+                text!("{name} took too long to answer", "{name} 서비스의 응답이 너무 늦습니다")
+            }
+            Problem::Refused(_) => {
+                Text::fixed("the request was refused", "요청을 받아들이지 않았습니다")
+            }
+        }
+    }
+
+    fn why(&self) -> Option<Text> {
+        match self {
+            Problem::Unreachable(why) => Some(text!(
+                "no connection to any instance: {why}",
+                "인스턴스에 연결할 수 없습니다: {why}"
+            )),
+            Problem::Closed => Some(Text::fixed(
+                "the instance closed the connection before it answered",
+                "인스턴스가 응답하기 전에 연결을 끊었습니다",
+            )),
+            Problem::Malformed(reject) => {
+                let Text { en, ko } = reject.say();
+                Some(text!(
+                    "its response breaks HTTP: {en}",
+                    "응답이 HTTP 규칙에 맞지 않습니다: {ko}"
+                ))
+            }
+            Problem::Refused(reject) => Some(reject.say()),
+            _ => None,
+        }
+    }
+
+    /// What the reader may do.
+    fn hint(&self) -> Text {
+        let (en, ko) = match self {
+            Problem::UnknownHost(_) => (
+                "check the address; “naru get routes” lists every host",
+                "주소를 확인하세요. “naru get routes”가 모든 호스트를 보여 줍니다",
+            ),
+            Problem::NoInstance => (
+                "it may be starting: try again in a moment, then read its logs with “naru logs”",
+                "시작하는 중일 수 있습니다. 잠시 뒤 다시 시도하고, 계속되면 “naru logs”로 로그를 보세요",
+            ),
+            Problem::Crowded => ("try again in a moment", "잠시 뒤 다시 시도하세요"),
+            Problem::Unreachable(_) | Problem::Closed | Problem::Malformed(_) => {
+                ("its logs say more: “naru logs”", "“naru logs”로 로그를 확인하세요")
+            }
+            Problem::Timeout => (
+                "try again; if it stays slow, its logs say more: “naru logs”",
+                "다시 시도하세요. 계속 느리면 “naru logs”로 로그를 확인하세요",
+            ),
+            Problem::Refused(_) => {
+                ("mend the client that sent it", "요청을 보낸 클라이언트를 고치세요")
+            }
+        };
+        Text::fixed(en, ko)
+    }
 }
+
+/// Seconds after which to try again when the edge says 503: a rollout's next instance takes about as long.
+const RETRY_AFTER: u32 = 2;
 
 const STYLE: &str = ":root{color-scheme:light dark;--l:#0b6e6e;--f:#1b2426;--b:#f6f8f7;--s:#5d6b6d}\
 @media(prefers-color-scheme:dark){:root{--l:#5cc8c0;--f:#e6eceb;--b:#101516;--s:#93a2a3}}\

@@ -1,7 +1,7 @@
 //! The bytes of one exchange, both ways at once.
 
 use crate::exchange::{Failure, Link, Outcome};
-use crate::forward::Said;
+use crate::forward::{Reply, Said};
 use crate::h1::{Conn, Request};
 use crate::limits::Limits;
 use crate::page::Problem;
@@ -149,17 +149,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
                     return Ok((Outcome { status: 101, keep: false }, false));
                 }
                 Said::Final(status, reply, out) => {
-                    let mut download = Pump::new(out, reply.body, reply.encoder, u64::MAX);
-                    download.take(&mut received).map_err(malformed)?;
-                    let relayed = self.relay(&mut up, &mut download, stream, &mut received).await;
-                    relayed.map_err(|failure| late(failure, download.moved, status))?;
-                    let whole = up.pump.done() && !up.broken;
-                    let reusable = reply.reusable && whole && received.is_empty();
-                    return Ok((Outcome { status, keep: reply.persists && whole }, reusable));
+                    return self.deliver((status, reply, out), &mut up, stream, received).await;
                 }
             }
         }
         Err(malformed(Reject::StatusLine))
+    }
+
+    /// Hands the final response on.
+    async fn deliver(
+        &mut self,
+        (status, reply, head): (u16, Reply, BytesMut),
+        up: &mut Up<'_>,
+        stream: &mut TcpStream,
+        mut received: BytesMut,
+    ) -> Result<(Outcome, bool), Failure> {
+        let mut download = Pump::new(head, reply.body, reply.encoder, u64::MAX);
+        download.take(&mut received).map_err(malformed)?;
+        let relayed = self.relay(up, &mut download, stream, &mut received).await;
+        relayed.map_err(|failure| late(failure, download.moved, status))?;
+        let whole = up.pump.done() && !up.broken;
+        let reusable = reply.reusable && whole && received.is_empty();
+        Ok((Outcome { status, keep: reply.persists && whole }, reusable))
     }
 
     /// Sends what there is of the request and waits for the head of a response.

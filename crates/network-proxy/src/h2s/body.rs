@@ -29,47 +29,61 @@ pub(super) async fn upload(
 ) -> Result<(), Failure> {
     let encoder = if framed == Body::Chunked { Encoder::Chunked } else { Encoder::Plain };
     let mut out = BytesMut::from(head);
-    let mut window = (Instant::now(), 0u64);
-    let mut total = 0u64;
+    let mut pace = Pace { since: Instant::now(), before: 0, total: 0 };
     loop {
-        if !out.is_empty() {
-            let began = Instant::now();
-            match timeout(limits.response, to.write_all(&out)).await {
-                Ok(Ok(())) => out.clear(),
-                Ok(Err(_)) => return std::future::pending().await,
-                Err(_) => return Err(Failure::Problem(Problem::Timeout)),
-            }
-            // Waiting for the instance is not the client's slowness.
-            window.0 += began.elapsed();
+        let began = Instant::now();
+        match timeout(limits.response, to.write_all(&out)).await {
+            Ok(Ok(())) => out.clear(),
+            Ok(Err(_)) => return std::future::pending().await,
+            Err(_) => return Err(Failure::Problem(Problem::Timeout)),
         }
+        // Waiting for the instance is not the client's slowness.
+        pace.since += began.elapsed();
         if framed == Body::Empty {
             return Ok(());
         }
-        let data = match timeout_at(window.0 + limits.body_window, body.data()).await {
-            Ok(data) => data,
-            Err(_) if total - window.1 < limits.body_least => {
-                return Err(Failure::Refused(Reject::TooSlow));
-            }
-            Err(_) => {
-                window = (Instant::now(), total);
-                continue;
-            }
-        };
-        match data {
-            Some(Ok(data)) => {
-                total += data.len() as u64;
-                if total > limits.body_bytes {
-                    return Err(Failure::Refused(Reject::BodyTooLarge));
-                }
-                encoder.data(&data, &mut out);
-                let _ = body.flow_control().release_capacity(data.len());
-            }
-            Some(Err(_)) => return Err(Failure::Gone),
+        match pace.next(body, limits).await? {
+            Some(data) => encoder.data(&data, &mut out),
             None => {
                 encoder.end(&trailer_lines(body).await?, &mut out);
                 // What cannot be written now will show when the response is read.
                 let _ = timeout(limits.response, to.write_all(&out)).await;
                 return Ok(());
+            }
+        }
+    }
+}
+
+/// How fast a body comes: the window under way began at `since`, `before` bytes into the body.
+struct Pace {
+    since: Instant,
+    before: u64,
+    total: u64,
+}
+
+impl Pace {
+    /// The next portion; `None` at the end of the body.
+    async fn next(
+        &mut self,
+        body: &mut RecvStream,
+        limits: &Limits,
+    ) -> Result<Option<Bytes>, Failure> {
+        loop {
+            match timeout_at(self.since + limits.body_window, body.data()).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) => return Err(Failure::Gone),
+                Ok(Some(Ok(data))) => {
+                    self.total += data.len() as u64;
+                    if self.total > limits.body_bytes {
+                        return Err(Failure::Refused(Reject::BodyTooLarge));
+                    }
+                    let _ = body.flow_control().release_capacity(data.len());
+                    return Ok(Some(data));
+                }
+                Err(_) if self.total - self.before < limits.body_least => {
+                    return Err(Failure::Refused(Reject::TooSlow));
+                }
+                Err(_) => (self.since, self.before) = (Instant::now(), self.total),
             }
         }
     }
