@@ -30,7 +30,7 @@ impl Program {
             std::env::split_paths(&search).map(|d| d.join(git)).collect()
         };
         match candidates.into_iter().find(|p| executable(p)) {
-            Some(path) => Ok(Program { path: path.into() }),
+            Some(path) => Program { path: path.into() }.check(),
             None => {
                 let shown = git.display();
                 Err(Error::new(
@@ -41,6 +41,22 @@ impl Program {
                 .hint(Text::fixed("install git", "git을 설치하세요")))
             }
         }
+    }
+
+    /// `cat-file --batch-command` came with 2.36.
+    fn check(self) -> Result<Program> {
+        let out = self.command().arg("version").output().map_err(|e| crate::io("git", e))?;
+        let words = String::from_utf8_lossy(&out.stdout);
+        if version(&words).is_some_and(|v| v >= (2, 36)) {
+            return Ok(self);
+        }
+        let (shown, found) = (self.path.display(), words.trim());
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "git.old",
+            text!("{shown} is too old: “{found}”", "{shown} 버전이 너무 낮습니다: “{found}”"),
+        )
+        .hint(Text::fixed("install git 2.36 or newer", "git 2.36 이상을 설치하세요")))
     }
 
     /// A git command with nothing of this process's environment but `PATH`.
@@ -126,7 +142,32 @@ async fn gather(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Res
     Ok(bytes)
 }
 
+/// `git version 2.47.3`
+fn version(words: &str) -> Option<(u32, u32)> {
+    let mut numbers = words.trim().strip_prefix("git version ")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 fn executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(version("git version 2.47.3\n"), Some((2, 47)));
+        assert_eq!(version("git version 2.39.5 (Apple Git-154)"), Some((2, 39)));
+        assert_eq!(version("busybox"), None);
+    }
+
+    #[test]
+    fn a_missing_or_strange_git_is_said_so() {
+        assert_eq!(Program::find(Path::new("no-such-git")).err().unwrap().code(), "git.missing");
+        assert_eq!(Program::find(Path::new("/bin/true")).err().unwrap().code(), "git.old");
+        assert!(Program::find(Path::new("git")).is_ok());
+    }
 }

@@ -84,6 +84,8 @@ pub struct Limits {
     pub uploads: usize,
     /// How long a client may send or take nothing.
     pub idle: Duration,
+    /// How long one request or one answer may be on its way in all.
+    pub transfer: Duration,
     /// How long git may work on one accepted push before it is given up.
     pub receive: Duration,
     /// How long a push waits for the first word about its pipeline.
@@ -99,6 +101,7 @@ impl Default for Limits {
             processes: 16,
             uploads: 64,
             idle: Duration::from_secs(60),
+            transfer: Duration::from_secs(2 * 3600),
             receive: Duration::from_secs(20 * 60),
             answer: Duration::from_secs(2),
             follow: Duration::from_secs(4 * 3600),
@@ -161,6 +164,14 @@ impl Open {
     pub fn forget(&self) {
         self.pool.reset();
         self.trees.clear();
+    }
+
+    /// Gives back what was not used for a while.
+    pub fn rest(&self, idle: Duration) {
+        self.pool.close_idle(idle);
+        if !self.pool.has_idle() {
+            self.trees.clear();
+        }
     }
 }
 

@@ -125,7 +125,7 @@ async fn work(git: &Git, book: &mut Book) {
     let now = Instant::now();
     if book.close.is_some_and(|at| at <= now) {
         book.close = None;
-        git.all_opened().iter().for_each(|(_, o)| o.pool.close_idle(IDLE));
+        git.all_opened().iter().for_each(|(_, o)| o.rest(IDLE));
     }
     for place in book.ready(now) {
         let many = book.pushes.get(&place).is_some_and(|n| *n >= PACK_AFTER);

@@ -31,7 +31,7 @@ pub(crate) async fn receive_pack(git: Git, mut call: Call) -> Result<Response> {
     let limits = git.shared.limits;
     let limit = limits.pack.saturating_add(command::LIST as u64);
     let encoding = call.header("content-encoding").map(str::to_owned);
-    let mut upload = Upload::new(call.body(), encoding.as_deref(), limit, limits.idle)?;
+    let mut upload = Upload::new(call.body(), encoding.as_deref(), limit, &limits)?;
     let judge = Judge { git: &git, call: &call, project: &project, repository: &repository };
     let arrival = judge.arrive(&mut upload).await;
     drop(place);
@@ -89,8 +89,8 @@ impl Judge<'_> {
             };
             // Until the list has been read it has to stay in memory; its length is bounded.
             let keep = if accepted.is_none() { usize::MAX } else { 0 };
-            let trash = self.git.shared.dir.join(".trash");
-            if let Err(error) = spool.push(&data, &trash, keep).await {
+            let incoming = repository::incoming(&self.git.shared.dir);
+            if let Err(error) = spool.push(&data, &incoming, keep).await {
                 upload.drain(most).await;
                 return match accepted {
                     Some((request, _)) => {

@@ -1,7 +1,8 @@
 //! Repositories on disk: `<dir>/<project>/<repository>.git`, bare, in git's own layout.
 //!
 //! Projects are names, so what begins with a dot here is ours: `.template.git` is an empty repository that
-//! is copied for each new one, `.trash` holds what is being removed.
+//! shown to the first push of each new one, `.incoming` holds pushes that are arriving, `.trash` what is
+//! being removed.
 
 use crate::{Git, Repository, io, refname};
 use kernel::{Error, Key, Name, Resource, Result, Text, text};
@@ -54,10 +55,16 @@ pub(crate) fn template(root: &Path) -> PathBuf {
     root.join(".template.git")
 }
 
+/// Where large pushes wait until they are whole.
+pub(crate) fn incoming(root: &Path) -> PathBuf {
+    root.join(".incoming")
+}
+
 /// Makes the root and its template.
 pub(crate) fn prepare(root: &Path) -> Result<()> {
-    let trash = root.join(".trash");
-    fs::create_dir_all(&trash).map_err(|e| io(trash.display(), e))?;
+    for dir in [root.join(".trash"), incoming(root)] {
+        fs::create_dir_all(&dir).map_err(|e| io(dir.display(), e))?;
+    }
     let template = template(root);
     let _ = fs::remove_dir_all(&template);
     make(&template, "main").map_err(|e| io(template.display(), e))

@@ -1,7 +1,7 @@
 //! Smart HTTP (gitprotocol-http(5)): what git clients talk to.
 
 use crate::upload::Upload;
-use crate::{Git, pkt, push, repository};
+use crate::{Git, Limits, pkt, push, repository};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use kernel::{Error, ErrorKind, Lang, Name, Result, Text};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 
 pub(crate) const ROUTES: [Route; 3] = [
     Route::get(
@@ -142,10 +143,10 @@ async fn info_refs(git: Git, call: Call) -> Result<Response> {
     }
     let (pieces, body) = channel();
     let kind = format!("application/x-git-{}-advertisement", service.command());
-    let idle = git.shared.limits.idle;
+    let limits = git.shared.limits;
     tokio::spawn(async move {
         if pieces.send(front.into()).await.is_ok() {
-            pass(child, &pieces, idle).await;
+            pass(child, &pieces, &limits).await;
         }
         drop(place);
     });
@@ -161,8 +162,8 @@ async fn upload_pack(git: Git, mut call: Call) -> Result<Response> {
     }
     let home = git.path(&project, &repository);
     let dir = if home.is_dir() { home } else { repository::template(&git.shared.dir) };
-    let idle = git.shared.limits.idle;
-    let mut upload = Upload::new(call.body(), encoding.as_deref(), WANTS, idle)?;
+    let limits = git.shared.limits;
+    let mut upload = Upload::new(call.body(), encoding.as_deref(), WANTS, &limits)?;
     // The request's beginning comes before the answer's, for clients that wait for `100 Continue`.
     let first = upload.next().await?.unwrap_or_default();
     let place = enter(&git.shared.processes).await?;
@@ -179,7 +180,7 @@ async fn upload_pack(git: Git, mut call: Call) -> Result<Response> {
             }
         };
         tokio::select! {
-            () = pass(child, &pieces, idle) => {}
+            () = pass(child, &pieces, &limits) => {}
             () = fed => {}
         }
         drop(place);
@@ -202,19 +203,22 @@ async fn feed(stdin: Option<ChildStdin>, first: Bytes, mut upload: Upload) -> Re
 
 /// Passes on what a process says, until it ends, the client leaves or stops taking. Dropping the child
 /// ends it.
-async fn pass(mut child: Child, pieces: &mpsc::Sender<Bytes>, idle: Duration) {
+async fn pass(mut child: Child, pieces: &mpsc::Sender<Bytes>, limits: &Limits) {
+    let until = Instant::now() + limits.transfer;
     let Some(mut out) = child.stdout.take() else { return };
     loop {
         let mut piece = bytes::BytesMut::with_capacity(64 * 1024);
         let read = tokio::select! {
             read = out.read_buf(&mut piece) => read,
             () = pieces.closed() => return,
+            () = tokio::time::sleep_until(until) => return,
         };
         match read {
             Ok(0) | Err(_) => break,
             Ok(_) => {}
         }
-        match tokio::time::timeout(idle, pieces.send(piece.freeze())).await {
+        let patience = until.min(Instant::now() + limits.idle);
+        match tokio::time::timeout_at(patience, pieces.send(piece.freeze())).await {
             Ok(Ok(())) => {}
             _ => return,
         }

@@ -14,7 +14,7 @@ use crate::receive::Before;
 use crate::refs::Refs;
 use crate::{Git, Repository, io, kind, refs};
 use kernel::journey::{self, Commit, Fact, Pushed};
-use kernel::{Error, Key, Kind, Name, NewEvent, Principal, Result, Text, Time, text};
+use kernel::{Error, ErrorKind, Key, Kind, Name, NewEvent, Principal, Result, Text, Time, text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -215,9 +215,11 @@ impl Git {
         seen: Option<&Before>,
     ) -> Result<(Option<Commit>, Vec<Commit>)> {
         let pool = self.opened(&intent.project, &intent.repository).pool.clone();
-        let Ok(head) = pool.commit(after).await else {
+        let head = match pool.commit(after).await {
+            Ok(head) => head,
             // A tag of a file or a tree.
-            return Ok((None, Vec::new()));
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok((None, Vec::new())),
+            Err(e) => return Err(e),
         };
         let before = match seen {
             Some(seen) => seen.refs.clone(),
@@ -252,6 +254,10 @@ impl Git {
 
 /// Those of `wanted` that the disk agrees with.
 fn moved(dir: &Path, wanted: Vec<Command>) -> Result<Vec<Command>> {
+    if !dir.is_dir() {
+        // Deleted meanwhile, refs and all.
+        return Ok(Vec::new());
+    }
     // Reading a few by name is cheaper than reading all, unless most of them are packed.
     const FEW: usize = 8;
     let all = if wanted.len() > FEW { Some(refs::all(dir)?) } else { None };

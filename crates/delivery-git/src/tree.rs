@@ -12,8 +12,8 @@ const FILES: usize = 500_000;
 /// Directories below each other.
 const DEPTH: usize = 200;
 /// Listings kept per repository, and the entries they may have together.
-const KEPT: usize = 16;
-const KEPT_ENTRIES: usize = 200_000;
+const KEPT: usize = 8;
+const KEPT_ENTRIES: usize = 100_000;
 
 pub(crate) const LINK: u32 = 0o120_000;
 pub(crate) const EXECUTABLE: u32 = 0o100_755;

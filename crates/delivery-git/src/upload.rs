@@ -1,5 +1,6 @@
 //! A request's body: unpacked, counted, and never waited for without limit.
 
+use crate::Limits;
 use bytes::Bytes;
 use flate2::write::GzDecoder;
 use http_body_util::BodyExt;
@@ -8,6 +9,7 @@ use naru_http::Body;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Compressed bytes unpacked in one go. deflate makes at most about 1,032 bytes of one, so a bomb is
 /// noticed before it has grown by more than a few MiB.
@@ -20,6 +22,7 @@ pub(crate) struct Upload {
     taken: u64,
     limit: u64,
     idle: Duration,
+    until: Instant,
 }
 
 impl Upload {
@@ -27,7 +30,7 @@ impl Upload {
     ///
     /// # Errors
     /// `encoding.unknown` for anything but gzip.
-    pub fn new(body: Body, encoding: Option<&str>, limit: u64, idle: Duration) -> Result<Upload> {
+    pub fn new(body: Body, encoding: Option<&str>, limit: u64, limits: &Limits) -> Result<Upload> {
         let gunzip = match encoding.map(str::trim) {
             None | Some("" | "identity") => None,
             Some("gzip" | "x-gzip") => Some(GzDecoder::new(Vec::new())),
@@ -41,7 +44,8 @@ impl Upload {
                 ));
             }
         };
-        Ok(Upload { body, gunzip, taken: 0, limit, idle })
+        let (idle, until) = (limits.idle, Instant::now() + limits.transfer);
+        Ok(Upload { body, gunzip, taken: 0, limit, idle, until })
     }
 
     /// The next bytes; `None` at the end.
@@ -50,7 +54,7 @@ impl Upload {
     /// `push.too-large`, `body.slow`, `body.broken`.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            let frame = tokio::time::timeout(self.idle, self.body.frame()).await;
+            let frame = tokio::time::timeout_at(self.patience(), self.body.frame()).await;
             let frame = frame.map_err(|_| slow(self.idle))?;
             let data = match frame {
                 None => return self.finish(),
@@ -62,6 +66,11 @@ impl Upload {
                 return Ok(Some(data));
             }
         }
+    }
+
+    /// When the next bytes have to be here.
+    fn patience(&self) -> Instant {
+        self.until.min(Instant::now() + self.idle)
     }
 
     fn unpack(&mut self, data: Bytes) -> Result<Bytes> {
@@ -96,7 +105,7 @@ impl Upload {
     pub async fn drain(&mut self, most: u64) {
         let mut seen = 0;
         while seen <= most {
-            match tokio::time::timeout(self.idle, self.body.frame()).await {
+            match tokio::time::timeout_at(self.patience(), self.body.frame()).await {
                 Ok(Some(Ok(frame))) => seen += frame.data_ref().map_or(0, Bytes::len) as u64,
                 _ => return,
             }
@@ -183,7 +192,10 @@ fn slow(limit: Duration) -> Error {
     let seconds = limit.as_secs();
     Error::invalid(
         "body.slow",
-        text!("nothing arrived for {seconds} seconds", "{seconds}초 동안 아무것도 오지 않았습니다"),
+        text!(
+            "the request came too slowly: nothing for {seconds} seconds, or too long in all",
+            "요청이 너무 느립니다. {seconds}초 동안 오지 않았거나 전체가 너무 오래 걸렸습니다"
+        ),
     )
 }
 

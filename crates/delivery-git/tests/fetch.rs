@@ -55,7 +55,10 @@ async fn what_was_pushed_is_cloned_in_every_manner() {
     git(&at.join("shallow"), &["push", "-q", "origin", "HEAD:large"]).await.fine();
     git(at, &["clone", "-q", "-b", "large", &url, "again"]).await.fine();
     assert_eq!(std::fs::metadata(at.join("again/random")).unwrap().len(), 2_000_000);
-    assert!(std::fs::read_dir(at.join("git/.trash")).unwrap().next().is_none(), "spools are gone");
+    assert!(
+        std::fs::read_dir(at.join("git/.incoming")).unwrap().next().is_none(),
+        "spools are gone"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
