@@ -76,7 +76,7 @@ impl<'a> Search<'a> {
             match connect(&lease, now + self.shared.limits().connect).await {
                 Ok(stream) => return Ok(Link { stream, used: false, lease }),
                 Err(why) => {
-                    self.last = Some(Problem::Unreachable(why.to_string()));
+                    self.last = Some(Problem::Unreachable(lease.name.clone(), why));
                     self.tried.push(Arc::clone(&lease));
                 }
             }

@@ -4,14 +4,15 @@ use crate::route::Route;
 use crate::wire::{Known, Reject, RequestHead};
 use kernel::{Lang, Text, text};
 use std::fmt::Write;
+use std::io;
 
 /// Why the edge answers by itself.
 #[derive(Debug)]
 pub(crate) enum Problem {
     UnknownHost(String),
     NoInstance,
-    /// No instance took a connection; the last one's reason.
-    Unreachable(String),
+    /// No instance took a connection; the last one's name and reason.
+    Unreachable(String, io::Error),
     /// The instance ended the connection before a whole response head.
     Closed,
     /// The instance's response breaks a rule of HTTP.
@@ -142,7 +143,7 @@ impl Problem {
             Problem::UnknownHost(_) => (404, "edge.host_unknown"),
             Problem::NoInstance => (503, "edge.no_instance"),
             Problem::Crowded => (503, "edge.crowded"),
-            Problem::Unreachable(_) => (502, "edge.unreachable"),
+            Problem::Unreachable(..) => (502, "edge.unreachable"),
             Problem::Closed => (502, "edge.closed"),
             Problem::Malformed(_) => (502, "edge.malformed"),
             Problem::Timeout => (504, "edge.timeout"),
@@ -162,7 +163,7 @@ impl Problem {
             Problem::Crowded => {
                 Text::fixed("too many connections at once", "동시 연결이 너무 많습니다")
             }
-            Problem::Unreachable(_) | Problem::Closed | Problem::Malformed(_) => text!(
+            Problem::Unreachable(..) | Problem::Closed | Problem::Malformed(_) => text!(
                 "{name} did not answer properly",
                 "{name} 서비스가 제대로 응답하지 않았습니다"
             ),
@@ -177,10 +178,7 @@ impl Problem {
 
     fn why(&self) -> Option<Text> {
         match self {
-            Problem::Unreachable(why) => Some(text!(
-                "no connection to any instance: {why}",
-                "인스턴스에 연결할 수 없습니다: {why}"
-            )),
+            Problem::Unreachable(instance, why) => Some(unreachable(instance, why)),
             Problem::Closed => Some(Text::fixed(
                 "the instance closed the connection before it answered",
                 "인스턴스가 응답하기 전에 연결을 끊었습니다",
@@ -209,7 +207,7 @@ impl Problem {
                 "시작하는 중일 수 있습니다. 잠시 뒤 다시 시도하고, 계속되면 “naru logs”로 로그를 보세요",
             ),
             Problem::Crowded => ("try again in a moment", "잠시 뒤 다시 시도하세요"),
-            Problem::Unreachable(_) | Problem::Closed | Problem::Malformed(_) => {
+            Problem::Unreachable(..) | Problem::Closed | Problem::Malformed(_) => {
                 ("its logs say more: “naru logs”", "“naru logs”로 로그를 확인하세요")
             }
             Problem::Timeout => (
@@ -221,6 +219,23 @@ impl Problem {
             }
         };
         Text::fixed(en, ko)
+    }
+}
+
+fn unreachable(instance: &str, why: &io::Error) -> Text {
+    match why.kind() {
+        io::ErrorKind::ConnectionRefused => text!(
+            "instance {instance} refused the connection",
+            "{instance} 인스턴스가 연결을 거부했습니다"
+        ),
+        io::ErrorKind::TimedOut => text!(
+            "instance {instance} did not take the connection in time",
+            "{instance} 인스턴스가 제때 연결을 받지 않았습니다"
+        ),
+        _ => text!(
+            "no connection to instance {instance}: {why}",
+            "{instance} 인스턴스에 연결할 수 없습니다: {why}"
+        ),
     }
 }
 
