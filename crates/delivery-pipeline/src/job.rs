@@ -82,11 +82,12 @@ impl Job {
         let main = format!("{}-{}", self.task.key, self.task.attempt);
         let exit = match self.parts.host.find(&main) {
             Some(workload) => self.watch(workload).await,
+            // Canceled while the server was down, before it had begun.
+            None if self.task.cancel.is_cancelled() => return Ok(canceled()),
             None => self.begin(&main).await?,
         };
         if exit.reason == Reason::Stopped && self.task.cancel.is_cancelled() {
-            let say = Text::fixed("it was canceled", "취소되었습니다");
-            return Ok(Outcome::failed("canceled", say));
+            return Ok(canceled());
         }
         let exit_after = self.after_script(&main, &exit).await?;
         if exit.reason == Reason::DiskLimit {
@@ -362,6 +363,10 @@ impl Job {
             ..cache.clone()
         }
     }
+}
+
+fn canceled() -> Outcome {
+    Outcome::failed("canceled", Text::fixed("it was canceled", "취소되었습니다"))
 }
 
 /// The words that `retry:when` knows.

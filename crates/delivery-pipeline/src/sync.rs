@@ -1,7 +1,7 @@
 //! The followers: pushes become pipelines, ends of runs become facts, what is over is cleaned up.
 
 use crate::create::{self, Asked, OPEN, Prepared};
-use crate::gitlab::Origin;
+use crate::gitlab::{Compiled, Origin};
 use crate::tip::{self, Tip};
 use crate::variables::{Variable, is_name};
 use crate::work::Output;
@@ -97,23 +97,33 @@ async fn handle(parts: &Parts, engine: &Engine, event: &Event, pushed: &Pushed) 
         Prepared::Broken(error) => {
             end(parts, seq, asked, Verdict::Failed, Some(error.sentence())).await
         }
-        Prepared::Ready(compiled) => {
-            let again = asked.clone();
-            let create = move |tx: &mut Tx<'_>| {
-                asked.tip.remember(tx)?;
-                create::create_in(tx, &asked, *compiled)
-            };
-            match once(parts, seq, create).await {
-                Ok(Some((_, overtaken))) => overtake(engine, overtaken).await,
-                Ok(None) => {}
-                // Larger than the engine takes.
-                Err(error) if error.kind() == kernel::ErrorKind::Invalid => {
-                    end(parts, seq, again, Verdict::Failed, Some(error.sentence())).await?;
-                }
-                Err(error) => return Err(error),
-            }
+        Prepared::Ready(compiled) => create(parts, engine, seq, asked, *compiled).await,
+    }
+}
+
+async fn create(
+    parts: &Parts,
+    engine: &Engine,
+    seq: u64,
+    asked: Asked,
+    compiled: Compiled,
+) -> Result<()> {
+    let again = asked.clone();
+    let create = move |tx: &mut Tx<'_>| {
+        asked.tip.remember(tx)?;
+        create::create_in(tx, &asked, compiled)
+    };
+    match once(parts, seq, create).await {
+        Ok(Some((_, overtaken))) => {
+            overtake(engine, overtaken).await;
             Ok(())
         }
+        Ok(None) => Ok(()),
+        // Larger than the engine takes.
+        Err(error) if error.kind() == kernel::ErrorKind::Invalid => {
+            end(parts, seq, again, Verdict::Failed, Some(error.sentence())).await
+        }
+        Err(error) => Err(error),
     }
 }
 

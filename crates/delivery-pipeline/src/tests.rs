@@ -160,7 +160,7 @@ impl World {
             source: shelf.clone(),
             dir: data.join("work"),
             url: "http://127.0.0.1:8080".into(),
-            limits: Limits { grace_ms: 500, disk: 64 << 20, ..Limits::default() },
+            limits: Limits { grace_ms: 500, disk: 64 << 20, log: 1 << 20, ..Limits::default() },
         });
         let pipelines = pipelines.await.ok()?;
         let engine = Engine::open(run::Options {
@@ -417,6 +417,8 @@ slow:
   retry: {max: 2, when: runner_system_failure}
   allow_failure: true
 binary: {script: ['head -c 3000 /dev/urandom; printf \"\\000\\377\\n\"; echo end']}
+loud: {script: [seq 700000]}
+bare: {script: ['test ! -e README', pwd], variables: {GIT_STRATEGY: none}}
 hungry:
   script: ['head -c 200000000 /dev/zero > big; sleep 600']
   timeout: 20s
@@ -432,6 +434,8 @@ hungry:
     assert_eq!(slow.attempts[0].class.as_deref(), Some("job_execution_timeout"));
     assert!(world.log(&run, "slow").await.contains("cleaned\n"));
     assert!(world.log(&run, "binary").await.contains("end\n"));
+    assert!(world.log(&run, "loud").await.len() < 2 << 20, "the log has an end");
+    assert!(world.log(&run, "bare").await.contains("/builds/shop/web\n"));
     let hungry = run.step("hungry").unwrap().reason.clone().unwrap();
     assert!(hungry.en.contains("disk limit"), "{hungry}");
 }

@@ -111,6 +111,7 @@ struct Graph<'a> {
     all: BTreeMap<&'a str, &'a Chosen>,
     instances: &'a [Instance<'a>],
     by_job: BTreeMap<&'a str, Vec<usize>>,
+    by_name: BTreeMap<&'a str, usize>,
     by_stage: Vec<Vec<usize>>,
     /// Stages with a job that waits for all stages before it, and fails with them: whoever waits for that
     /// job need not wait for those stages again. Keeps large plans small.
@@ -132,7 +133,8 @@ impl<'a> Graph<'a> {
             }
         }
         let all = chosen.iter().map(|c| (c.job.name.as_str(), c)).collect();
-        Graph { all, instances, by_job, by_stage, barriers }
+        let by_name = instances.iter().enumerate().map(|(i, x)| (x.name.as_str(), i)).collect();
+        Graph { all, instances, by_job, by_name, by_stage, barriers }
     }
 
     fn needs(&self, instance: &Instance<'_>) -> Result<Vec<run::Need>> {
@@ -179,6 +181,10 @@ impl<'a> Graph<'a> {
 
     fn find(&self, instance: &Instance<'_>, need: &Need) -> Result<Vec<usize>> {
         let Some(target) = self.all.get(need.job.as_str()) else {
+            // One instance of a parallel job, by its whole name.
+            if let Some(i) = self.by_name.get(need.job.as_str()).copied() {
+                return self.not_later(instance, need, &[i]).map(|()| vec![i]);
+            }
             return if need.optional { Ok(Vec::new()) } else { Err(self.unknown(need)) };
         };
         let Some(found) = self.by_job.get(need.job.as_str()) else {
@@ -191,16 +197,7 @@ impl<'a> Graph<'a> {
                 "두 작업에 같은 규칙을 주거나 `optional: true`를 적으세요",
             )));
         };
-        let stage = |i: &usize| self.instances.get(*i).map_or(0, |x| x.stage);
-        if found.iter().any(|i| stage(i) > instance.stage) {
-            let (job, other) = (error::shown(&instance.from.job.name), error::shown(&need.job));
-            let say = text!(
-                "`{job}` needs `{other}`, which is in a later stage",
-                "`{job}`에 필요한 `{other}`이(가) 더 뒤의 스테이지에 있습니다"
-            );
-            return Err(error::general(&need.at, "pipeline.needs", say)
-                .hint(Text::fixed("move one of the two", "둘 중 하나를 옮기세요")));
-        }
+        self.not_later(instance, need, found)?;
         if need.matrix.is_empty() {
             return Ok(found.clone());
         }
@@ -211,6 +208,21 @@ impl<'a> Graph<'a> {
             })
         };
         Ok(found.iter().filter(fits).copied().collect())
+    }
+
+    /// A job cannot wait for one of a later stage.
+    fn not_later(&self, instance: &Instance<'_>, need: &Need, found: &[usize]) -> Result<()> {
+        let stage = |i: &usize| self.instances.get(*i).map_or(0, |x| x.stage);
+        if found.iter().any(|i| stage(i) > instance.stage) {
+            let (job, other) = (error::shown(&instance.from.job.name), error::shown(&need.job));
+            let say = text!(
+                "`{job}` needs `{other}`, which is in a later stage",
+                "`{job}`에 필요한 `{other}`이(가) 더 뒤의 스테이지에 있습니다"
+            );
+            return Err(error::general(&need.at, "pipeline.needs", say)
+                .hint(Text::fixed("move one of the two", "둘 중 하나를 옮기세요")));
+        }
+        Ok(())
     }
 
     fn unknown(&self, need: &Need) -> Error {
@@ -236,12 +248,10 @@ impl<'a> Graph<'a> {
 
     /// Jobs that wait for each other in a circle, found by taking away what waits for nothing.
     fn check_circle(&self, needs: &[Vec<run::Need>]) -> Result<()> {
-        let names: BTreeMap<&str, usize> =
-            self.instances.iter().enumerate().map(|(i, x)| (x.name.as_str(), i)).collect();
         let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
         let mut users: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
         for (i, needs) in needs.iter().enumerate() {
-            for n in needs.iter().filter_map(|n| names.get(n.step.as_str())) {
+            for n in needs.iter().filter_map(|n| self.by_name.get(n.step.as_str())) {
                 users.get_mut(*n).into_iter().for_each(|u| u.push(i));
             }
         }
@@ -258,23 +268,18 @@ impl<'a> Graph<'a> {
                 }
             }
         }
-        match self.ring(&left, needs, &names) {
+        match self.ring(&left, needs) {
             Some(ring) => Err(ring),
             None => Ok(()),
         }
     }
 
     /// Walks needs inside of what is left until a job comes again.
-    fn ring(
-        &self,
-        left: &BTreeSet<usize>,
-        needs: &[Vec<run::Need>],
-        names: &BTreeMap<&str, usize>,
-    ) -> Option<Error> {
+    fn ring(&self, left: &BTreeSet<usize>, needs: &[Vec<run::Need>]) -> Option<Error> {
         let mut path = vec![*left.first()?];
         loop {
             let last = *path.last()?;
-            let next = needs.get(last)?.iter().filter_map(|n| names.get(n.step.as_str()));
+            let next = needs.get(last)?.iter().filter_map(|n| self.by_name.get(n.step.as_str()));
             let next = *next.filter(|n| left.contains(n)).min()?;
             let begin = path.iter().position(|p| *p == next);
             path.push(next);

@@ -396,10 +396,12 @@ m:
       - {OS: win}
 b: {stage: test, script: x, needs: [{job: m, parallel: {matrix: [{OS: mac}]}}]}
 c: {stage: test, script: x, needs: [a]}
+d: {stage: test, script: x, needs: ['a 2/3', 'm: [win]']}
 ",
     );
+    assert_eq!(needs(&plan, "d"), ["a 2/3+", "m: [win]+"]);
     let want =
-        ["a 1/3", "a 2/3", "a 3/3", "m: [linux, gcc]", "m: [mac, gcc]", "m: [win]", "b", "c"];
+        ["a 1/3", "a 2/3", "a 3/3", "m: [linux, gcc]", "m: [mac, gcc]", "m: [win]", "b", "c", "d"];
     assert_eq!(names(&plan), want);
     assert_eq!(needs(&plan, "b"), ["m: [mac, gcc]+"]);
     assert_eq!(needs(&plan, "c"), ["a 1/3+", "a 2/3+", "a 3/3+"]);
