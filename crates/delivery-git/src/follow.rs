@@ -53,12 +53,13 @@ pub(crate) async fn after(git: &Git, push: &Push, settled: &Settled, client: &mu
     let limits = git.shared.limits;
     let limit = if mode == Mode::Whole { limits.follow } else { limits.answer };
     let until = Instant::now() + limit;
+    let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
     let mut feed = git.shared.store.follow(settled.after);
     while !waiting.is_empty() && !client.left() {
         let event = tokio::select! {
             event = feed.next() => event,
             () = client.leaves() => return,
-            () = tokio::time::sleep(BEAT) => {
+            _ = beat.tick() => {
                 client.beat().await;
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Repositories on disk: `<dir>/<project>/<repository>.git`, bare, in git's own layout.
 //!
-//! Projects are names, so what begins with a dot here is ours: `.template.git` is an empty repository that
-//! shown to the first push of each new one, `.incoming` holds pushes that are arriving, `.trash` what is
+//! Projects are names, so what begins with a dot here is ours: `.template.git` is the empty repository
+//! that the first push to a new one is shown, `.incoming` holds pushes that are arriving, `.trash` what is
 //! being removed.
 
 use crate::{Git, Repository, io, refname};
