@@ -196,7 +196,9 @@ fn draw_lint(lint: &Lint, output: &Output) -> Table {
     let (jobs, steps) = (lint.jobs.len(), lint.steps.len());
     let mut table = Table::default();
     let sentence = match &lint.nothing {
-        Some(why) => text!("sound; nothing would run: {why}", "올바릅니다. 실행할 것은 없습니다"),
+        Some(Text { en, ko }) => {
+            text!("sound; nothing would run: {en}", "올바릅니다. 다만 실행할 것이 없습니다: {ko}")
+        }
         None => text!(
             "sound: {jobs} jobs, of which {steps} steps would run",
             "올바릅니다. 작업 {jobs}개, 실행할 단계 {steps}개"

@@ -16,6 +16,8 @@ mod include;
 mod job;
 mod keywords;
 mod merge;
+#[cfg(test)]
+mod model;
 mod parts;
 mod predefined;
 mod read;

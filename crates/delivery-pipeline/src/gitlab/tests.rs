@@ -51,7 +51,7 @@ fn compiled(text: &str) -> Compiled {
     try_with(text, &context()).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
-fn plan(text: &str) -> Plan {
+pub(super) fn plan(text: &str) -> Plan {
     compiled(text).plan
 }
 
