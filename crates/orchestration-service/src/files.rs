@@ -52,8 +52,9 @@ impl Files {
     }
 
     /// While it is held, nobody puts files in place: for a sweep, from before it asks what is needed.
-    pub async fn still(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
-        self.0.in_use.write().await
+    /// `None` when somebody does just now. It never waits, because those behind it would, too.
+    pub fn still(&self) -> Option<tokio::sync::RwLockWriteGuard<'_, ()>> {
+        self.0.in_use.try_write().ok()
     }
 
     pub fn blobs(&self) -> &Blobs {
@@ -143,31 +144,55 @@ impl Files {
         .await
     }
 
-    /// Removes what no release that is kept and no instance that is there needs: directories of other
-    /// trees, what instances that are gone wrote, and logs of releases that are gone.
-    pub async fn sweep(
+    /// Takes their names from what no release that is kept and no instance that is there needs:
+    /// directories of other trees, what instances that are gone wrote, and logs of releases that are gone.
+    pub async fn set_aside(
         &self,
         trees: BTreeSet<String>,
         keeps_log: impl Fn(&str) -> bool + Send + 'static,
         is_there: impl Fn(&str) -> bool + Send + 'static,
-    ) -> Result<()> {
-        let (releases, instances) = (self.0.releases.clone(), self.0.instances.clone());
+    ) -> Result<Vec<PathBuf>> {
+        let files = self.clone();
         blocking(move || {
-            for entry in std::fs::read_dir(releases)? {
+            let mut aside = Vec::new();
+            let mut take = |from: PathBuf| {
+                let n = files.0.drafts.fetch_add(1, Ordering::Relaxed);
+                let to = files.0.releases.join(format!(".{n}"));
+                std::fs::rename(from, &to)?;
+                aside.push(to);
+                std::io::Result::Ok(())
+            };
+            for entry in std::fs::read_dir(&files.0.releases)? {
                 let entry = entry?;
                 let name = entry.file_name();
                 if name.to_str().is_some_and(|n| !n.starts_with('.') && !trees.contains(n)) {
-                    std::fs::remove_dir_all(entry.path())?;
+                    take(entry.path())?;
                 }
             }
-            for entry in std::fs::read_dir(instances)? {
+            for entry in std::fs::read_dir(&files.0.instances)? {
                 let entry = entry?;
                 let name = entry.file_name();
                 let Some(name) = name.to_str() else { continue };
-                match name.strip_suffix(".log") {
-                    Some(id) if !keeps_log(id) => std::fs::remove_file(entry.path())?,
-                    None if !is_there(name) => std::fs::remove_dir_all(entry.path())?,
-                    _ => {}
+                let needed = match name.strip_suffix(".log") {
+                    Some(id) => keeps_log(id),
+                    None => is_there(name),
+                };
+                if !needed {
+                    take(entry.path())?;
+                }
+            }
+            Ok(aside)
+        })
+        .await
+    }
+
+    /// Removes what was set aside.
+    pub async fn remove(&self, waste: Vec<PathBuf>) -> Result<()> {
+        blocking(move || {
+            for path in waste {
+                match path.is_dir() {
+                    true => std::fs::remove_dir_all(path)?,
+                    false => std::fs::remove_file(path)?,
                 }
             }
             Ok(())
@@ -214,8 +239,11 @@ fn clear(releases: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(releases)? {
         let entry = entry?;
         let draft = entry.file_name().to_str().is_none_or(|n| n.starts_with('.'));
-        if entry.file_type()?.is_dir() && (draft || !same) {
-            std::fs::remove_dir_all(entry.path())?;
+        match entry.file_type()?.is_dir() {
+            true if draft || !same => std::fs::remove_dir_all(entry.path())?,
+            // A log that was set aside.
+            false if draft && entry.path() != note => std::fs::remove_file(entry.path())?,
+            _ => {}
         }
     }
     std::fs::write(note, boot)

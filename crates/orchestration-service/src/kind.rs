@@ -1,6 +1,5 @@
 //! `Service`, `Release` and `Instance`.
 
-use crate::error;
 use crate::measure::{Cores, Length, Share, Size};
 use kernel::kind::{KindDef, Scope, Writer};
 use kernel::{Error, Kind, Name, Result, Text, Time, text};
@@ -225,138 +224,6 @@ impl Service {
         };
         still(self) != still(other)
     }
-
-    fn check_command(&self) -> Result<()> {
-        if self.command.trim().is_empty() || self.command.contains('\0') {
-            return Err(error::spec(
-                text!("`command` is empty", "`command`가 비어 있습니다"),
-                text!(
-                    "write what starts it: `python3 app.py`",
-                    "시작 명령을 쓰세요: `python3 app.py`"
-                ),
-            ));
-        }
-        if self.command.len() > 16 * 1024 {
-            return Err(error::spec(
-                text!("`command` is longer than 16 KiB", "`command`가 16 KiB를 넘습니다"),
-                text!("put it into a script", "스크립트 파일로 옮기세요"),
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_env(&self) -> Result<()> {
-        for name in self.env.keys() {
-            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let sound = name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit());
-            if name.is_empty() || !sound || self.env.values().any(|v| v.contains('\0')) {
-                let shown = name.escape_default();
-                return Err(error::spec(
-                    text!(
-                        "`{shown}` cannot be an environment variable",
-                        "`{shown}`은(는) 환경 변수 이름이 될 수 없습니다"
-                    ),
-                    text!("use letters, digits and `_`", "영문자, 숫자, `_`를 쓰세요"),
-                ));
-            }
-            if name == "PORT" || name.starts_with("NARU_") {
-                return Err(error::spec(
-                    text!("`{name}` is set by naru", "`{name}`은(는) naru가 정합니다"),
-                    text!("remove it from `env`", "`env`에서 빼세요"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_health(&self) -> Result<()> {
-        let Some(health) = &self.health else { return Ok(()) };
-        let path = &health.path;
-        let sound = path.starts_with('/') && path.bytes().all(|b| (0x21..0x7f).contains(&b));
-        if !sound || path.len() > 1024 {
-            let shown = path.escape_default();
-            return Err(error::spec(
-                text!(
-                    "`{shown}` is not a path for `health`",
-                    "`{shown}`은(는) `health` 경로가 아닙니다"
-                ),
-                text!("write it as `/healthz`", "`/healthz`처럼 쓰세요"),
-            ));
-        }
-        if !self.listens {
-            return Err(error::spec(
-                text!(
-                    "a service that does not listen cannot have `health`",
-                    "포트를 열지 않는 서비스에는 `health`를 쓸 수 없습니다"
-                ),
-                text!("remove one of them", "둘 중 하나를 빼세요"),
-            ));
-        }
-        if health.failures == 0 || health.interval.millis() < 10 || health.timeout.millis() < 10 {
-            return Err(error::spec(
-                text!(
-                    "`health` needs failures ≥ 1 and interval and timeout ≥ 10ms",
-                    "`health`의 failures는 1 이상, interval과 timeout은 10ms 이상이어야 합니다"
-                ),
-                text!("leave them out for the defaults", "빼면 기본값을 씁니다"),
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_rollout(&self) -> Result<()> {
-        if self.replicas > MAX_REPLICAS {
-            return Err(error::spec(
-                text!(
-                    "`replicas` is at most {MAX_REPLICAS} on one machine",
-                    "한 기계에서 `replicas`는 {MAX_REPLICAS} 이하입니다"
-                ),
-                text!("lower it", "줄이세요"),
-            ));
-        }
-        let Strategy { max_surge, max_unavailable, .. } = self.strategy;
-        let none = |share| matches!(share, Share::Count(0) | Share::Percent(0));
-        if none(max_surge) && none(max_unavailable) {
-            return Err(error::spec(
-                text!(
-                    "`max_surge` and `max_unavailable` cannot both be 0",
-                    "`max_surge`와 `max_unavailable`이 둘 다 0일 수는 없습니다"
-                ),
-                text!("raise one of them", "하나를 올리세요"),
-            ));
-        }
-        if self.stop.number().is_none() {
-            let signal = self.stop.signal.escape_default();
-            return Err(error::spec(
-                text!("there is no signal `{signal}`", "`{signal}` 시그널은 없습니다"),
-                text!(
-                    "use TERM, INT, QUIT, HUP, USR1, USR2 or KILL",
-                    "TERM, INT, QUIT, HUP, USR1, USR2, KILL 중에서 고르세요"
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_hosts(&self) -> Result<()> {
-        let label = |l: &str| Name::parse(l).is_ok();
-        let host = |h: &String| h.len() <= 253 && h.split('.').all(label);
-        match self.hosts.iter().find(|h| !host(h)) {
-            Some(wrong) => {
-                let shown =
-                    wrong.chars().take(80).flat_map(char::escape_default).collect::<String>();
-                Err(error::spec(
-                    text!("`{shown}` is not a host name", "`{shown}`은(는) 호스트 이름이 아닙니다"),
-                    text!("write it as `shop.example.com`", "`shop.example.com`처럼 쓰세요"),
-                ))
-            }
-            None if self.hosts.len() > 50 => Err(error::spec(
-                text!("more than 50 `hosts`", "`hosts`가 50개를 넘습니다"),
-                text!("remove some", "줄이세요"),
-            )),
-            None => Ok(()),
-        }
-    }
 }
 
 /// What the owner saw of a service.
@@ -418,11 +285,7 @@ impl Kind for Service {
     type Status = ServiceStatus;
 
     fn check(&self) -> Result<()> {
-        self.check_command()?;
-        self.check_env()?;
-        self.check_health()?;
-        self.check_rollout()?;
-        self.check_hosts()
+        crate::check::service(self)
     }
 }
 
@@ -562,54 +425,5 @@ pub(crate) static KINDS: &[KindDef] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn check(spec: Value) -> Result<Value> {
-        (KINDS[0].check)(&spec)
-    }
-
-    #[test]
-    fn the_shortest_spec_is_enough_and_checks_to_itself() {
-        let full = check(json!({"command": "python3 app.py", "replicas": 2, "health": "/healthz"}));
-        let full = full.unwrap();
-        assert_eq!(full["health"]["path"], "/healthz");
-        assert_eq!(full["health"]["interval"], "5s");
-        assert_eq!(full["strategy"]["max_surge"], "25%");
-        assert_eq!(check(full.clone()).unwrap(), full, "canonical");
-        assert!(check(json!({"command": "x"})).is_ok());
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused_with_a_hint() {
-        for wrong in [
-            json!({}),
-            json!({"command": ""}),
-            json!({"command": "x", "replicas": 101}),
-            json!({"command": "x", "replica": 2}),
-            json!({"command": "x", "health": "healthz"}),
-            json!({"command": "x", "health": "/a b"}),
-            json!({"command": "x", "health": {"path": "/", "often": "1s"}}),
-            json!({"command": "x", "health": "/", "listens": false}),
-            json!({"command": "x", "env": {"PORT": "1"}}),
-            json!({"command": "x", "env": {"A-B": "1"}}),
-            json!({"command": "x", "stop": {"signal": "PANIC"}}),
-            json!({"command": "x", "strategy": {"max_surge": 0, "max_unavailable": "0%"}}),
-            json!({"command": "x", "hosts": ["../etc"]}),
-            json!({"command": "x", "ready_within": "soon"}),
-        ] {
-            let error = check(wrong.clone()).expect_err(&wrong.to_string());
-            assert!(error.get_hint().is_some(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn only_what_instances_must_take_up_needs_a_release() {
-        let old = Service::new("x");
-        let scaled = Service { replicas: 3, ..old.clone() };
-        assert!(!scaled.needs_release(&old));
-        let env = Service { env: [("A".into(), "1".into())].into(), ..old.clone() };
-        assert!(env.needs_release(&old));
-    }
-}
+#[path = "kind_tests.rs"]
+mod tests;

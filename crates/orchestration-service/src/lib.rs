@@ -15,10 +15,12 @@
 
 mod actor;
 mod api;
+mod check;
 mod cmd;
 mod crew;
 mod error;
 mod files;
+mod hand;
 mod intake;
 mod kind;
 mod launch;
@@ -28,9 +30,11 @@ mod measure;
 pub mod page;
 mod plan;
 mod probe;
+mod record;
 mod release;
 mod rollout;
 mod state;
+mod sweep;
 mod sync;
 mod tools;
 mod view;
@@ -47,16 +51,14 @@ pub use view::{InstanceView, ReleaseView, RolledBack, ServiceView};
 
 use blob::Blobs;
 use host::Host;
+use kernel::Result;
 use kernel::port::{Edge, Source};
-use kernel::{Key, Kind, Result};
 use part::Part;
 use reconcile::Handle;
 use run::{Actor, Engine};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use store::{Filter, Store, View};
+use store::{Filter, Store};
 use tokio_util::sync::CancellationToken;
 use tools::Tools;
 use yard::Yard;
@@ -178,66 +180,10 @@ impl Services {
         tokio::spawn(async move {
             tokio::select! {
                 () = yard.stop().cancelled() => {}
-                () = keep_swept(&yard) => {}
+                () = sweep::keep_swept(&yard) => {}
             }
         });
         Loops { releases, services, endings }
-    }
-}
-
-/// Sweeps at the start, and some time after each new release: not while it is on its way.
-async fn keep_swept(yard: &Yard) {
-    const QUIET: Duration = Duration::from_secs(30);
-    loop {
-        if let Err(error) = sweep(yard).await {
-            tracing::warn!(%error, "old files of releases stay behind");
-        }
-        yard.broom().notified().await;
-        tokio::time::sleep(QUIET).await;
-    }
-}
-
-/// Removes files of releases that are no longer kept.
-async fn sweep(yard: &Yard) -> Result<()> {
-    let _still = yard.files().still().await;
-    let mut kept = yard.store().read(in_use).await?;
-    let mut there = BTreeSet::new();
-    for member in yard.crews().iter().flat_map(|c| c.members()) {
-        kept.trees.insert(member.tree.clone());
-        kept.releases.insert((member.place.key.clone(), member.place.number));
-        there.insert(member.id().to_owned());
-    }
-    let releases = kept.releases;
-    let keeps_log = move |id: &str| {
-        launch::Place::parse(id).is_none_or(|p| releases.contains(&(p.key, p.number)))
-    };
-    yard.files().sweep(kept.trees, keeps_log, move |id| there.contains(id)).await
-}
-
-#[derive(Default)]
-struct InUse {
-    trees: BTreeSet<String>,
-    releases: BTreeSet<(ServiceKey, u64)>,
-}
-
-fn in_use(view: &View<'_>) -> Result<InUse> {
-    const PAGE: usize = 500;
-    let mut kept = InUse::default();
-    let mut after: Option<Key> = None;
-    loop {
-        let page = view.resources(Release::KIND, None, after.as_ref(), PAGE)?;
-        let last = page.len() < PAGE;
-        for resource in &page {
-            let release: Release = resource.spec()?;
-            if let Some(project) = &resource.key.project {
-                kept.releases.insert((ServiceKey::new(project, &release.service), release.number));
-            }
-            kept.trees.insert(release.tree);
-        }
-        after = page.last().map(|r| r.key.clone());
-        if last {
-            return Ok(kept);
-        }
     }
 }
 

@@ -2,21 +2,21 @@
 //!
 //! While a rollout is under way the instances are its own, and this only writes down what is there.
 
-use crate::crew::{Crew, Member, Phase};
-use crate::kind::{Condition, Instance, Release, Service, ServiceStatus};
+use crate::crew::{Crew, Phase};
+use crate::kind::{Instance, Release, Service};
 use crate::plan::{Action, next};
 use crate::rollout::{self, Order};
 use crate::state::{self, ServiceKey, State};
 use crate::yard::Yard;
-use crate::{PART_NAME, release};
+use crate::{PART_NAME, record, release};
 use kernel::journey::Cause;
 use kernel::{BoxFuture, Event, Key, Kind, Name, Principal, Resource, Result, Text};
 use reconcile::{Next, Reconciler};
 use run::Engine;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Put, Tx, View};
+use store::{Tx, View};
 
 /// Services in one page of a listing.
 const PAGE: usize = 500;
@@ -27,15 +27,15 @@ pub(crate) struct Keeper {
 }
 
 /// What the store says of a service.
-struct Look {
+pub(crate) struct Look {
     /// Whether its project is there.
     project: bool,
-    resource: Option<Resource>,
-    state: State,
+    pub resource: Option<Resource>,
+    pub state: State,
     /// The release that serves.
-    release: Option<(Name, Release)>,
+    pub release: Option<(Name, Release)>,
     /// Instances as written down.
-    written: Vec<Resource>,
+    pub written: Vec<Resource>,
 }
 
 impl Reconciler for Keeper {
@@ -171,7 +171,7 @@ impl Keeper {
         } else {
             crew.set_hosts(&[]);
         }
-        self.write_down(&crew, &look).await?;
+        record::write_down(&self.yard, &crew, &look).await?;
         canceled.map(|()| next)
     }
 
@@ -271,59 +271,6 @@ impl Keeper {
         self.yard.store().write(move |tx| release::forget_service(tx, &key)).await?;
         Ok(Next::Done)
     }
-
-    /// Writes status and instances, in one transaction and only when something changed.
-    async fn write_down(&self, crew: &Crew, look: &Look) -> Result<()> {
-        let Some(resource) = &look.resource else { return Ok(()) };
-        let status = self.status(crew, look);
-        let members = crew.members();
-        let instances: BTreeMap<Name, Arc<Member>> =
-            members.into_iter().filter_map(|m| Some((m.place.instance()?, m))).collect();
-        let same = look.written.len() == instances.len()
-            && look.written.iter().all(|r| {
-                instances.get(&r.key.name).is_some_and(|m| {
-                    r.status::<Instance>().is_ok_and(|written| written == m.status())
-                })
-            });
-        if same && resource.status::<Service>().is_ok_and(|written| written == status) {
-            return Ok(());
-        }
-        let gone: Vec<Key> = look
-            .written
-            .iter()
-            .filter(|r| !instances.contains_key(&r.key.name))
-            .map(|r| r.key.clone())
-            .collect();
-        let key = crew.key.clone();
-        self.yard.store().write(move |tx| write(tx, &key, &status, &instances, &gone)).await
-    }
-
-    fn status(&self, crew: &Crew, look: &Look) -> ServiceStatus {
-        let state = &look.state;
-        let wanted = if look.release.is_some() { state.replicas } else { 0 };
-        let (ready, condition) = match (&look.release, &state.rollout) {
-            (Some((name, _)), None) => crew.condition(name, wanted),
-            (Some((name, _)), Some(_)) => (crew.condition(name, wanted).0, Condition::Rolling),
-            (None, Some(_)) => (0, Condition::Rolling),
-            (None, None) => (0, Condition::Empty),
-        };
-        let listens = look.release.as_ref().is_some_and(|(_, r)| r.config.listens);
-        let url = listens.then(|| self.yard.edge().url(&crew.key.project, &crew.key.service));
-        let trouble = crew.members().iter().find_map(|m| m.status().reason);
-        ServiceStatus {
-            release: state.current.clone(),
-            previous: state.previous.clone(),
-            rolling: state.rollout.as_ref().map(|r| r.release.clone()),
-            run: state.rollout.as_ref().map(|r| r.run.to_string()),
-            generation: state.generation,
-            wanted,
-            ready,
-            instances: format!("{ready}/{wanted}"),
-            url,
-            condition,
-            message: state.failure.clone().or(trouble),
-        }
-    }
 }
 
 /// Ready instances of other releases than the one numbered so.
@@ -375,38 +322,4 @@ fn editor(tx: &Tx<'_>, key: &ServiceKey) -> Result<Principal> {
     };
     let last = tx.events_back(u64::MAX, 1, &filter)?;
     Ok(last.into_iter().next().map_or_else(|| Principal::part(PART_NAME), |e| e.fact.actor))
-}
-
-fn write(
-    tx: &mut Tx<'_>,
-    key: &ServiceKey,
-    status: &ServiceStatus,
-    instances: &BTreeMap<Name, Arc<Member>>,
-    gone: &[Key],
-) -> Result<()> {
-    let actor = || Principal::part(PART_NAME);
-    if tx.resource(&key.resource())?.is_some() {
-        tx.put_status(&key.resource(), status, actor())?;
-    }
-    for (name, member) in instances {
-        let spec = Instance {
-            service: key.service.clone(),
-            release: member.release.clone(),
-            workload: member.id().to_owned(),
-            address: member.address.map(|a| a.to_string()),
-            started: member.workload.started(),
-        };
-        let instance = Key::of::<Instance>(&key.project, name);
-        let labels = [("naru.dev/service".to_owned(), key.service.to_string())].into();
-        let spec = serde_json::to_value(spec).map_err(kernel::Error::internal)?;
-        let put = Put { key: instance.clone(), labels, spec, expected: None, actor: actor() };
-        tx.put(put)?;
-        tx.put_status(&instance, &member.status(), actor())?;
-    }
-    for key in gone {
-        if tx.resource(key)?.is_some() {
-            tx.delete(key, None, actor())?;
-        }
-    }
-    Ok(())
 }

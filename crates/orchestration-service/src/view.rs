@@ -5,7 +5,7 @@ use crate::log::{self, LogLine};
 use crate::release::{self, KEEP};
 use crate::state::{self, ServiceKey, State};
 use crate::sync::all_services;
-use crate::{Services, error};
+use crate::{Services, error, hand};
 use futures_util::Stream;
 use kernel::{Error, Id, Kind, Name, Principal, Result, Text, Time};
 use serde::{Deserialize, Serialize};
@@ -149,7 +149,7 @@ impl Services {
             .store()
             .write(move |tx| {
                 let old = |number| crate::sync::ready_of_others(&crew, number);
-                release::roll_back(tx, &k, release, actor, old)
+                hand::roll_back(tx, &k, release, actor, old)
             })
             .await?;
         self.yard.poke(key);
@@ -187,7 +187,7 @@ impl Services {
         let old = crate::sync::ready_of_others(&crew, u64::MAX);
         let k = key.clone();
         let (release, run) =
-            self.yard.store().write(move |tx| release::again(tx, &k, actor, old)).await?;
+            self.yard.store().write(move |tx| hand::again(tx, &k, actor, old)).await?;
         crew.forgive();
         self.yard.poke(key);
         Ok(RolledBack { release, run })

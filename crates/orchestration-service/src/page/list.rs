@@ -75,7 +75,7 @@ fn card(r: &Reader, project: &Name, s: &ServiceView) -> Markup {
                     (widget::ago(r, release.made))
                 }
             }
-            @if let Some(message) = &status.message { p.sub.reason { (message.get(r.lang)) } }
+            @if let Some(message) = &status.message { p.worry title=(message.get(r.lang)) { (message.get(r.lang)) } }
         }
     }
 }

@@ -120,7 +120,7 @@ fn instances(r: &Reader, s: &ServiceView) -> Markup {
     let heads = vec![
         ("", r.t("State", "상태").to_owned()),
         ("grow", r.t("Instance", "인스턴스").to_owned()),
-        ("", r.t("Release", "릴리스").to_owned()),
+        ("wide", r.t("Release", "릴리스").to_owned()),
         ("wide", r.t("Address", "주소").to_owned()),
         ("num wide", r.t("Restarts", "재시작").to_owned()),
         ("wide", r.t("Since", "상태 변화").to_owned()),
@@ -153,7 +153,7 @@ fn releases(r: &Reader, s: &ServiceView) -> Markup {
         ("", r.t("Release", "릴리스").to_owned()),
         ("grow", r.t("Change", "변경").to_owned()),
         ("wide", r.t("Commit", "커밋").to_owned()),
-        ("", r.t("Made", "만든 때").to_owned()),
+        ("wide", r.t("Made", "만든 때").to_owned()),
         ("num", String::new()),
     ];
     let rows = s.releases.iter().map(|x| (None, release(r, s, x))).collect();
@@ -163,6 +163,10 @@ fn releases(r: &Reader, s: &ServiceView) -> Markup {
 fn release(r: &Reader, s: &ServiceView, x: &ReleaseView) -> Vec<Markup> {
     let project = &s.project;
     let code = format!("/projects/{project}/code/{}/commit/{}", x.repository, x.commit);
+    // A newer one never served: nothing goes back with it.
+    let newer = s.releases.iter().any(|c| c.current && c.number < x.number);
+    let words =
+        if newer { r.t("Roll out", "내보내기") } else { r.t("Roll back", "되돌리기") };
     let idle = !x.current && !x.rolling && s.status.rolling.is_none();
     vec![
         html! {
@@ -181,7 +185,7 @@ fn release(r: &Reader, s: &ServiceView, x: &ReleaseView) -> Vec<Markup> {
                 (widget::post(
                     &format!("{}/rollback", address(s)),
                     &[("release", x.name.as_str())],
-                    html! { (r.t("Roll back", "되돌리기")) },
+                    html! { (words) },
                     Tone::Plain,
                 ))
             }

@@ -67,29 +67,24 @@ async fn a_rollout_goes_on_after_a_restart() {
     // Ready only once a file is there, so that the restart falls into the middle.
     let slow = app("200 OK", "two").replace(
         "s = socket",
-        "import time\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\ns = socket",
+        "import time\nwhile not os.path.exists('/tmp/go'):\n    time.sleep(0.01)\ns = socket",
     );
     let seq = node.deliver("b2", &manifest(""), &slow).await;
     node.until::<RolloutStarted>(seq, |s| s.release.as_str() == "web-2").await;
-    let scratch = wait_for_instance(&node, "shop.web.2.0.1").await;
+    let tmp = tmp_of_instance(&node, "shop.web.2.0.1").await;
     let node = node.restart().await;
     assert_eq!(node.edge.get("web").await.unwrap(), "one");
-    std::fs::write(scratch.join("go"), "").unwrap();
+    std::fs::write(tmp.join("go"), "").unwrap();
     assert_eq!(node.rolled_out(seq, "web-2").await.verdict, Verdict::Passed);
     assert_eq!(node.edge.get("web").await.unwrap(), "two");
     assert!(node.running().contains(&"shop.web.2.0.1".to_owned()), "it was not started twice");
 }
 
-/// Where an instance writes, once it runs.
-async fn wait_for_instance(node: &Node, id: &str) -> std::path::PathBuf {
+/// The instance's `/tmp`, once it runs.
+async fn tmp_of_instance(node: &Node, id: &str) -> std::path::PathBuf {
     let crew = node.services.yard.crew(&node.key());
     assert!(crew.wait_for(std::time::Duration::from_secs(10), |c| c.member(id).is_some()).await);
-    let spec = node.host.find(id).unwrap().spec().clone();
-    let scratch = spec.sandbox.unwrap().mounts.into_iter().find_map(|m| match m.kind {
-        host::MountKind::Overlay { scratch, .. } => Some(scratch.join("upper")),
-        _ => None,
-    });
-    scratch.unwrap()
+    node.services.yard.files().scratch(id).join("tmp")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,4 +216,28 @@ async fn a_service_without_instances_is_still_known_to_the_edge() {
     let published = |t: &super::fakes::Told| matches!(t, super::fakes::Told::Publish { service, .. } if service == "web");
     assert!(node.edge.told().iter().any(published), "the edge answers 503, not 404");
     assert_eq!(node.view().await.status.condition, Condition::Empty);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_takes_only_what_nobody_needs() {
+    let node = Node::new().await;
+    node.live("a1", &manifest(""), &app("200 OK", "one"), "web-1").await;
+    let yard = &node.services.yard;
+    let member = yard.crew(&node.key()).member("shop.web.1.0.1").unwrap();
+    let old = yard.files().release("0".repeat(64).as_str());
+    let (gone, log) = (yard.files().scratch("shop.web.9.0.1"), yard.files().log("shop.web.9.0.1"));
+    std::fs::create_dir_all(old.join("lib")).unwrap();
+    std::fs::create_dir_all(gone.join("tmp")).unwrap();
+    std::fs::write(&log, "").unwrap();
+    let busy = yard.files().in_use().await;
+    assert!(!crate::sweep::sweep(yard).await.unwrap(), "not while files are put in place");
+    drop(busy);
+    assert!(crate::sweep::sweep(yard).await.unwrap());
+    for path in [old, gone, log] {
+        assert!(!path.exists(), "{} is still there", path.display());
+    }
+    assert!(yard.files().release(&member.tree).join("app.py").exists());
+    assert!(yard.files().scratch(member.id()).exists());
+    assert!(yard.files().log(member.id()).exists());
+    assert_eq!(node.edge.get("web").await.unwrap(), "one");
 }
