@@ -130,7 +130,9 @@ impl Pipelines {
     /// # Errors
     /// When the directory cannot be made.
     pub async fn open(options: Options) -> Result<Pipelines> {
-        let workspaces = Workspaces::open(options.dir, options.source.clone())?;
+        // Mounts need whole paths.
+        let dir = std::path::absolute(&options.dir).map_err(Error::internal)?;
+        let workspaces = Workspaces::open(dir, options.source.clone())?;
         Ok(Pipelines(Arc::new(Parts {
             store: options.store,
             blobs: options.blobs,
@@ -140,7 +142,7 @@ impl Pipelines {
             url: options.url,
             limits: options.limits,
             env: environment(),
-            toolchain: host::toolchain_mounts(std::env::vars()),
+            toolchain: host::toolchain_mounts(readable_environment()),
             shell: shell(),
             copies: AtomicBool::new(false),
             engine: OnceLock::new(),
@@ -185,6 +187,12 @@ fn environment() -> Vec<Variable> {
         out.push(Variable::literal("PATH", usual));
     }
     out
+}
+
+/// The server's environment, less what is not UTF-8.
+fn readable_environment() -> impl Iterator<Item = (String, String)> {
+    let pairs = std::env::vars_os();
+    pairs.filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)))
 }
 
 /// `bash` where there is one, because pipelines are written for it.

@@ -11,7 +11,7 @@ use kernel::{BoxFuture, Error, Event, Id, Name, Principal, Result, Text, Time};
 use run::{Engine, Run, StepState};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use store::{Chaos, Durability, Moment, Store};
 use tokio_util::sync::CancellationToken;
@@ -20,20 +20,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 type Files = BTreeMap<String, String>;
 
-/// Commits that live in memory.
+/// Commits that live in memory, and repositories that are empty directories.
 #[derive(Default)]
-struct Shelf(Mutex<BTreeMap<String, Files>>);
+struct Shelf {
+    commits: Mutex<BTreeMap<String, Files>>,
+    git: OnceLock<PathBuf>,
+}
 
 impl Shelf {
     fn add(&self, files: Files) -> String {
-        let mut shelf = self.0.lock().unwrap();
+        let mut shelf = self.commits.lock().unwrap();
         let id = format!("{:040x}", shelf.len() + 1);
         shelf.insert(id.clone(), files);
         id
     }
 
     fn get(&self, commit: &str) -> Result<Files> {
-        let found = self.0.lock().unwrap().get(commit).cloned();
+        let found = self.commits.lock().unwrap().get(commit).cloned();
         found.ok_or_else(|| Error::internal("no such commit"))
     }
 }
@@ -106,8 +109,8 @@ impl Source for Shelf {
         })
     }
 
-    fn git_dir(&self, _: &Name, _: &Name) -> PathBuf {
-        PathBuf::from("/nonexistent/web.git")
+    fn git_dir(&self, project: &Name, repository: &Name) -> PathBuf {
+        self.git.get().unwrap().join(format!("{project}/{repository}.git"))
     }
 }
 
@@ -145,6 +148,7 @@ impl World {
 
     /// `None` when `chaos` ends its life before it has begun.
     async fn with(data: &Path, shelf: &Arc<Shelf>, chaos: Option<Arc<Chaos>>) -> Option<World> {
+        let _ = shelf.git.set(data.join("git"));
         let durability = Durability::Process;
         let options = store::Options { durability, chaos, ..Default::default() };
         let store = Store::open(&data.join("naru.db"), options).unwrap();
@@ -335,6 +339,11 @@ async fn a_job_sees_its_own_project_and_nothing_else() {
     let (dir, world) = world().await;
     let (end, _) = world.pipeline("blog", "a: {script: 'echo blog > ~/secret'}").await;
     assert_eq!(end.verdict, Verdict::Passed, "{:?}", end.reason);
+    for project in ["blog", "shop"] {
+        let git = dir.path().join(format!("git/{project}/web.git"));
+        std::fs::create_dir_all(&git).unwrap();
+        std::fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    }
     let data = dir.path().display();
     let (end, run) = world
         .pipeline(
@@ -347,6 +356,9 @@ async fn a_job_sees_its_own_project_and_nothing_else() {
     - test ! -e /root/.cargo/registry
     - test ! -e {data}/naru.db
     - test ! -e {data}/work/homes/blog
+    - test ! -e {data}/git/blog
+    - test -e {data}/git/shop/web.git/HEAD
+    - '! touch {data}/git/shop/web.git/x 2>/dev/null'
     - '! touch /etc/naru-was-here 2>/dev/null'
     - '! touch /usr/naru-was-here 2>/dev/null'
     - echo \"processes=$(ls -d /proc/[0-9]* | wc -l)\"

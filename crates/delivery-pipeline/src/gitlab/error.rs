@@ -176,7 +176,7 @@ pub fn distance(a: &str, b: &str) -> usize {
     at(&last, b.len())
 }
 
-/// A keyword of the dialect that naru does not do yet. `effect` says what would go wrong without it.
+/// A keyword of the dialect that naru does not do yet; `hint` says what to write instead.
 pub fn unsupported(at: &At, key: &str, hint: Text) -> Error {
     let key = shown(key);
     new(
