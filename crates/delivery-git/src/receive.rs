@@ -116,7 +116,6 @@ async fn carry_out(
     client: &mut Client,
 ) -> Result<settle::Settled> {
     let limits = git.shared.limits;
-    let began = Instant::now();
     let open = git.opened(&push.project, &push.repository);
     let turn = tokio::time::timeout(limits.receive, open.push.lock());
     let turn = turn.await.map_err(|_| busy())?;
@@ -124,12 +123,48 @@ async fn carry_out(
     if open.unsettled.load(Ordering::SeqCst) {
         git.settle_repository(&push.project, &push.repository).await?;
     }
+    // From here to the settlement the next in turn has to look for an intent, however this one ends.
+    open.unsettled.store(true, Ordering::SeqCst);
+    let done = receive(git, push, pack, client).await;
+    let settled = done.as_ref().is_ok_and(|(settled, _)| settled.is_ok());
+    if settled {
+        open.unsettled.store(false, Ordering::SeqCst);
+    } else {
+        git.owe(&push.project, &push.repository);
+    }
+    drop((turn, place));
+    let (settled, inner) = done?;
+    let inner = if inner.is_empty() { report_of(&settled, push) } else { inner };
+    explain(&report::parse(&inner), push, client).await;
+    client.end(&inner).await;
+    match settled {
+        Ok(settled) => Ok(settled),
+        Err(error) => {
+            // The refs have moved and the intent says so: the event follows, only later.
+            tracing::error!(project = %push.project, %error, "a push waits to be recorded");
+            client.say(&later()).await;
+            Ok(settle::Settled::default())
+        }
+    }
+}
+
+/// Intent, git, settlement; git's report comes along.
+///
+/// # Errors
+/// What kept git from starting. Once it has started, only the settlement can still fail.
+async fn receive(
+    git: &Git,
+    push: &Push,
+    pack: Spooled,
+    client: &mut Client,
+) -> Result<(Result<settle::Settled>, Vec<u8>)> {
+    let began = Instant::now();
     let (dir, spec) = prepare(git, push).await?;
     let seen = look(git, push, &dir).await?;
     let lock = settle::lock(&dir).await?;
-    // git starts while the intent becomes durable; it has nothing to read until then.
     let (intent, child, input) = match pack {
         Spooled::Memory(bytes) => {
+            // git starts while the intent becomes durable; it has nothing to read until then.
             let child = start(git, push, &dir, &lock, Stdio::piped())?;
             (begin(git, push, spec, &seen).await?, child, bytes)
         }
@@ -140,31 +175,16 @@ async fn carry_out(
     };
     drop(lock);
     let recorded = Instant::now();
-    let inner = converse(child, &input, client, limits.receive).await;
+    let inner = converse(child, &input, client, git.shared.limits.receive).await;
     let received = Instant::now();
-    drop(place);
     let settled = git.settle(&intent, Some(&seen)).await;
-    drop(turn);
-    let inner = if inner.is_empty() { report_of(&settled, push) } else { inner };
     tracing::debug!(
         before_git_us = (recorded - began).as_micros(),
         git_us = (received - recorded).as_micros(),
         after_git_us = received.elapsed().as_micros(),
         "push"
     );
-    let report = report::parse(&inner);
-    explain(&report, push, client).await;
-    client.end(&inner).await;
-    match settled {
-        Ok(settled) => Ok(settled),
-        Err(error) => {
-            // The refs have moved and the intent says so: the event follows, only later.
-            git.owe(&push.project, &push.repository);
-            tracing::error!(project = %push.project, %error, "a push waits to be recorded");
-            client.say(&later()).await;
-            Ok(settle::Settled::default())
-        }
-    }
+    Ok((settled, inner))
 }
 
 /// The repository's directory, made if this push is its first.

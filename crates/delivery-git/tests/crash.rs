@@ -166,3 +166,31 @@ async fn a_receive_pack_that_dies_is_judged_by_what_is_on_disk() {
         assert_eq!(intents(&world).await, 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_intent_whose_git_never_started_is_not_counted_for_the_next_push() {
+    let dir = tempfile::tempdir().unwrap();
+    let work = dir.path().join("work");
+    working_copy(&work, &[]).await;
+    let program = broken_git(dir.path(), "exec git \"$@\"");
+    let store = store(dir.path(), None);
+    populate(&store).await;
+    let world = World::with_git(dir.path(), store, limits(), program.clone()).await.unwrap();
+    let url = world.url("dan", "shop/web.git").await;
+    git(&work, &["push", "-q", &url, "main"]).await.fine();
+    // Large enough that the intent is written before git is started. The advertisement still finds git
+    // there, a reader runs since the first push, and then it is gone.
+    std::fs::write(work.join("large"), noise(1_500_000)).unwrap();
+    commit(&work, &[], "large").await;
+    let script = std::fs::read_to_string(&program).unwrap();
+    let vanish = script.replace("info-refs*) ;;", "info-refs*) git \"$@\"; rm \"$0\"; exit ;;");
+    std::fs::write(&program, &vanish).unwrap();
+    git(&work, &["push", &url, "main"]).await.refused("naru could not take the push");
+    assert_eq!((world.pushed().await.len(), intents(&world).await), (1, 1));
+    std::fs::write(&program, script).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    git(&work, &["push", &url, "main"]).await.fine();
+    assert_eq!(world.refs("web"), told(&world).await);
+    assert_eq!((world.pushed().await.len(), intents(&world).await), (2, 0));
+}
