@@ -115,14 +115,14 @@ impl Job {
     async fn begin(&self, id: &str) -> Result<Exit> {
         let base = self.base();
         self.prepare(base).await?;
-        let exit = self.start(id, "script.sh", self.timeout()).await?;
+        let exit = self.start(id, "script.sh", self.timeout(), "running").await?;
         if base != Base::Shared || !matches!(exit.reason, Reason::NotStarted { .. }) {
             return Ok(exit);
         }
         // A file system that cannot carry an overlay's upper layer only says so when it is mounted.
         self.parts.host.forget(id).await?;
         self.prepare(Base::Copied).await?;
-        let exit = self.start(id, "script.sh", self.timeout()).await?;
+        let exit = self.start(id, "script.sh", self.timeout(), "running").await?;
         if !matches!(exit.reason, Reason::NotStarted { .. }) {
             self.parts.copies.store(true, Ordering::Relaxed);
         }
@@ -167,10 +167,13 @@ impl Job {
         write("after.sh", &self.work.after_script)
     }
 
-    /// Starts a script, and waits for its end.
-    async fn start(&self, id: &str, script: &str, time_ms: u64) -> Result<Exit> {
+    /// Starts a script, and waits for its end. `status` is what it is told of the job.
+    async fn start(&self, id: &str, script: &str, time_ms: u64, status: &str) -> Result<Exit> {
         let home = self.parts.workspaces.home(&self.task.project).await?;
-        let spec = self.spec(id, script, time_ms, &home)?;
+        let mut spec = self.spec(id, script, time_ms, &home)?;
+        let mut scope = self.scope.clone();
+        scope.add(&[Variable::literal("NARU_JOB_STATUS", status)]);
+        spec.env = scope.all();
         Ok(self.watch(self.parts.host.start(spec).await?).await)
     }
 
@@ -199,7 +202,10 @@ impl Job {
         let limit = self.parts.limits.after_script_ms;
         let exit = match self.parts.host.find(&id) {
             Some(workload) => self.watch(workload).await,
-            None => self.start(&id, "after.sh", limit).await?,
+            None => {
+                let status = if exit.success() { "success" } else { "failed" };
+                self.start(&id, "after.sh", limit, status).await?
+            }
         };
         if !exit.success() {
             let Text { en, ko } = exit.text();
@@ -230,7 +236,7 @@ impl Job {
         Ok(Spec {
             id: id.to_owned(),
             argv: vec![self.parts.shell.clone(), format!("{CONTROL}/{script}")],
-            env: self.scope.all(),
+            env: Vec::new(),
             dir: PathBuf::from(&self.work.dir),
             sandbox: Some(Sandbox {
                 mounts,

@@ -391,7 +391,7 @@ async fn a_failure_says_its_exit_code_and_stops_what_follows() {
 bad:
   stage: build
   script: [echo one, exit 42, echo never]
-  after_script: ['echo \"after ${LOCAL:-nothing}\"']
+  after_script: ['echo \"after ${LOCAL:-nothing} $CI_JOB_STATUS\"']
   artifacts: {paths: [README], when: on_failure}
 soft: {stage: build, script: exit 3, allow_failure: {exit_codes: 3}}
 next: {stage: test, script: echo next}
@@ -409,7 +409,7 @@ always: {stage: deploy, script: echo always, when: always}
     assert_eq!(states, [Passed, Failed, AllowedFailure, Skipped, Passed, Passed]);
     let log = world.log(&run, "bad").await;
     assert!(log.contains("one\n$ exit 42\n") && !log.contains("never"), "{log}");
-    assert!(log.contains("after nothing\n"), "{log}");
+    assert!(log.contains("after nothing failed\n"), "{log}");
     assert_eq!(world.left(&run, "bad", "README").await, "hello\n");
 }
 

@@ -36,6 +36,7 @@ pub fn pipeline(context: &Context) -> Vec<Variable> {
     for (name, value) in [
         ("CI_PIPELINE_URL", "$NARU_RUN_URL"),
         ("CI_JOB_ID", "$NARU_JOB_ID"),
+        ("CI_JOB_STATUS", "$NARU_JOB_STATUS"),
         ("CI_JOB_URL", "$NARU_JOB_URL"),
         ("CI_JOB_STARTED_AT", "$NARU_JOB_STARTED_AT"),
     ] {
@@ -80,6 +81,7 @@ fn place(context: &Context, set: &mut impl FnMut(&str, &str)) {
     set("CI_PROJECT_ROOT_NAMESPACE", project.as_str());
     set("CI_PROJECT_PATH", &path);
     set("CI_PROJECT_PATH_SLUG", &slug(&path));
+    set("CI_PROJECT_VISIBILITY", "private");
     set("CI_PROJECT_URL", &format!("{url}/{path}"));
     set("CI_REPOSITORY_URL", &format!("{url}/{path}.git"));
     set("CI_SERVER_URL", url);
