@@ -1,7 +1,7 @@
 //! The projects of whoever reads.
 
-use kernel::journey::{ChangeFinished, Fact, Outcome};
-use kernel::{Event, Name, Principal, Resource, Result, Time};
+use kernel::journey::{ChangeFinished, Fact, Outcome, Pushed};
+use kernel::{Event, Name, Principal, Resource, Result, Text, Time};
 use maud::{Markup, html};
 use naru_http::{Call, Response, found};
 use store::{Filter, View};
@@ -12,7 +12,7 @@ use web::{Page, Reader};
 const PROJECTS: usize = 200;
 const SERVICES: usize = 12;
 /// Ends of changes shown of each.
-const ENDED: usize = 4;
+const ENDED: usize = 5;
 const NEWEST: u64 = i64::MAX.unsigned_abs();
 
 /// One project, as its card shows it.
@@ -22,8 +22,18 @@ pub(super) struct Card {
     pub services: Vec<Resource>,
     /// When anything happened last.
     pub stirred: Option<Time>,
-    /// How its last changes ended, newest first.
-    pub ended: Vec<Event>,
+    /// Its last changes that ended, newest first.
+    pub ended: Vec<Ended>,
+}
+
+/// How a change ended.
+pub(super) struct Ended {
+    pub change: Name,
+    /// First line of its commit's message.
+    pub subject: String,
+    pub outcome: Outcome,
+    pub say: Text,
+    pub time: Time,
 }
 
 /// The front page: where a reader who is not signed in is led on.
@@ -56,9 +66,33 @@ fn card(v: &View<'_>, name: Name) -> Result<Card> {
         title: title.unwrap_or_default().to_owned(),
         services: v.resources("Service", Some(&name), None, SERVICES)?,
         stirred: last.map(|e| e.time),
-        ended: v.events_back(NEWEST, ENDED, &ends)?,
+        ended: v
+            .events_back(NEWEST, ENDED, &ends)?
+            .into_iter()
+            .filter_map(|e| ended(v, e).transpose())
+            .collect::<Result<_>>()?,
         name,
     })
+}
+
+/// The event, with what the push of its change said.
+fn ended(v: &View<'_>, event: Event) -> Result<Option<Ended>> {
+    let (Some(fact), Some(change)) = (ChangeFinished::of(&event), event.fact.change) else {
+        return Ok(None);
+    };
+    let project = event.fact.project;
+    let kind = Some(Pushed::KIND.into());
+    let pushes = Filter { project, change: Some(change.clone()), kind, ..Filter::default() };
+    let pushed = v.events(0, 1, &pushes)?.first().and_then(Pushed::of);
+    let commits = pushed.iter().flat_map(|p| p.head.iter().chain(&p.commits));
+    let subject = commits.filter(|c| c.id == fact.commit).map(|c| c.subject.clone()).next();
+    Ok(Some(Ended {
+        subject: subject.unwrap_or_else(|| change.to_string()),
+        outcome: fact.outcome,
+        say: event.fact.say,
+        time: event.time,
+        change,
+    }))
 }
 
 pub(super) fn draw(r: &Reader, cards: &[Card]) -> Markup {
@@ -82,7 +116,7 @@ pub(super) fn draw(r: &Reader, cards: &[Card]) -> Markup {
                 &["naru project create shop", "naru up --demo"],
             )))
         } @else {
-            div.cards #cards data-part { @for card in cards { (draw_card(r, card)) } }
+            div.stack #cards data-part { @for card in cards { (draw_card(r, card)) } }
         }
     }
 }
@@ -91,44 +125,42 @@ fn draw_card(r: &Reader, card: &Card) -> Markup {
     let name = &card.name;
     let address = format!("/projects/{name}");
     html! {
-        article.card data-row=(address) {
-            div.card-top {
+        article.card.project data-row=(address) {
+            div.project-name {
                 a.card-title href=(address) { (name) }
-                @if let Some(at) = card.stirred { span.faint { (widget::ago(r, at)) } }
-            }
-            @if !card.title.is_empty() { p.soft { (card.title) } }
-            div.row {
-                @for service in &card.services { (chip(r, name, service)) }
-                @if card.services.is_empty() {
-                    span.faint { (r.t("no service yet", "아직 서비스 없음")) }
+                @if !card.title.is_empty() { p.soft { (card.title) } }
+                div.row {
+                    @for service in &card.services { (chip(r, name, service)) }
+                    @if card.services.is_empty() {
+                        span.faint { (r.t("no service yet", "아직 서비스 없음")) }
+                    }
                 }
+                @if let Some(at) = card.stirred { p.faint { (widget::ago(r, at)) } }
             }
-            @if !card.ended.is_empty() {
-                ul.ends { @for event in &card.ended { (end(r, name, event)) } }
+            ul.ends {
+                @for ended in &card.ended { (end(r, name, ended)) }
+                @if card.ended.is_empty() {
+                    li.faint { (r.t("no change has crossed yet", "아직 건너간 변경이 없습니다")) }
+                }
             }
         }
     }
 }
 
-/// How a change ended.
-fn end(r: &Reader, project: &Name, event: &Event) -> Markup {
-    let Some(fact) = ChangeFinished::of(event) else { return html! {} };
-    let state = match fact.outcome {
+fn end(r: &Reader, project: &Name, ended: &Ended) -> Markup {
+    let state = match ended.outcome {
         Outcome::Live => State::Live,
         Outcome::Passed => State::Passed,
         Outcome::Failed => State::Failed,
         Outcome::Canceled => State::Canceled,
         Outcome::Superseded => State::Skipped,
     };
-    let change = event.fact.change.as_ref();
     html! {
         li {
             (widget::pip(r, state))
-            @if let Some(change) = change {
-                a.commit href=(format!("/projects/{project}/changes/{change}")) { (change) }
-            }
-            span.soft.cut { (event.fact.say.get(r.lang)) }
-            span.faint { (widget::ago(r, event.time)) }
+            a.title-link href=(format!("/projects/{project}/changes/{}", ended.change)) { (ended.subject) }
+            span.soft.cut { (ended.say.get(r.lang)) }
+            span.faint { (widget::ago(r, ended.time)) }
         }
     }
 }

@@ -117,7 +117,7 @@ pub(super) fn draw(r: &Reader, run: &Run, open: Option<&Open>) -> Markup {
 fn about(r: &Reader, run: &Run) -> Markup {
     html! {
         @if run.change.is_some() { (runs::change(run)) }
-        span { (run.kind) }
+        span { (kind(r, &run.kind)) }
         span { (run.actor) }
         (widget::ago(r, run.created))
         (widget::duration(r, run.started, run.finished))
@@ -127,6 +127,14 @@ fn about(r: &Reader, run: &Run) -> Markup {
             }
         }
         @if let Some(who) = &run.canceled_by { span { (r.t("canceled by ", "취소한 사람: ")) (who) } }
+    }
+}
+
+fn kind<'a>(r: &'a Reader, kind: &'a str) -> &'a str {
+    match kind {
+        "pipeline" => r.t("pipeline", "파이프라인"),
+        "rollout" => r.t("rollout", "롤아웃"),
+        other => other,
     }
 }
 

@@ -133,7 +133,8 @@ fn runs_are_listed_with_their_steps_and_why_they_failed() {
         reason: Some(Text::fixed("test: exit code 1", "test: 종료 코드 1")),
         ..a_run(RunState::Failed, steps)
     };
-    let html = drawn(|r| runs::draw(r, &name("shop"), Some("pipeline"), &[failed.clone()]));
+    let html =
+        drawn(|r| runs::draw(r, &name("shop"), Some("pipeline"), std::slice::from_ref(&failed)));
     let seen = words(&html);
     assert!(seen.contains("test: exit code 1") && html.contains("2 / 2 finished"), "{seen}");
     assert!(html.contains("href=\"/projects/shop/runs?kind=pipeline\" aria-current=\"page\""));
@@ -153,7 +154,7 @@ fn events_keep_their_filter_and_lead_to_their_change() {
         projects: vec![name("shop")],
         ..Choice::default()
     };
-    let html = drawn(|r| events::draw(r, &choice, &[event.clone()]));
+    let html = drawn(|r| events::draw(r, &choice, std::slice::from_ref(&event)));
     assert!(html.contains("value=\"git.&quot;\""), "{html}");
     assert!(html.contains("<option value=\"shop\" selected>"));
     assert!(html.contains("href=\"/projects/shop/changes/web-0123456789ab\""));
@@ -169,9 +170,9 @@ fn a_token_is_shown_on_the_page_that_made_it_and_on_no_other() {
         expires: None,
         last_used: None,
     };
-    let fresh = drawn(|r| tokens::draw(r, &[token.clone()], Some("naru_secret")));
+    let fresh = drawn(|r| tokens::draw(r, std::slice::from_ref(&token), Some("naru_secret")));
     assert!(words(&fresh).contains("naru_secret"));
-    let later = drawn(|r| tokens::draw(r, &[token.clone()], None));
+    let later = drawn(|r| tokens::draw(r, std::slice::from_ref(&token), None));
     assert!(!later.contains("naru_secret") && later.contains("/tokens/laptop/revoke"));
 }
 

@@ -81,7 +81,7 @@ fn form(r: &Reader) -> Markup {
     html! {
         form.filter.part-in method="post" action="/tokens" {
             label for="name" { (r.t("Name", "이름")) }
-            input #name type="text" name="name" required maxlength="63" pattern="[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+            input #name type="text" name="name" required maxlength="63" pattern="[a-z0-9]([a-z0-9\\-]*[a-z0-9])?"
                 placeholder="laptop" title=(r.t("lower-case letters, digits and inner hyphens", "소문자, 숫자, 가운데 붙임표"));
             label for="expires" { (r.t("lasts", "기간")) }
             select #expires name="expires" {

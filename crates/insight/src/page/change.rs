@@ -185,7 +185,11 @@ fn name(r: &Reader, stage: &Stage) -> String {
         "push" => r.t("Push", "푸시").to_owned(),
         "plan" => r.t("Plan", "계획").to_owned(),
         "release" => format!("{} {words}", r.t("Release", "릴리스")),
-        "rollout" => format!("{} {words}", r.t("Rollout", "롤아웃")),
+        // `web → web-7`: the release's name says both.
+        "rollout" => {
+            let release = words.rsplit(' ').next().unwrap_or(words);
+            format!("{} {release}", r.t("Rollout", "롤아웃"))
+        }
         _ => words.to_owned(),
     }
 }

@@ -161,8 +161,8 @@ fn strip(r: &Reader, home: &Home) -> Markup {
     let address = format!("/projects/{}/metrics", home.project);
     let time = |ms: Option<i64>| super::metrics::time(r, ms);
     let lead = format!("p90 {} · {}", time(m.lead_time_from_push.p90_ms), m.service);
-    let rate =
-        format!("{:.1} / {} · {DAYS}{}", m.deployments_per_day, r.t("d", "일"), r.t("d", "일"));
+    let rate = super::metrics::rate(r, m.deployments_per_day);
+    let rate = format!("{rate} · {DAYS}{}", r.t(" d", "일"));
     let failed = format!("{} / {}", m.failed, m.deployments);
     let back = match (r.lang, m.rollbacks) {
         (Lang::En, 1) => "1 rollback".to_owned(),

@@ -123,7 +123,7 @@ fn five(r: &Reader, m: &Metrics) -> Markup {
             (widget::stat(r.t("Change lead time, median", "변경 리드 타임, 중앙값"),
                 html! { (time(r, push.median_ms)) }, html! { (spread(push)) br; (authored) }))
             (widget::stat(r.t("Deployment frequency", "배포 빈도"),
-                html! { (format!("{:.1}", m.deployments_per_day)) " / " (r.t("day", "일")) },
+                html! { (rate(r, m.deployments_per_day)) },
                 html! { (m.deployments) " / " (m.days) " " (r.t("days", "일")) }))
             (widget::stat(r.t("Change fail rate", "변경 실패율"),
                 html! { (share(m.change_fail_rate, m.deployments)) }, html! { (m.failed) " / " (m.deployments) }))
@@ -141,6 +141,16 @@ pub(super) fn time(r: &Reader, ms: Option<i64>) -> String {
     let Some(ms) = ms else { return "–".to_owned() };
     let words = widget::duration_words(r.lang, Duration::from_millis(ms.unsigned_abs()));
     if ms < 0 { format!("−{words}") } else { words }
+}
+
+/// How often, in the unit that gives a number one can picture.
+pub(super) fn rate(r: &Reader, per_day: f64) -> String {
+    let (n, unit) = match per_day {
+        d if d >= 1.0 || d <= 0.0 => (d, r.t("day", "일")),
+        d if d * 7.0 >= 1.0 => (d * 7.0, r.t("week", "주")),
+        d => (d * 30.0, r.t("month", "월")),
+    };
+    format!("{n:.1} / {unit}")
 }
 
 /// A share of something, or a dash when there is nothing to share.

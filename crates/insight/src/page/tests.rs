@@ -192,7 +192,7 @@ fn a_failed_rollout_says_why_and_what_goes_on_serving() {
     let (en, ko) = drawn(|r| change::draw(r, &failed, &serving));
     assert!(words(&en).contains("nobody became healthy web-1 goes on serving"), "{}", words(&en));
     assert!(words(&ko).contains("web-1이(가) 계속 운영됩니다"));
-    assert!(words(&en).contains("Pipeline") && words(&en).contains("Rollout web → web-4"));
+    assert!(words(&en).contains("Pipeline") && words(&en).contains("Rollout web-4"));
 }
 
 #[test]

@@ -15,6 +15,8 @@ class Follower {
     this.partial = {};
     this.buttons();
     if (root.dataset.follow) this.open();
+    // What matters is at the end, unless a line was linked to.
+    if (!location.hash.startsWith(`#${root.id}-`)) this.bottom();
   }
 
   buttons() {
