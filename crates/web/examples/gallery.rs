@@ -166,7 +166,7 @@ fn graph(r: &Reader) -> Markup {
 }
 
 fn log(r: &Reader) -> Markup {
-    let line = |ms, stream, text: &str| Line {
+    let line = |ms: i64, stream, text: &str| Line {
         time: ago(r, 8_000 - ms),
         stream,
         whole: true,
