@@ -15,7 +15,7 @@ use kernel::journey::{Fact, PipelineFinished, Verdict};
 use kernel::port::{Metadata, Source};
 use kernel::{BoxFuture, ErrorKind, Event, Key, Name, Result, Text};
 use reconcile::{Next, Reconciler};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Filter;
 
@@ -39,6 +39,8 @@ pub(crate) struct Intake {
 pub(crate) struct Open {
     waiting: BTreeMap<Repository, BTreeMap<u64, Arc<Event>>>,
     tries: BTreeMap<u64, u32>,
+    /// Whether the journal has been searched. Before that the first one known need not be the first.
+    complete: bool,
 }
 
 impl Open {
@@ -51,6 +53,9 @@ impl Open {
     }
 
     fn first(&self, repository: &Repository) -> Option<Arc<Event>> {
+        if !self.complete {
+            return None;
+        }
         self.waiting.get(repository)?.values().next().cloned()
     }
 
@@ -109,8 +114,11 @@ impl Intake {
     async fn find_open(&self) -> Result<Vec<Repository>> {
         let events = self.yard.store().read(open_events).await?;
         let mut open = self.open();
-        let found: BTreeSet<Repository> = events.iter().filter_map(|e| open.add(e)).collect();
-        Ok(found.into_iter().collect())
+        for event in &events {
+            open.add(event);
+        }
+        open.complete = true;
+        Ok(open.waiting.keys().cloned().collect())
     }
 
     /// Acts upon one event; an error means that it has to be tried again.

@@ -112,10 +112,21 @@ fn documents<T: serde::de::DeserializeOwned>(words: &str) -> Result<Vec<T>> {
     serde_saphyr::from_multiple(words).map_err(|e| {
         let (line, column) =
             e.location().map_or((1, 1), |l| (narrow(l.line()), narrow(l.column())));
-        let why = e.without_snippet().to_string();
-        let why = why.lines().next().unwrap_or("").trim().to_owned();
+        let why = plain(&e.without_snippet().to_string());
         wrong(text!("it cannot be read: {why}", "읽을 수 없습니다: {why}"), YAML, line, column)
+            .hint(text!(
+                "`naru explain Service` lists its fields",
+                "`naru explain Service`가 필드를 보여 줍니다"
+            ))
     })
+}
+
+/// The parser's message without what is said already, or only a programmer could use.
+fn plain(why: &str) -> String {
+    let why = why.lines().next().unwrap_or("");
+    let why = why.split(" at line ").next().unwrap_or(why);
+    let why = why.split(", set DuplicateKeyPolicy").next().unwrap_or(why);
+    why.trim().replace("invalid u32", "a whole number from 0 up is expected")
 }
 
 fn place<T>(spanned: &Spanned<T>) -> (u32, u32) {
@@ -216,11 +227,24 @@ mod tests {
             ),
             ("kind: Service\nname: web\nspec:\n  command: x\n  replicas: 500\n", 4, "100"),
             ("kind: [\n", 2, "read"),
+            ("kind: Service\nname: web\nspec:\n  command: x\n  command: y\n", 5, "duplicate"),
+            ("kind: Service\nname: web\nspec:\n  command: x\n  replicas: two\n", 5, "whole number"),
+            ("kind: Service\nname: web\nspec:\n  replicas: 2\n", 4, "`command`"),
+            ("kind: Service\nname: web\n", 2, "`spec`"),
+            ("- a\n", 1, "read"),
         ] {
             let error = yaml(file.as_bytes()).expect_err(file);
             let place = error.place().expect(file);
             assert!(place.line.abs_diff(line) <= 1, "{file}: {error}");
             assert!(error.to_string().contains(words), "{error} should name {words}");
+        }
+    }
+
+    #[test]
+    fn empty_documents_are_no_services() {
+        let one = "---\n---\nkind: Service\nname: web\nspec: {command: x}\n---\n# the end\n";
+        for (file, count) in [("", 0), ("# nothing\n", 0), (one, 1)] {
+            assert_eq!(yaml(file.as_bytes()).unwrap().len(), count, "{file}");
         }
     }
 

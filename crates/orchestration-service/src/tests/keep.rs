@@ -241,3 +241,20 @@ async fn a_sweep_takes_only_what_nobody_needs() {
     assert!(yard.files().log(member.id()).exists());
     assert_eq!(node.edge.get("web").await.unwrap(), "one");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passed_while_naru_was_down_is_released_in_order() {
+    let node = Node::new().await;
+    let (first, second) = (super::node::commit("a1"), super::node::commit("b2"));
+    for (id, body) in [(&first, "one"), (&second, "two")] {
+        node.commits.add(id, &[("naru.yaml", &manifest("")), ("app.py", &app("200 OK", body))]);
+        node.push(id).await;
+    }
+    let passed = |id: &String| super::node::event(&super::node::passed(id), id);
+    let node = node.restart_after([passed(&first), passed(&second)]).await;
+    assert_eq!(node.rolled_out(0, "web-2").await.verdict, Verdict::Passed);
+    assert_eq!(node.edge.get("web").await.unwrap(), "two");
+    let (_, made) = node.until::<kernel::journey::ReleaseMade>(0, |_| true).await;
+    assert_eq!((made.release.as_str(), made.commit), ("web-1", first));
+    node.rolled_out(0, "web-1").await;
+}

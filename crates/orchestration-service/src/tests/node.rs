@@ -128,6 +128,18 @@ impl Node {
         Node::open(dir, edge, commits, None).await.unwrap()
     }
 
+    /// The same, with facts that came while it was down.
+    pub async fn restart_after(self, events: impl IntoIterator<Item = NewEvent>) -> Node {
+        let (dir, edge, commits) = (self.dir.clone(), self.edge.clone(), self.commits.clone());
+        let store = self.store.clone();
+        self.halt().await;
+        for event in events {
+            store.write(move |tx| tx.append(event)).await.unwrap();
+        }
+        drop(store);
+        Node::open(dir, edge, commits, None).await.unwrap()
+    }
+
     pub async fn halt(mut self) {
         self.stop.cancel();
         self.engine.drain().await;
