@@ -4,7 +4,8 @@
 //! a world where everything becomes ready.
 
 use crate::measure::Share;
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// What should be there: `replicas` instances of one release, in the slots from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,22 +62,18 @@ pub(crate) enum Action {
 
 /// The actions that may be taken at once. None: it is as wanted, or something has to become ready first.
 pub(crate) fn next(want: Want, seen: &[Seen]) -> Vec<Action> {
-    let mut actions = Vec::new();
-    let (mut useless, mut rest): (Vec<&Seen>, Vec<&Seen>) =
-        seen.iter().partition(|s| !s.fresh && !s.ready);
-    let mut taken = BTreeSet::new();
-    let surplus = |s: &&&Seen| s.fresh && s.slot >= want.replicas;
-    useless.extend(rest.iter().filter(|s| surplus(s) && !s.ready).copied());
-    rest.retain(|s| s.ready || !(s.fresh && s.slot >= want.replicas));
-    actions.extend(useless.iter().map(|s| Action::Stop(s.id.clone())));
+    let keepers = keepers(want, seen);
+    let kept = |s: &&Seen| keepers.values().any(|id| *id == s.id);
+    let (serving, useless): (Vec<&Seen>, Vec<&Seen>) =
+        seen.iter().partition(|s| s.ready || kept(s));
+    let mut actions: Vec<Action> = useless.iter().map(|s| Action::Stop(s.id.clone())).collect();
 
     // What is ready and not wanted goes as far as the floor allows: the oldest first.
-    let mut ready = rest.iter().filter(|s| s.ready).count();
-    let mut leaving: Vec<&Seen> =
-        rest.iter().filter(|s| s.ready && (!s.fresh || surplus(s))).copied().collect();
-    leaving.sort_by_key(|s| (s.fresh, s.number, std::cmp::Reverse(s.slot)));
-    let mut left = rest.len();
-    for old in leaving {
+    let mut ready = serving.iter().filter(|s| s.ready).count();
+    let mut left = serving.len();
+    let mut surplus: Vec<&Seen> = serving.into_iter().filter(|s| !kept(s)).collect();
+    surplus.sort_by_key(|s| (s.fresh, s.number, Reverse(s.slot)));
+    for old in surplus {
         if ready <= want.floor() {
             break;
         }
@@ -85,11 +82,21 @@ pub(crate) fn next(want: Want, seen: &[Seen]) -> Vec<Action> {
         actions.push(Action::Stop(old.id.clone()));
     }
 
-    taken.extend(rest.iter().filter(|s| s.fresh).map(|s| s.slot));
     let room = want.ceiling().saturating_sub(left);
-    let free = (0..want.replicas).filter(|slot| !taken.contains(slot));
+    let free = (0..want.replicas).filter(|slot| !keepers.contains_key(slot));
     actions.extend(free.take(room).map(Action::Start));
     actions
+}
+
+/// One instance of the wanted release for each slot; one that is ready, if there is any.
+fn keepers(want: Want, seen: &[Seen]) -> BTreeMap<u32, &str> {
+    let mut fresh: Vec<&Seen> = seen.iter().filter(|s| s.fresh && s.slot < want.replicas).collect();
+    fresh.sort_by_key(|s| (!s.ready, &s.id));
+    let mut keepers = BTreeMap::new();
+    for one in fresh {
+        keepers.entry(one.slot).or_insert(one.id.as_str());
+    }
+    keepers
 }
 
 /// One step of a rollout.

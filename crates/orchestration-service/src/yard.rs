@@ -162,8 +162,22 @@ impl Yard {
         });
     }
 
-    /// Starts an instance. Whoever calls has seen that the slot is free.
+    /// Starts an instance. Whoever calls has seen that the slot is free. Goes on when the future is
+    /// dropped, so that nothing runs that is in no crew.
     pub async fn launch(
+        &self,
+        crew: &Arc<Crew>,
+        name: &Name,
+        release: &Release,
+        slot: u32,
+    ) -> Result<Arc<Member>> {
+        let (yard, crew) = (self.clone(), crew.clone());
+        let (name, release) = (name.clone(), release.clone());
+        let launching = async move { yard.launch_now(&crew, &name, &release, slot).await };
+        tokio::spawn(launching).await.map_err(Error::internal)?
+    }
+
+    async fn launch_now(
         &self,
         crew: &Arc<Crew>,
         name: &Name,
