@@ -112,14 +112,19 @@ async fn log(call: Call) -> Result<Response> {
     let engine = &call.part::<Console>()?.engine;
     let lines = engine.follow_log(&run.id, &step, attempt);
     if call.flag("follow") {
-        let frame = |line: Result<Line>| {
+        // A browser whose connection broke comes back with the last line it got; a page that has drawn some
+        // lines already says how many.
+        let seen = call.header("last-event-id").and_then(|id| id.parse().ok());
+        let skip = seen.or(call.number("after")?).unwrap_or(0);
+        let numbered = lines.enumerate().skip(usize::try_from(skip).unwrap_or(usize::MAX));
+        let frame = |(index, line): (usize, Result<Line>)| {
             let data = serde_json::to_string(&line?).map_err(Error::internal)?;
-            Ok(Frame { event: Some("line"), data, id: None })
+            Ok(Frame { event: Some("line"), data, id: Some((index + 1).to_string()) })
         };
         // Without a last word a browser would take the end for a lost connection and begin again.
         let end = Frame { event: Some("end"), ..Frame::default() };
         let end = futures_util::stream::iter([Ok(end)]);
-        return Ok(sse(lines.map(frame).chain(end)));
+        return Ok(sse(numbered.map(frame).chain(end)));
     }
     let finished = run.step(&step).is_some_and(|s| s.finished.is_some());
     if !finished {

@@ -4,6 +4,10 @@
 
 #![allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+mod browser;
+
+pub use browser::{Browser, Look};
+
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use serde_json::Value;

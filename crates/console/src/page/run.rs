@@ -238,6 +238,7 @@ fn written(r: &Reader, run: &Run, step: &StepView, open: &Open) -> Markup {
     let follow = format!("{api}&follow=true");
     let log = Log {
         id: "l",
+        after: Some(open.first - 1 + open.lines.len()),
         lines: &open.lines,
         first: open.first,
         follow: growing.then_some(follow.as_str()),

@@ -230,7 +230,7 @@ fn written(r: &Reader, change: &Change, trace: &Trace) -> Markup {
     };
     let raw = follow.trim_end_matches("?follow=true");
     let raw = Some(raw).filter(|_| stage.end.is_some());
-    let log = Log { id: "step-log", follow: Some(&follow), raw, ..Log::default() };
+    let log = Log { id: "step-log", follow: Some(&follow), after: Some(0), raw, ..Log::default() };
     widget::section("log", title, beside, widget::log(r, &log))
 }
 

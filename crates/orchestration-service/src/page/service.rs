@@ -209,6 +209,7 @@ fn written(r: &Reader, s: &ServiceView, lines: &[LogLine]) -> Markup {
             first: 1,
             follow: Some(&follow),
             raw: Some(&api),
+            ..Log::default()
         },
     )
 }

@@ -3,7 +3,7 @@
 // logs stay as they are. Without this module a reload shows the same.
 
 const source = document.body.dataset.live;
-const PAUSE = 150; // ms: events come in bursts
+const PAUSE = 120; // ms: events come in bursts
 const SLOW = 5000; // ms between tries when the server is away
 
 let stream = null;
@@ -11,6 +11,7 @@ let timer = 0;
 let fetching = false;
 let again = false;
 let down = false;
+let pause = PAUSE;
 
 function open() {
   if (stream || document.hidden) return;
@@ -35,7 +36,7 @@ function close() {
 }
 
 function soon() {
-  if (!timer) timer = setTimeout(refresh, PAUSE);
+  if (!timer) timer = setTimeout(refresh, pause);
 }
 
 async function refresh() {
@@ -45,6 +46,7 @@ async function refresh() {
     return;
   }
   fetching = true;
+  const begun = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
     if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
@@ -52,6 +54,8 @@ async function refresh() {
     // The stream tells when the server is back.
   } finally {
     fetching = false;
+    // However many events come, most of the time is the reader's and the server's own.
+    pause = Math.max(PAUSE, 3 * (performance.now() - begun));
     if (again) {
       again = false;
       soon();

@@ -1,5 +1,5 @@
-// Follows a log by server-sent events. The stream starts at the log's beginning, so what the server drew is
-// replaced. Text goes in as text, never as markup. Scrolling up pauses; at most LINES lines are kept.
+// Follows a log by server-sent events, from after the lines that the server drew. Text goes in as text, never
+// as markup. Scrolling up pauses; at most LINES lines are kept.
 
 const LINES = 5000;
 
@@ -9,8 +9,12 @@ class Follower {
     this.lines = root.querySelector(".log-lines");
     this.state = root.querySelector(".log-state");
     this.stay = root.querySelector('[data-log="stay"]');
+    this.words = this.state.textContent;
     this.queue = [];
-    this.count = 0;
+    // How many lines of the log have come, if the stream can go on after a number of lines.
+    this.after = root.dataset.after === undefined ? null : Number(root.dataset.after);
+    this.count = this.after || 0;
+    this.begun = Date.parse(root.dataset.begun) || 0;
     this.following = true;
     this.partial = {};
     this.buttons();
@@ -44,42 +48,61 @@ class Follower {
   }
 
   open() {
-    let first = true;
-    this.stream = new EventSource(this.root.dataset.follow);
-    this.words = this.state.textContent;
-    const take = (event) => {
-      if (first) {
-        first = false;
-        this.lines.replaceChildren();
-        this.count = 0;
-        this.begun = 0;
-        this.partial = {};
-      }
-      let line;
-      try {
-        line = JSON.parse(event.data);
-      } catch {
-        return;
-      }
-      if (typeof line.text !== "string") return;
-      this.queue.push(line);
-      if (!this.drawing) this.drawing = requestAnimationFrame(() => this.draw());
-    };
-    for (const kind of ["message", "line"]) this.stream.addEventListener(kind, take);
+    this.stream = new EventSource(this.address());
+    for (const kind of ["message", "line"]) this.stream.addEventListener(kind, (event) => this.take(event));
     this.stream.addEventListener("open", () => {
-      first = true;
+      // A stream that cannot go on where it stopped begins again with what is on the page.
+      this.fresh = this.after === null;
       this.state.textContent = this.words;
     });
     this.stream.addEventListener("end", () => this.end());
     this.stream.addEventListener("error", () => {
-      // The browser tries again by itself, from the log's start, unless the page has moved on.
+      // The browser tries again by itself, unless the page has moved on.
       if (!this.root.isConnected || this.stream.readyState === EventSource.CLOSED) this.end();
       else this.state.textContent = this.root.dataset.lost;
     });
   }
 
+  address() {
+    if (this.after === null) return this.root.dataset.follow;
+    const joint = this.root.dataset.follow.includes("?") ? "&" : "?";
+    return `${this.root.dataset.follow}${joint}after=${this.after}`;
+  }
+
+  take(event) {
+    if (this.fresh) {
+      this.fresh = false;
+      this.lines.replaceChildren();
+      this.queue = [];
+      this.count = 0;
+      this.begun = 0;
+      this.partial = {};
+    }
+    let line;
+    try {
+      line = JSON.parse(event.data);
+    } catch {
+      return;
+    }
+    if (typeof line.text !== "string") return;
+    if (this.after !== null) this.after += 1;
+    this.queue.push(line);
+    if (!this.drawing) this.drawing = requestAnimationFrame(() => this.draw());
+  }
+
+  // Nobody looks at a hidden page, and a browser allows few streams to one server.
+  pause(hidden) {
+    if (!this.root.dataset.follow || !this.root.isConnected) return;
+    if (hidden) {
+      this.stream.close();
+    } else if (this.stream.readyState === EventSource.CLOSED) {
+      this.open();
+    }
+  }
+
   end() {
     this.stream.close();
+    if (!this.root.dataset.follow) return;
     delete this.root.dataset.follow;
     this.state.textContent = this.root.dataset.end;
     this.stay.hidden = true;
@@ -170,14 +193,19 @@ function paint(into, line) {
 }
 
 const known = new WeakSet();
+let followers = [];
 
 function attach() {
+  followers = followers.filter((f) => f.root.isConnected);
   for (const root of document.querySelectorAll(".log")) {
     if (known.has(root)) continue;
     known.add(root);
-    new Follower(root);
+    followers.push(new Follower(root));
   }
 }
 
 attach();
 document.addEventListener("naru:drawn", attach);
+document.addEventListener("visibilitychange", () => {
+  for (const follower of followers) follower.pause(document.hidden);
+});

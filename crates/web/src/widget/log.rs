@@ -17,8 +17,11 @@ pub struct Log<'a> {
     pub who: &'a [String],
     /// What all their names begin with, and nobody needs to read.
     pub trim: Option<&'a str>,
-    /// Where `log.js` follows it from its start, by server-sent events; `None` when it has ended.
+    /// Where `log.js` follows it, by server-sent events; `None` when it has ended.
     pub follow: Option<&'a str>,
+    /// What is followed comes after so many lines (`after=` in its address): those below are among them.
+    /// `None`: the stream begins with what is below.
+    pub after: Option<usize>,
     /// Where the whole of it can be had.
     pub raw: Option<&'a str>,
 }
@@ -27,7 +30,7 @@ pub struct Log<'a> {
 pub fn log(r: &Reader, log: &Log) -> Markup {
     let begun = log.lines.iter().map(|l| l.time).find(|t| t.0 > 0);
     html! {
-        div.log #(log.id) data-follow=[log.follow] data-source=[log.follow] data-trim=[log.trim] data-end=(r.t("end of the log", "로그 끝"))
+        div.log #(log.id) data-follow=[log.follow] data-source=[log.follow] data-after=[log.after] data-begun=[begun] data-trim=[log.trim] data-end=(r.t("end of the log", "로그 끝"))
             data-lost=(r.t("connection lost; trying again", "연결이 끊겨 다시 잇는 중")) {
             div.log-bar {
                 span.log-state role="status" {
