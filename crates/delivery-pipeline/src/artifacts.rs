@@ -50,7 +50,8 @@ impl Pipelines {
         self.0.store.read(find).await
     }
 
-    async fn own(&self, project: &Name, run: &str) -> Result<Run> {
+    /// The run, when it is this project's.
+    pub(crate) async fn own(&self, project: &Name, run: &str) -> Result<Run> {
         let unknown = || {
             let say = Text::fixed("there is no such run", "그런 실행이 없습니다");
             Error::not_found("run.unknown", say)

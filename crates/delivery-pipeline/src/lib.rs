@@ -20,6 +20,7 @@ pub mod gitlab;
 mod job;
 mod keep;
 pub mod lint;
+pub mod page;
 mod script;
 mod sync;
 mod tip;
@@ -207,7 +208,7 @@ pub static PART: part::Part = part::Part {
         "Pipelines: .gitlab-ci.yml, run in sandboxes on this machine",
         "파이프라인: .gitlab-ci.yml을 이 컴퓨터의 샌드박스에서 실행합니다",
     ),
-    routes: api::ROUTES,
+    routes: &part::concat::<{ api::ROUTES.len() + page::ROUTES.len() }>(api::ROUTES, page::ROUTES),
     commands: cmd::COMMANDS,
     ..part::Part::EMPTY
 };

@@ -70,7 +70,19 @@ pub(crate) fn fold(change: &mut Change, event: &Event) -> Option<End> {
     if event.fact.kind.starts_with("run.step.") {
         step(change, event);
     }
+    if event.fact.kind == "run.waiting" {
+        wait(change, event);
+    }
     None
+}
+
+/// The pipeline goes on when somebody says so.
+fn wait(change: &mut Change, event: &Event) {
+    let run = event.fact.data.get("run").and_then(|r| r.as_str());
+    let ours = |p: &&mut Pipeline| p.run.as_ref().map(kernel::Id::as_str) == run;
+    if let Some(pipeline) = change.pipeline.as_mut().filter(ours) {
+        pipeline.waiting = Some(event.time);
+    }
 }
 
 fn created(change: &mut Change, time: Time, fact: PipelineCreated) {
@@ -85,6 +97,7 @@ fn created(change: &mut Change, time: Time, fact: PipelineCreated) {
         finished: None,
         verdict: None,
         reason: None,
+        waiting: None,
         steps: Vec::new(),
     });
 }
@@ -97,8 +110,10 @@ fn pipeline_finished(change: &mut Change, time: Time, fact: PipelineFinished) ->
         finished: None,
         verdict: None,
         reason: None,
+        waiting: None,
         steps: Vec::new(),
     });
+    pipeline.waiting = None;
     pipeline.finished = Some(time);
     pipeline.verdict = Some(fact.verdict);
     pipeline.reason = fact.reason.clone();
@@ -165,7 +180,10 @@ fn step(change: &mut Change, event: &Event) {
     let Ok(fact) = StepFact::deserialize(&event.fact.data) else { return };
     let ours = |id: &kernel::Id| id.as_str() == fact.run;
     let steps = match change.pipeline.as_mut() {
-        Some(p) if p.run.as_ref().is_some_and(ours) => &mut p.steps,
+        Some(p) if p.run.as_ref().is_some_and(ours) => {
+            p.waiting = None;
+            &mut p.steps
+        }
         _ => match change.rollouts.iter_mut().find(|r| ours(&r.run)) {
             Some(rollout) => &mut rollout.steps,
             None => return,

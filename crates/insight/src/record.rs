@@ -43,6 +43,9 @@ pub struct Pipeline {
     pub finished: Option<Time>,
     pub verdict: Option<Verdict>,
     pub reason: Option<Text>,
+    /// Since when only somebody's go is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Time>,
     pub steps: Vec<Step>,
 }
 

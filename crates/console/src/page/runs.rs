@@ -5,7 +5,7 @@ use kernel::{Id, Name, Result};
 use maud::{Markup, html};
 use naru_http::{Call, Response};
 use run::Run;
-use web::widget::{self, State, Table};
+use web::widget::{self, State, Table, Tone};
 use web::{Page, Reader};
 
 const SHOWN: usize = 40;
@@ -50,7 +50,18 @@ pub(super) fn draw(r: &Reader, project: &Name, kind: Option<&str>, runs: &[Run])
         widget::table(&Table { heads: heads(r), rows })
     };
     html! {
-        (widget::heading(html! { (r.t("Runs", "실행")) }, html! {}, html! {}, html! {}))
+        (widget::heading(html! { (r.t("Runs", "실행")) }, html! {}, html! {}, html! {
+            (widget::link_button(
+                &format!("/projects/{project}/pipelines/lint"),
+                r.t("Try a file out", "파일 시험"),
+                Tone::Plain,
+            ))
+            (widget::link_button(
+                &format!("/projects/{project}/pipelines/new"),
+                r.t("Run a pipeline", "파이프라인 실행"),
+                Tone::Main,
+            ))
+        }))
         (widget::tabs(r.t("Kind", "종류"), &tabs))
         (widget::section("runs", "", html! {}, body))
         @if let Some(last) = runs.last().filter(|_| runs.len() == SHOWN) {

@@ -86,6 +86,9 @@ fn news(r: &Reader, change: &Change) -> Markup {
         let words = r.t("It served, and was rolled back", "운영되다가 되돌려졌습니다");
         return widget::flash(State::Warned, words, None);
     }
+    if let Some(pipeline) = change.pipeline.as_ref().filter(|p| p.waiting.is_some()) {
+        return gate(r, change, pipeline);
+    }
     let Some(reason) = &change.reason else { return html! {} };
     let state = match change.outcome {
         Some(Outcome::Failed) => State::Failed,
@@ -93,6 +96,22 @@ fn news(r: &Reader, change: &Change) -> Markup {
         _ => State::Passed,
     };
     widget::flash(state, reason.get(r.lang), still_serving(r, change).as_deref())
+}
+
+/// Somebody has to say go, and does that where the step is.
+fn gate(r: &Reader, change: &Change, pipeline: &Pipeline) -> Markup {
+    let words =
+        r.t("The pipeline waits for somebody's go", "파이프라인이 누군가의 시작을 기다립니다");
+    html! {
+        (widget::flash(State::Waiting, words, None))
+        @if let Some(run) = &pipeline.run {
+            p { (widget::link_button(
+                &crossing::run_address(change, run),
+                r.t("To the step that waits", "기다리는 단계로"),
+                Tone::Main,
+            )) }
+        }
+    }
 }
 
 /// What goes on serving when a rollout failed.
@@ -144,12 +163,20 @@ fn whole(r: &Reader, change: &Change, pipeline: &Pipeline, stages: &[Stage]) -> 
     let jobs = stages.iter().filter(|s| s.kind == "job");
     let began = jobs.map(|s| s.began).min().unwrap_or(pipeline.created).max(pipeline.created);
     let wait = Segment { work: Work::Waiting, start: pipeline.created, end: Some(began) };
-    let work = Segment { work: Work::Working, start: began, end: pipeline.finished };
+    let work =
+        Segment { work: Work::Working, start: began, end: pipeline.finished.or(pipeline.waiting) };
+    let mut segments = if began > pipeline.created { vec![wait, work] } else { vec![work] };
+    // Waiting for a person is waiting, too.
+    segments.extend(pipeline.waiting.map(|since| Segment {
+        work: Work::Waiting,
+        start: since,
+        end: None,
+    }));
     Bar {
         name: r.t("Pipeline", "파이프라인").to_owned(),
-        state: crossing::verdict(pipeline.verdict),
+        state: crossing::under_way(pipeline),
         level: 0,
-        segments: if began > pipeline.created { vec![wait, work] } else { vec![work] },
+        segments,
         address: pipeline.run.as_ref().map(|run| crossing::run_address(change, run)),
         note: None,
     }

@@ -64,7 +64,7 @@ fn through_pipeline(change: &Change, name: &str) -> Station {
     };
     Station {
         name,
-        state: verdict(pipeline.verdict),
+        state: under_way(pipeline),
         start: Some(pipeline.created),
         end: pipeline.finished,
         address: pipeline.run.as_ref().map(|run| run_address(change, run)),
@@ -116,6 +116,13 @@ fn landed(change: &Change) -> State {
     }
 }
 
+pub(super) fn under_way(pipeline: &Pipeline) -> State {
+    match pipeline.waiting {
+        Some(_) => State::Waiting,
+        None => verdict(pipeline.verdict),
+    }
+}
+
 pub(super) fn verdict(verdict: Option<Verdict>) -> State {
     match verdict {
         None => State::Running,
@@ -156,6 +163,9 @@ pub(super) fn badge(r: &Reader, change: &Change, serving: &Serving) -> Markup {
         Some(Outcome::Canceled) => (State::Canceled, "canceled", "취소됨"),
         Some(Outcome::Superseded) => (State::Skipped, "overtaken", "추월됨"),
         None if change.rides.is_some() => (State::Skipped, "rides along", "함께 이동"),
+        None if change.pipeline.as_ref().is_some_and(|p| p.waiting.is_some()) => {
+            (State::Waiting, "waits for a go", "시작 대기")
+        }
         None => (State::Running, "on its way", "이동 중"),
     };
     widget::badge(r, state, Some(r.t(en, ko)))

@@ -95,6 +95,7 @@ fn in_pipeline(n: u8, verdict: Option<Verdict>, steps: Vec<Step>) -> Change {
         finished: verdict.map(|_| ago(7_000)),
         verdict,
         reason: None,
+        waiting: None,
         steps,
     };
     Change { pipeline: Some(pipeline), ..pushed(n) }
@@ -239,4 +240,16 @@ fn metrics_are_drawn_with_their_definitions_and_too_few_are_called_so() {
     assert!(words(&ko).contains("측정이 곧 개선은 아닙니다"));
     let (none, _) = drawn(|r| metrics::draw(r, &name("shop"), 30, &[]));
     assert!(words(&none).contains("git push naru main"));
+}
+
+#[test]
+fn a_change_that_waits_for_a_person_says_so_and_leads_to_the_step() {
+    let mut held = in_pipeline(5, None, vec![step("build", Some("passed"))]);
+    held.pipeline.as_mut().unwrap().waiting = Some(ago(5_000));
+    let (en, ko) = drawn(|r| change::draw(r, &held, &Serving::of(&[])));
+    assert!(words(&en).contains("waits for a go") && words(&ko).contains("시작 대기"));
+    assert!(en.contains(&format!("href=\"/projects/shop/runs/{}\">To the step", id(5))), "{en}");
+    let home = project(vec![held.clone()]);
+    let (en, _) = drawn(|r| home::draw(r, &home));
+    assert!(en.contains("stop is-waiting"), "the ferry is held");
 }

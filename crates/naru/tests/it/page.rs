@@ -43,11 +43,14 @@ fn pages(naru: &Naru) -> Vec<String> {
         "/projects/shop/code/web/commits/main",
         "/projects/shop/code/web/file/main/app.py",
         "/events?project=shop&kind=change.",
+        "/projects/shop/pipelines/new",
+        "/projects/shop/pipelines/lint",
     ];
     let mut all: Vec<String> = fixed.map(str::to_owned).to_vec();
     all.push(format!("/projects/shop/code/web/commit/{commit}"));
     all.extend(changes.iter().map(|c| format!("/projects/shop/changes/{c}")));
     all.extend(runs.iter().map(|r| format!("/projects/shop/runs/{r}")));
+    all.push(format!("/projects/shop/runs/{}/jobs", runs.last().unwrap()));
     all
 }
 

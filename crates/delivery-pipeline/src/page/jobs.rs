@@ -1,0 +1,121 @@
+//! One pipeline: why each job of the file is in it or not, and what its jobs left.
+
+use super::{reasons, warnings};
+use crate::artifacts::{Artifacts, Report};
+use crate::{KIND, Pipelines};
+use kernel::{Error, Result, Text};
+use maud::{Markup, html};
+use naru_http::{Call, Response};
+use run::Run;
+use web::widget;
+use web::{Page, Reader};
+
+/// Files of one job's artifacts on the page.
+const FILES: usize = 500;
+
+/// A step, and what it left or why that is gone.
+pub(super) type Left = (String, Result<Artifacts>);
+
+pub(super) async fn show(call: Call) -> Result<Response> {
+    let project = call.project()?;
+    let pipelines = call.part::<Pipelines>()?;
+    let run = pipelines.own(&project, call.param("run")?).await?;
+    if run.kind != KIND {
+        let say = Text::fixed("this run is not a pipeline", "이 실행은 파이프라인이 아닙니다");
+        return Err(Error::not_found("run.unknown", say));
+    }
+    let report = pipelines.report(&project, run.id.as_str()).await?.unwrap_or_default();
+    let mut left: Vec<Left> = Vec::new();
+    for step in &run.steps {
+        match pipelines.artifacts(&project, run.id.as_str(), &step.name).await {
+            Ok(None) => {}
+            Ok(Some(artifacts)) => left.push((step.name.clone(), Ok(artifacts))),
+            Err(error) => left.push((step.name.clone(), Err(error))),
+        }
+    }
+    let r = Reader::of(&call);
+    let home = format!("/projects/{project}");
+    let page = Page::of(&project, "runs", run.title.get(r.lang))
+        .bare()
+        .crumb(project.as_str(), home.clone())
+        .crumb(r.t("Runs", "실행"), format!("{home}/runs"))
+        .follow(&format!("project={project}&kind=run.&subject=Run/{project}/{}", run.id));
+    Ok(web::page(&call, &page, draw(&r, &run, &report, &left)))
+}
+
+pub(super) fn draw(r: &Reader, run: &Run, report: &Report, left: &[Left]) -> Markup {
+    let steps = format!("/projects/{}/runs/{}", run.project, run.id);
+    html! {
+        (widget::heading(html! { (run.title.get(r.lang)) }, html! {}, html! { (widget::ago(r, run.created)) }, html! {}))
+        (widget::tabs(r.t("Pipeline", "파이프라인"), &[
+            (r.t("Steps", "단계"), steps.clone(), false),
+            (r.t("Reasons and artifacts", "까닭과 아티팩트"), format!("{steps}/jobs"), true),
+        ]))
+        (warnings(r, &report.warnings))
+        (widget::section("left", r.t("Artifacts", "아티팩트"), html! {}, all_left(r, &steps, run, left)))
+        @if !report.jobs.is_empty() {
+            (widget::section("reasons", r.t("Why each job is here or not", "작업이 있거나 없는 까닭"), html! {}, reasons(r, &report.jobs)))
+        }
+    }
+}
+
+fn all_left(r: &Reader, steps: &str, run: &Run, left: &[Left]) -> Markup {
+    if left.is_empty() {
+        let words = r.t(
+            "No job has left any; `artifacts: paths:` in the file says what to keep",
+            "남긴 작업이 없습니다. 무엇을 남길지는 파일의 `artifacts: paths:`로 정합니다",
+        );
+        return html! { p.plot-none { (words) } };
+    }
+    html! {
+        @for (step, found) in left {
+            div.file-head {
+                a.title-link.grow href=(format!("{steps}?step={}#log", web::segment(step))) { (step) }
+                @if let Ok(all) = found {
+                    span.soft { (all.files.len()) " " (r.t("files", "개 파일")) " · " (size(all.size)) }
+                }
+            }
+            @match found {
+                Ok(all) => (files(r, run, step, all)),
+                Err(error) => { p.plot-none { (error.say().get(r.lang)) } },
+            }
+        }
+    }
+}
+
+fn files(r: &Reader, run: &Run, step: &str, all: &Artifacts) -> Markup {
+    let api = format!(
+        "/api/v1/projects/{}/runs/{}/steps/{}/artifacts",
+        run.project,
+        run.id,
+        web::segment(step)
+    );
+    html! {
+        div.table-wrap { table.rows.tree { tbody {
+            @for file in all.files.iter().take(FILES) {
+                tr {
+                    td {
+                        (web::icon::file())
+                        @if file.mode == blob::LINK { (file.path) } @else {
+                            a href=(format!("{api}/{}", web::path(&file.path))) { (file.path) }
+                        }
+                    }
+                    td.num.faint { (size(file.size)) }
+                }
+            }
+        } } }
+        @if all.files.len() > FILES {
+            p.plot-none { (r.t("and more; the API lists them all", "그 밖의 파일은 API가 모두 보여 줍니다")) }
+        }
+    }
+}
+
+/// `1.2 kB`: powers of a thousand.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}

@@ -1,0 +1,97 @@
+//! What a reader of these pages would notice.
+
+use super::{jobs, lint, start};
+use crate::artifacts::{Artifacts, Report};
+use crate::lint::Suppose;
+use blob::Entry;
+use kernel::{Error, Id, Lang, Name, Principal, Text, Time};
+use maud::Markup;
+use run::{Plan, Run, RunState};
+use web::Reader;
+use web::testing::{complaint, words};
+
+const NOW: Time = Time(1_764_000_000_000);
+
+/// The markup in English, sound in both languages.
+fn drawn(draw: impl Fn(&Reader) -> Markup) -> String {
+    let one = |lang| {
+        let r = Reader { lang, now: NOW, who: Some("han".into()), ..Reader::default() };
+        let html = draw(&r).into_string();
+        assert_eq!(complaint(&html), None, "{html}");
+        html
+    };
+    one(Lang::Ko);
+    one(Lang::En)
+}
+
+fn shop() -> Name {
+    Name::parse("shop").unwrap()
+}
+
+fn a_run() -> Run {
+    Run {
+        id: Id::new(NOW.0, 7),
+        kind: "pipeline".into(),
+        project: shop(),
+        change: None,
+        title: Text::fixed("web pipeline", "web 파이프라인"),
+        actor: Principal::part("delivery-pipeline"),
+        state: RunState::Passed,
+        reason: None,
+        created: NOW,
+        started: Some(NOW),
+        finished: Some(NOW),
+        canceled_by: None,
+        retry_of: None,
+        priority: 0,
+        steps: vec![],
+        labels: Default::default(),
+        subject: None,
+        plan: Plan::default(),
+    }
+}
+
+#[test]
+fn artifacts_are_links_to_download_and_expired_ones_say_so() {
+    let file =
+        |path: &str, mode| Entry { path: path.into(), mode, size: 1500, hash: "0".repeat(64) };
+    let files = vec![file("out/a b.txt", 0o644), file("link", blob::LINK)];
+    let kept = Artifacts { tree: "0".repeat(64), size: 3000, files };
+    let gone = Error::not_found("artifacts.gone", Text::fixed("expired", "기간이 지났습니다"));
+    let left = [("build 1/2".to_owned(), Ok(kept)), ("old".to_owned(), Err(gone))];
+    let html = drawn(|r| jobs::draw(r, &a_run(), &Report::default(), &left));
+    assert!(html.contains("/steps/build%201%2F2/artifacts/out/a%20b.txt\""), "{html}");
+    assert!(words(&html).contains("2 files · 3.0 kB") && words(&html).contains("expired"));
+    assert_eq!(html.matches("/artifacts/").count(), 1, "a link is not followed");
+}
+
+#[test]
+fn a_file_is_tried_out_and_comes_back_as_it_was() {
+    let ci =
+        "build: {stage: build, script: make}\nship: {script: x, rules: [{if: $CI_COMMIT_TAG}]}\n";
+    let sound = |r: &Reader| lint::look(ci, &Suppose::default(), r.lang);
+    let html = drawn(|r| lint::draw(r, &shop(), ci, "main", Some(&sound(r))));
+    let seen = words(&html);
+    assert!(
+        seen.contains("The file is sound") && seen.contains("left out ship no rule holds"),
+        "{seen}"
+    );
+    assert!(html.contains(">\nbuild: {stage: build"), "{html}");
+    let wrong = "a:\n  scirpt: </textarea><script>x</script>\n";
+    let html = drawn(|r| {
+        lint::draw(r, &shop(), wrong, "main", Some(&lint::look(wrong, &Suppose::default(), r.lang)))
+    });
+    assert!(words(&html).contains(".gitlab-ci.yml:2:3"), "{}", words(&html));
+}
+
+#[test]
+fn a_pipeline_is_started_with_variables_a_line_each() {
+    let html = drawn(|r| start::draw(r, &shop(), &[Name::parse("web").unwrap()], "main"));
+    assert!(html.contains("<option value=\"web\">") && html.contains("value=\"main\""));
+    let given = start::variables("A=1\n\n  B = x=y \n").unwrap();
+    assert_eq!(
+        given.into_iter().collect::<Vec<_>>(),
+        [("A".to_owned(), "1".to_owned()), ("B".to_owned(), " x=y".to_owned()),]
+    );
+    assert!(start::variables("nonsense").is_err());
+}
