@@ -164,3 +164,20 @@ fn without_scripts_one_signs_in_reads_and_acts() {
     let shown = naru.api("GET", &format!("/api/v1/projects/shop/runs/{id}"), "").unwrap();
     assert_eq!(shown.json().unwrap()["steps"][0]["played_by"]["name"], "admin");
 }
+
+#[test]
+fn a_change_that_waits_for_a_person_is_let_go_from_its_page() {
+    let naru = shop();
+    let pipeline = "gate:\n  script: echo through\n  when: manual\n  allow_failure: false\n";
+    let work = naru.repository("shop", "web", &[(".gitlab-ci.yml", pipeline)]).unwrap();
+    work.push(&["naru", "main"]).unwrap();
+    let mut browser = Browser::start().unwrap();
+    browser.look(&naru.url, Some(&session(&naru)), WIDE).unwrap();
+    browser.go(&format!("{}/projects/shop", naru.url)).unwrap();
+    browser.until("document.querySelector('.crossing .badge.is-waiting')").unwrap();
+    browser.led_on(|b| b.click(".crossing a.title-link")).unwrap();
+    browser.led_on(|b| b.click("#top a.button.main")).unwrap();
+    browser.led_on(|b| b.click("form[action$='/play'] button")).unwrap();
+    browser.until("document.querySelector('.heading .badge.is-passed')").unwrap();
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
