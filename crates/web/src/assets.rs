@@ -26,6 +26,7 @@ pub const ASSETS: &[Asset] = assets![
     "log.js" JS,
     "graph.js" JS,
     "keys.js" JS,
+    "switch.js" JS,
     "time.js" JS,
     "naru.svg" SVG,
 ];

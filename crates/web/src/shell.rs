@@ -97,7 +97,8 @@ fn river(r: &Reader, page: &Page) -> Markup {
                     (icon::mark()) span { "naru" }
                 }
                 @if r.who.is_some() {
-                    a.switcher href="/projects" title=(r.t("Switch project", "프로젝트 바꾸기")) {
+                    a.switcher href="/projects" title=(r.t("Switch project", "프로젝트 바꾸기"))
+                        data-all=(r.t("All projects", "모든 프로젝트")) {
                         @match &page.project {
                             Some(p) => (p),
                             None => (r.t("All projects", "모든 프로젝트")),
@@ -212,7 +213,13 @@ fn foot(r: &Reader) -> Markup {
 /// What the keys do; `keys.js` opens it.
 fn help(r: &Reader) -> Markup {
     let keys = [
-        ("/", r.t("Find: filter the page or jump to a project", "찾기: 목록 거르기")),
+        (
+            "/",
+            r.t(
+                "Find: filter the page, or switch project",
+                "찾기: 목록 거르기 또는 프로젝트 바꾸기",
+            ),
+        ),
         ("j k", r.t("Next, previous row; Enter opens it", "다음·이전 줄, Enter로 열기")),
         ("t", r.t("Colours: system, dark, light", "색상: 시스템·어둡게·밝게")),
         ("?", r.t("This help", "이 도움말")),

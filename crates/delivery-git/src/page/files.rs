@@ -191,7 +191,7 @@ pub(super) fn draw_file(r: &Reader, spot: &Spot, file: &FileView) -> Markup {
         section.part {
             div.file-head {
                 span.grow.soft {
-                    @if lines > 0 { (lines) " " (r.t("lines", "줄")) " · " }
+                    @if lines > 0 { (lines) (r.t(" lines", "줄")) " · " }
                     (size(file.size))
                     @if file.executable { " · +x" }
                 }

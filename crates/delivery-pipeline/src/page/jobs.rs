@@ -3,7 +3,7 @@
 use super::{reasons, warnings};
 use crate::artifacts::{Artifacts, Report};
 use crate::{KIND, Pipelines};
-use kernel::{Error, Result, Text};
+use kernel::{Error, Lang, Result, Text};
 use maud::{Markup, html};
 use naru_http::{Call, Response};
 use run::Run;
@@ -72,7 +72,7 @@ fn all_left(r: &Reader, steps: &str, run: &Run, left: &[Left]) -> Markup {
             div.file-head {
                 a.title-link.grow href=(format!("{steps}?step={}#log", web::segment(step))) { (step) }
                 @if let Ok(all) = found {
-                    span.soft { (all.files.len()) " " (r.t("files", "개 파일")) " · " (size(all.size)) }
+                    span.soft { (count(r, all.files.len())) " · " (size(all.size)) }
                 }
             }
             @match found {
@@ -107,6 +107,14 @@ fn files(r: &Reader, run: &Run, step: &str, all: &Artifacts) -> Markup {
         @if all.files.len() > FILES {
             p.plot-none { (r.t("and more; the API lists them all", "그 밖의 파일은 API가 모두 보여 줍니다")) }
         }
+    }
+}
+
+fn count(r: &Reader, files: usize) -> String {
+    match (r.lang, files) {
+        (Lang::En, 1) => "1 file".to_owned(),
+        (Lang::En, n) => format!("{n} files"),
+        (Lang::Ko, n) => format!("파일 {n}개"),
     }
 }
 

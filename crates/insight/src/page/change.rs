@@ -66,8 +66,12 @@ fn actions(r: &Reader, change: &Change) -> Markup {
         @if let (Some(Outcome::Live), Some(url)) = (change.outcome, &change.url) {
             a.button.main href=(url) { (web::icon::link()) (r.t("Open", "열기")) }
         }
-        @if let Some(run) = change.pipeline.as_ref().and_then(|p| p.run.as_ref()) {
-            (widget::link_button(&crossing::run_address(change, run), r.t("Pipeline", "파이프라인"), Tone::Plain))
+        @if let Some((pipeline, run)) = change.pipeline.as_ref().and_then(|p| Some((p, p.run.as_ref()?))) {
+            @let there = crossing::run_address(change, run);
+            @match pipeline.waiting {
+                Some(_) => (widget::link_button(&there, r.t("To the step that waits", "기다리는 단계로"), Tone::Main)),
+                None => (widget::link_button(&there, r.t("Pipeline", "파이프라인"), Tone::Plain)),
+            }
         }
         (widget::link_button(&events, r.t("Events", "이벤트"), Tone::Plain))
     }
@@ -86,8 +90,10 @@ fn news(r: &Reader, change: &Change) -> Markup {
         let words = r.t("It served, and was rolled back", "운영되다가 되돌려졌습니다");
         return widget::flash(State::Warned, words, None);
     }
-    if let Some(pipeline) = change.pipeline.as_ref().filter(|p| p.waiting.is_some()) {
-        return gate(r, change, pipeline);
+    if change.pipeline.as_ref().is_some_and(|p| p.waiting.is_some()) {
+        let words =
+            r.t("The pipeline waits for somebody's go", "파이프라인이 누군가의 시작을 기다립니다");
+        return widget::flash(State::Waiting, words, None);
     }
     let Some(reason) = &change.reason else { return html! {} };
     let state = match change.outcome {
@@ -96,22 +102,6 @@ fn news(r: &Reader, change: &Change) -> Markup {
         _ => State::Passed,
     };
     widget::flash(state, reason.get(r.lang), still_serving(r, change).as_deref())
-}
-
-/// Somebody has to say go, and does that where the step is.
-fn gate(r: &Reader, change: &Change, pipeline: &Pipeline) -> Markup {
-    let words =
-        r.t("The pipeline waits for somebody's go", "파이프라인이 누군가의 시작을 기다립니다");
-    html! {
-        (widget::flash(State::Waiting, words, None))
-        @if let Some(run) = &pipeline.run {
-            p { (widget::link_button(
-                &crossing::run_address(change, run),
-                r.t("To the step that waits", "기다리는 단계로"),
-                Tone::Main,
-            )) }
-        }
-    }
 }
 
 /// What goes on serving when a rollout failed.

@@ -132,6 +132,10 @@ fn the_keyboard_leads_everywhere() {
         browser.led_on(|b| b.press(&["g", key])).unwrap();
         assert_eq!(browser.eval("location.pathname").unwrap(), path);
     }
+    browser.press(&["/"]).unwrap();
+    browser.until("document.querySelector('.switch a')").unwrap();
+    browser.led_on(|b| b.press(&["s", "h", "Enter"])).unwrap();
+    assert_eq!(browser.eval("location.pathname").unwrap(), "/projects/shop");
     browser.press(&["?"]).unwrap();
     assert_eq!(browser.eval("document.querySelector('#keys').open").unwrap(), true);
     browser.press(&["Escape"]).unwrap();

@@ -31,7 +31,7 @@ function find() {
     box.focus();
     box.select();
   } else {
-    location.href = "/projects#find";
+    document.querySelector("a.switcher")?.click();
   }
 }
 
@@ -109,5 +109,4 @@ function ready() {
 }
 
 ready();
-if (location.hash === "#find") document.querySelector("[data-find]")?.focus();
 document.addEventListener("naru:drawn", ready);
