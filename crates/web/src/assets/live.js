@@ -4,12 +4,14 @@
 
 const source = document.body.dataset.live;
 const PAUSE = 120; // ms: events come in bursts
+const GROWTH = 1000; // ms
 const SLOW = 5000; // ms between tries when the server is away
 
 let stream = null;
 let timer = 0;
 let fetching = false;
 let again = false;
+let growing = 0;
 let down = false;
 let pause = PAUSE;
 
@@ -60,7 +62,14 @@ async function refresh() {
       again = false;
       soon();
     }
+    grow();
   }
+}
+
+// A bar that is under way grows between the events, too.
+function grow() {
+  clearTimeout(growing);
+  if (stream && document.querySelector(".wf-open")) growing = setTimeout(soon, GROWTH);
 }
 
 function swap(next) {
@@ -109,6 +118,7 @@ function find(root, way) {
 
 if (source) {
   open();
+  grow();
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return close();
     open();
