@@ -57,10 +57,14 @@ impl Output {
     /// Words of the answer, as they are.
     ///
     /// # Errors
-    /// Internal, when standard output is closed.
+    /// Internal, when standard output cannot be written. A reader who has left ends the process.
     pub fn print(&self, words: &str) -> Result<()> {
         let mut out = std::io::stdout().lock();
-        out.write_all(words.as_bytes()).and_then(|()| out.flush()).map_err(Error::internal)
+        match out.write_all(words.as_bytes()).and_then(|()| out.flush()) {
+            // `naru logs web | head`: nobody reads any more, which is an end and not an error.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+            other => other.map_err(Error::internal),
+        }
     }
 
     /// A remark for people, on standard error.

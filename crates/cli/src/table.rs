@@ -5,6 +5,7 @@
 pub struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
+    remarks: Vec<String>,
     nothing: String,
 }
 
@@ -21,6 +22,11 @@ impl Table {
 
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
         self.rows.push(cells.into_iter().map(|c| clean(&c.into())).collect());
+    }
+
+    /// A line below the table, as wide as it likes.
+    pub fn remark(&mut self, words: impl Into<String>) {
+        self.remarks.push(clean(&words.into()));
     }
 
     /// Lines that end in `\n`. Colour only dims the head.
@@ -43,6 +49,10 @@ impl Table {
         }
         for row in &self.rows {
             out.push_str(&line(row, &widths));
+            out.push('\n');
+        }
+        for remark in &self.remarks {
+            out.push_str(remark);
             out.push('\n');
         }
         out

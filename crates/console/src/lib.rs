@@ -10,6 +10,7 @@ pub mod page;
 mod resource;
 mod runs;
 mod token;
+mod user;
 
 use part::Part;
 
@@ -42,6 +43,7 @@ const COMMANDS: &[cli::Command] = &[
     runs::COMMAND,
     event::COMMAND,
     token::COMMAND,
+    user::COMMAND,
     login::LOGIN,
     login::SIGN_IN,
 ];

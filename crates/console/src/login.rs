@@ -8,6 +8,7 @@ use cli::{Client, Command, Context, Endpoint, Table};
 use http::{HeaderValue, header};
 use kernel::{Error, Result, Text, text};
 use naru_http::{Access, Call, Response, Route, SESSION, found, json};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::BufRead;
 
@@ -60,12 +61,16 @@ pub const LOGIN: Command = Command {
 pub const SIGN_IN: Command = Command {
     name: "sign-in",
     build: |lang| {
-        clap::Command::new("sign-in").about(lang.pick(
-            "Print a one-time link that signs a browser in",
-            "브라우저용 일회용 로그인 링크를 출력합니다",
-        ))
+        clap::Command::new("sign-in")
+            .about(lang.pick(
+                "Print a one-time link that signs a browser in",
+                "브라우저용 일회용 로그인 링크를 출력합니다",
+            ))
+            .arg(Arg::new("for").long("for").value_name("USER").help(
+                lang.pick("For somebody else; administrators only", "다른 사람의 것. 관리자만"),
+            ))
     },
-    run: |context, _| Box::pin(sign_in(context)),
+    run: |context, matches| Box::pin(sign_in(context, matches)),
 };
 
 async fn by_link(call: Call) -> Result<Response> {
@@ -111,8 +116,17 @@ async fn sign_out(call: Call) -> Result<Response> {
     Ok(response)
 }
 
-async fn link(call: Call) -> Result<Response> {
-    let code = call.site.policy.create_link(call.who.clone()).await?;
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default, rename = "for")]
+    user: Option<kernel::Name>,
+}
+
+async fn link(mut call: Call) -> Result<Response> {
+    let wanted: Wanted = call.json().await?;
+    let holder = crate::token::holder(&call, wanted.user).await?;
+    let code = call.site.policy.create_link(holder).await?;
     json(&json!({ "path": format!("/sign-in/{code}") }))
 }
 
@@ -150,9 +164,11 @@ async fn login(context: Context, matches: ArgMatches) -> Result<()> {
     Ok(())
 }
 
-async fn sign_in(context: Context) -> Result<()> {
+async fn sign_in(context: Context, matches: ArgMatches) -> Result<()> {
     let client = context.client()?;
-    let made: Value = client.post("/api/v1/sign-in-links", &json!({})).await?;
+    let made: Value = client
+        .post("/api/v1/sign-in-links", &json!({ "for": matches.get_one::<String>("for") }))
+        .await?;
     let link = json!({ "url": format!("{}{}", client.url(), words(&made["path"])) });
     context.output.show(&link, |link, _| {
         let mut table = Table::new([""]);

@@ -13,8 +13,9 @@ pub struct Document {
     pub name: Name,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<Name>,
-    #[serde(default)]
-    pub labels: Labels,
+    /// Left out, those of the resource stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
     #[serde(default)]
     pub spec: Value,
 }

@@ -162,7 +162,11 @@ async fn get(context: Context, matches: ArgMatches) -> Result<()> {
     let (kind, path) = address(&context, &matches).await?;
     let client = context.client()?;
     let items = if matches.contains_id("name") {
-        vec![client.get::<Value>(&path).await?]
+        let one: Value = client.get(&path).await?;
+        if context.output.format != cli::Format::Table {
+            return context.output.show(&one, |_, _| Table::default());
+        }
+        vec![one]
     } else {
         let selector = matches.get_one::<String>("selector").map_or("", String::as_str);
         all_pages(&client, &format!("{path}?limit=500&labelSelector={}", cli::segment(selector)))

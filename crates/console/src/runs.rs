@@ -197,7 +197,6 @@ pub const COMMAND: Command =
             let run = || Arg::new("run").required(true).help(lang.pick("The run's id", "실행 id"));
             let step =
                 || Arg::new("step").required(true).help(lang.pick("The step's name", "단계 이름"));
-            let project = || crate::resource::project_arg(lang);
             clap::Command::new("run")
                 .about(lang.pick(
                     "Pipelines and rollouts under way and past",
@@ -207,7 +206,6 @@ pub const COMMAND: Command =
                 .subcommand(
                     clap::Command::new("list")
                         .about(lang.pick("List runs, newest first", "실행을 새것부터 나열합니다"))
-                        .arg(project())
                         .arg(
                             Arg::new("kind")
                                 .long("kind")
@@ -224,8 +222,7 @@ pub const COMMAND: Command =
                 .subcommand(
                     clap::Command::new("show")
                         .about(lang.pick("Show a run's steps", "실행의 단계를 보여 줍니다"))
-                        .arg(run())
-                        .arg(project()),
+                        .arg(run()),
                 )
                 .subcommand(
                     clap::Command::new("log")
@@ -235,7 +232,6 @@ pub const COMMAND: Command =
                         ))
                         .arg(run())
                         .arg(step())
-                        .arg(project())
                         .arg(
                             Arg::new("times").long("times").action(ArgAction::SetTrue).help(
                                 lang.pick("With the time of each line", "줄마다 시각과 함께"),
@@ -245,8 +241,7 @@ pub const COMMAND: Command =
                 .subcommand(
                     clap::Command::new("cancel")
                         .about(lang.pick("Cancel a run", "실행을 취소합니다"))
-                        .arg(run())
-                        .arg(project()),
+                        .arg(run()),
                 )
                 .subcommand(
                     clap::Command::new("retry")
@@ -254,15 +249,13 @@ pub const COMMAND: Command =
                             "Run what did not pass again",
                             "통과하지 못한 것을 다시 실행합니다",
                         ))
-                        .arg(run())
-                        .arg(project()),
+                        .arg(run()),
                 )
                 .subcommand(
                     clap::Command::new("play")
                         .about(lang.pick("Let a manual step go", "수동 단계를 시작합니다"))
                         .arg(run())
-                        .arg(step())
-                        .arg(project()),
+                        .arg(step()),
                 )
         },
         run: |context, matches| Box::pin(run(context, matches)),

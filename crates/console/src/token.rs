@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches};
 use cli::{Command, Context, Table};
 use http::StatusCode;
 use kernel::time::parse_duration;
-use kernel::{Error, Name, Result, Text, text};
+use kernel::{Error, Name, Principal, Result, Text, text};
 use naru_http::{Access, Call, Response, Route, empty, json, json_status};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -47,6 +47,10 @@ pub const COMMAND: Command = Command {
                         "토큰을 만들어 한 번만 보여 줍니다",
                     ))
                     .arg(name())
+                    .arg(Arg::new("for").long("for").value_name("USER").help(lang.pick(
+                        "For somebody else; administrators only",
+                        "다른 사람의 것. 관리자만",
+                    )))
                     .arg(
                         Arg::new("expires")
                             .long("expires")
@@ -73,6 +77,27 @@ struct New {
     /// `30d`
     #[serde(default)]
     expires: Option<String>,
+    /// For somebody else; only an administrator may.
+    #[serde(default, rename = "for")]
+    user: Option<Name>,
+}
+
+/// The caller, or the user that an administrator names.
+pub(crate) async fn holder(call: &Call, user: Option<Name>) -> Result<Principal> {
+    let Some(user) = user else { return Ok(call.who.clone()) };
+    call.site.policy.may_administer(&call.who).await?;
+    let key = kernel::Key::global::<policy::User>(&user);
+    match call.site.store.read(move |v| v.resource(&key)).await? {
+        Some(_) => Ok(Principal::User(user)),
+        None => Err(Error::not_found(
+            "user.unknown",
+            text!("there is no user {user}", "{user} 사용자가 없습니다"),
+        )
+        .hint(text!(
+            "`naru user create {user}` makes one",
+            "`naru user create {user}`로 만드세요"
+        ))),
+    }
 }
 
 async fn list(call: Call) -> Result<Response> {
@@ -93,8 +118,8 @@ async fn create(mut call: Call) -> Result<Response> {
     });
     let valid = valid.transpose()?;
     let name = new.name.clone();
-    let token =
-        call.site.policy.create_token(call.who.clone(), new.name, valid, call.who.clone()).await?;
+    let holder = holder(&call, new.user).await?;
+    let token = call.site.policy.create_token(holder, new.name, valid, call.who.clone()).await?;
     json_status(StatusCode::CREATED, &json!({ "name": name, "token": token }))
 }
 
@@ -108,7 +133,7 @@ async fn run(context: Context, matches: ArgMatches) -> Result<()> {
     let name = |m: &ArgMatches| m.get_one::<String>("name").cloned().unwrap_or_default();
     match matches.subcommand() {
         Some(("create", sub)) => {
-            let body = json!({ "name": name(sub), "expires": sub.get_one::<String>("expires") });
+            let body = json!({ "name": name(sub), "expires": sub.get_one::<String>("expires"), "for": sub.get_one::<String>("for") });
             let made: Value = client.post("/api/v1/tokens", &body).await?;
             context.output.remark(
                 context

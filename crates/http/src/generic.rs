@@ -104,8 +104,9 @@ pub(crate) const ROUTES: &[Route] = &[
 /// sent back.
 #[derive(Deserialize)]
 struct Body {
+    /// Left out, they stay as they are.
     #[serde(default)]
-    labels: Labels,
+    labels: Option<Labels>,
     #[serde(default)]
     spec: Value,
 }
@@ -290,10 +291,18 @@ async fn write(call: Call, body: Body) -> Result<Response> {
     if kind.kind == "Project" {
         spec = admit_project(&call, &key, spec).await?;
     }
+    let labels = match body.labels {
+        Some(labels) => labels,
+        None => {
+            let wanted = key.clone();
+            let found = call.site.store.read(move |v| v.resource(&wanted)).await?;
+            found.map(|r| r.labels).unwrap_or_default()
+        }
+    };
     if call.flag("dryRun") {
-        return dry_run(call, key, body.labels, spec).await;
+        return dry_run(call, key, labels, spec).await;
     }
-    let put = Put { key, labels: body.labels, spec, expected, actor: call.who.clone() };
+    let put = Put { key, labels, spec, expected, actor: call.who.clone() };
     let (made, resource) = call
         .site
         .store
@@ -325,6 +334,22 @@ async fn admit_project(call: &Call, key: &Key, spec: Value) -> Result<Value> {
     let wanted = key.clone();
     if call.site.store.read(move |v| v.resource(&wanted)).await?.is_some() {
         call.site.policy.may(&call.who, Permission::Administer, name).await?;
+        let project: policy::Project =
+            serde_json::from_value(spec.clone()).map_err(Error::internal)?;
+        let owned = project.members.iter().any(|m| m.role == policy::Role::Owner);
+        if !owned && call.site.policy.may_administer(&call.who).await.is_err() {
+            return Err(Error::invalid(
+                "project.ownerless",
+                text!(
+                    "project {name} would have no owner left",
+                    "{name} 프로젝트에 소유자가 남지 않습니다"
+                ),
+            )
+            .hint(Text::fixed(
+                "keep yourself or name another owner in `members`",
+                "자신을 남기거나 `members`에 다른 소유자를 쓰세요",
+            )));
+        }
         return Ok(spec);
     }
     let mut project: policy::Project = serde_json::from_value(spec).map_err(Error::internal)?;
@@ -366,8 +391,42 @@ async fn delete(call: Call) -> Result<Response> {
         );
     }
     let actor = call.who.clone();
-    call.site.store.write(move |tx| tx.delete(&key, expected, actor)).await?;
+    let inside: Vec<&'static str> = match kind.kind {
+        "Project" => written_by_people(&call),
+        _ => Vec::new(),
+    };
+    call.site
+        .store
+        .write(move |tx| {
+            for kind in inside {
+                if let Some(found) = tx.resources(kind, Some(&key.name), None, 1)?.first() {
+                    return Err(not_empty(&key.name, &found.key));
+                }
+            }
+            tx.delete(&key, expected, actor)
+        })
+        .await?;
     Ok(empty())
+}
+
+fn written_by_people(call: &Call) -> Vec<&'static str> {
+    let ours = |k: &&KindDef| k.scope == Scope::Project && k.writer == Writer::People;
+    call.site.kinds.iter().filter(ours).map(|k| k.kind).collect()
+}
+
+/// A project goes last: whoever made one of its name again would find what is left.
+fn not_empty(project: &Name, first: &Key) -> Error {
+    Error::conflict(
+        "project.not-empty",
+        text!(
+            "project {project} still has {first}",
+            "{project} 프로젝트에 아직 {first}이(가) 있습니다"
+        ),
+    )
+    .hint(Text::fixed(
+        "delete its services and repositories first",
+        "서비스와 저장소를 먼저 지우세요",
+    ))
 }
 
 fn writable(kind: &KindDef) -> Result<()> {

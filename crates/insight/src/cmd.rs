@@ -18,10 +18,10 @@ pub const CHANGE: Command = Command {
                 "푸시에서 운영까지 가는 변경",
             ))
             .subcommand_required(true)
+            .arg(project(lang).global(true))
             .subcommand(
                 clap::Command::new("list")
                     .about(lang.pick("List changes, newest first", "변경을 새것부터 나열합니다"))
-                    .arg(project(lang))
                     .arg(
                         Arg::new("limit")
                             .long("limit")
@@ -40,8 +40,7 @@ pub const CHANGE: Command = Command {
                         Arg::new("change").required(true).help(
                             lang.pick("Its name: web-1a2b3c4d5e6f", "이름: web-1a2b3c4d5e6f"),
                         ),
-                    )
-                    .arg(project(lang)),
+                    ),
             )
     },
     run: |context, matches| Box::pin(change(context, matches)),
@@ -142,16 +141,18 @@ const WIDE: i64 = 40;
 /// A change's trace, as `naru change show` draws it, from the API's answer.
 pub fn traced(found: &Value, lang: Lang) -> Table {
     let (change, trace) = (&found["change"], &found["trace"]);
-    let mut table = Table::new([
-        lang.pick("STAGE", "단계"),
-        "",
-        lang.pick("WAITED", "대기"),
-        lang.pick("WORKED", "작업"),
-        "",
-    ]);
-    let title = format!("{} {}", word(&change["name"]), word(&change["commit"]["subject"]));
+    let head =
+        [("STAGE", "단계"), ("WAITED", "대기"), ("WORKED", "작업"), ("STATE", "상태"), ("", "")];
+    let mut table = Table::new(head.map(|(en, ko)| lang.pick(en, ko)));
     let outcome = word(&change["outcome"]).to_owned();
-    table.row([title, String::new(), ms(&trace["waiting_ms"]), ms(&trace["working_ms"]), outcome]);
+    let subject = word(&change["commit"]["subject"]).to_owned();
+    table.row([
+        word(&change["name"]).to_owned(),
+        ms(&trace["waiting_ms"]),
+        ms(&trace["working_ms"]),
+        outcome,
+        subject,
+    ]);
     let time = |v: &Value| v.as_str().and_then(Time::parse);
     let from = time(&change["received"]).unwrap_or_default();
     let total = trace["total_ms"].as_i64().unwrap_or(1).max(1);
@@ -160,33 +161,40 @@ pub fn traced(found: &Value, lang: Lang) -> Table {
             continue;
         };
         let end = time(&stage["end"]).unwrap_or(Time(from.0 + total));
-        let cell = |t: Time| ((t.0 - from.0) * WIDE / total).clamp(0, WIDE) as usize;
-        let (a, b, c) = (cell(start), cell(began), cell(end));
-        let bar = format!(
-            "{}{}{}",
-            " ".repeat(a),
-            "░".repeat(b - a.min(b)),
-            "█".repeat((c - b.min(c)).max(1))
-        );
         let indent = if stage["inner"].as_bool() == Some(true) { "    " } else { "  " };
-        let name = format!("{indent}{} {}", word(&stage["kind"]), word(&stage["text"][lang.tag()]));
-        let reason = stage["reason"][lang.tag()].as_str().unwrap_or("").to_owned();
-        let state = format!("{} {reason}", word(&stage["state"]));
+        let (kind, text) = (word(&stage["kind"]), word(&stage["text"][lang.tag()]));
+        let name =
+            if kind == text { format!("{indent}{kind}") } else { format!("{indent}{kind} {text}") };
+        let spent = [show_duration(began.since(start)), show_duration(end.since(began))];
+        let [waited, worked] = spent;
         table.row([
             name,
-            bar,
-            show_duration(began.since(start)),
-            show_duration(end.since(began)),
-            state,
+            waited,
+            worked,
+            word(&stage["state"]).to_owned(),
+            bar(from, total, start, began, end),
         ]);
     }
-    if let Some(why) = change["reason"][lang.tag()].as_str() {
-        table.row([lang.pick("why", "까닭").to_owned(), why.to_owned()]);
-    }
-    if let Some(url) = change["url"].as_str() {
-        table.row([lang.pick("serves at", "주소").to_owned(), url.to_owned()]);
-    }
+    let mut remark = |name: &str, words: &Value| {
+        if let Some(words) = words.as_str() {
+            table.remark(format!("{name}: {words}"));
+        }
+    };
+    remark(lang.pick("why", "까닭"), &change["reason"][lang.tag()]);
+    remark(lang.pick("serves at", "주소"), &change["url"]);
     table
+}
+
+/// Waiting light, work dark, at its place in the whole.
+fn bar(from: Time, total: i64, start: Time, began: Time, end: Time) -> String {
+    let cell = |t: Time| ((t.0 - from.0) * WIDE / total).clamp(0, WIDE) as usize;
+    let (a, b, c) = (cell(start), cell(began), cell(end));
+    format!(
+        "{}{}{}",
+        " ".repeat(a),
+        "░".repeat(b.saturating_sub(a)),
+        "█".repeat(c.saturating_sub(b).max(1))
+    )
 }
 
 async fn metrics(context: Context, matches: ArgMatches) -> Result<()> {

@@ -32,7 +32,6 @@ pub fn command(lang: Lang) -> clap::Command {
             Arg::new("data")
                 .long("data")
                 .global(true)
-                .env("NARU_DATA")
                 .value_parser(value_parser!(PathBuf))
                 .help(lang.pick("The data directory [default: ~/.local/share/naru]", "데이터 디렉터리 [기본: ~/.local/share/naru]")),
         )

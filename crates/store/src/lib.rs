@@ -217,7 +217,18 @@ fn create(conn: &mut Connection) -> Result<()> {
         return Ok(());
     }
     if found != 0 {
-        return Err(Error::internal(format!("store layout {found}, this naru knows {LAYOUT}")));
+        return Err(Error::conflict(
+            "store.newer",
+            Text::fixed(
+                "this data was written by a newer naru",
+                "더 새로운 naru가 쓴 데이터입니다",
+            ),
+        )
+        .hint(Text::fixed(
+            "start that version, or restore a backup",
+            "그 버전으로 시작하거나 백업을 복원하세요",
+        ))
+        .why(format!("layout {found}, this naru knows {LAYOUT}")));
     }
     let tx = conn.transaction().map_err(sql)?;
     tx.execute_batch(

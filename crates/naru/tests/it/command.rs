@@ -94,3 +94,47 @@ fn apply_and_diff_work_on_a_file() {
     let err = String::from_utf8(out.stderr).unwrap();
     assert!(!out.status.success() && err.contains("naru.yaml:3:"), "{err}");
 }
+
+#[test]
+fn a_second_person_comes_in_and_sees_only_what_is_theirs() {
+    let naru = shop();
+    let made = naru.json(&["user", "create", "ada", "--title", "Ada"]).unwrap();
+    let path = made["link"].as_str().unwrap().strip_prefix(naru.url.as_str()).unwrap().to_owned();
+    let signed = testkit::request(naru.address().unwrap(), "naru", "GET", &path, &[], b"").unwrap();
+    assert_eq!(signed.status, 303, "{}", signed.body);
+    let made = naru.json(&["token", "create", "laptop", "--for", "ada"]).unwrap();
+    let env = [("NARU_URL", naru.url.as_str()), ("NARU_TOKEN", made["token"].as_str().unwrap())];
+    let (_, out, _) = run(&["project", "list", "-o", "json"], &env);
+    assert_eq!(out.trim(), "[]");
+    let (code, _, err) = run(&["get", "services", "-p", "shop"], &env);
+    assert!(code == 1 && err.contains("no project shop"), "{err}");
+    let (code, _, err) = run(&["user", "create", "eve"], &env);
+    assert!(code == 1 && err.contains("does not administer"), "{err}");
+    let (code, _, err) = run(&["token", "create", "theirs", "--for", "admin"], &env);
+    assert!(code == 1 && err.contains("does not administer"), "{err}");
+    let (code, _, err) = run(&["project", "create", "garden"], &env);
+    assert_eq!(code, 0, "{err}");
+
+    // An owner cannot lock everybody out.
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("p.yaml");
+    std::fs::write(&file, "kind: Project\nname: garden\nspec:\n  title: Garden\n").unwrap();
+    let (code, _, err) = run(&["apply", "-f", file.to_str().unwrap()], &env);
+    assert!(code == 1 && err.contains("no owner left"), "{err}");
+}
+
+#[test]
+fn a_project_goes_last_and_labels_stay_where_a_file_says_nothing() {
+    let naru = shop();
+    let one = "/api/v1/projects/shop/services/worker";
+    naru.api("PUT", one, r#"{"spec":{"command":"sleep 1000","replicas":0},"labels":{"tier":"back"}}"#).unwrap();
+    naru.api("PUT", one, r#"{"spec":{"command":"sleep 1001","replicas":0}}"#).unwrap();
+    let kept = naru.json(&["get", "service", "worker", "-p", "shop"]).unwrap();
+    assert_eq!((&kept["labels"]["tier"], &kept["spec"]["command"]), (&"back".into(), &"sleep 1001".into()));
+    let refused = naru.cli(&["delete", "project", "shop"]).unwrap();
+    let err = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && err.contains("still has Service/shop/worker"), "{err}");
+    naru.say(&["delete", "service", "worker", "-p", "shop"]).unwrap();
+    naru.say(&["delete", "project", "shop"]).unwrap();
+    assert!(naru.cli(&["get", "project", "shop"]).unwrap().status.code() == Some(1));
+}
