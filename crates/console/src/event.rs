@@ -99,7 +99,7 @@ async fn list(call: Call) -> Result<Response> {
     let limit = call.number("limit")?.unwrap_or(100).clamp(1, 1000) as usize;
     if call.flag("follow") {
         let resumed = call.header("last-event-id").and_then(|v| v.parse().ok());
-        let from = call.number("after")?.or(resumed).unwrap_or_else(|| call.site.store.head());
+        let from = resumed.or(call.number("after")?).unwrap_or_else(|| call.site.store.head());
         return Ok(sse(follow(call.site.store.follow(from), filter)));
     }
     let after = call.number("after")?;

@@ -23,6 +23,9 @@ pub struct Head {
     pub uri: Uri,
     pub headers: HeaderMap,
     pub peer: SocketAddr,
+    /// Where the journal was when the request came: what is drawn from the store now, and follows events from
+    /// here, misses none.
+    pub since: u64,
     pub(crate) params: BTreeMap<String, String>,
 }
 

@@ -119,6 +119,7 @@ async fn answer(
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
     let mut head = Head {
         lang: language(&parts.headers),
+        since: site.store.head(),
         site,
         who: Principal::Anonymous,
         method: parts.method,

@@ -42,6 +42,8 @@ pub struct Reader {
     pub who: Option<String>,
     /// The page's own address with its query: where a form leads back to.
     pub address: String,
+    /// Position in the journal before anything was read: live parts follow from here.
+    pub since: u64,
 }
 
 impl Reader {
@@ -57,6 +59,7 @@ impl Reader {
             theme: Theme::parse(head.cookie("naru_theme").unwrap_or("")),
             who,
             address: head.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+            since: head.since,
         }
     }
 

@@ -72,7 +72,7 @@ pub fn document(r: &Reader, asset: &dyn Fn(&str) -> String, page: &Page, body: M
                 @for name in assets::styles() { link rel="stylesheet" href=(asset(name)); }
                 @for name in assets::modules() { script type="module" src=(asset(name)) {} }
             }
-            body data-live=[&page.live] data-project=[page.project.as_ref().map(Name::as_str)] {
+            body data-live=[&page.live] data-from=[page.live.as_ref().map(|_| r.since)] data-project=[page.project.as_ref().map(Name::as_str)] {
                 a.skip href="#main" { (r.t("Skip to the content", "본문으로 건너뛰기")) }
                 (river(r, page))
                 main #main tabindex="-1" {

@@ -7,6 +7,8 @@ const PAUSE = 120; // ms: events come in bursts
 const GROWTH = 1000; // ms
 const SLOW = 5000; // ms between tries when the server is away
 
+// The page was drawn from the journal up to here or a little further.
+let from = document.body.dataset.from;
 let stream = null;
 let timer = 0;
 let fetching = false;
@@ -17,8 +19,8 @@ let pause = PAUSE;
 
 function open() {
   if (stream || document.hidden) return;
-  stream = new EventSource(source);
-  for (const kind of ["message", "event"]) stream.addEventListener(kind, soon);
+  stream = new EventSource(`${source}&after=${from}`);
+  for (const kind of ["message", "event"]) stream.addEventListener(kind, happened);
   stream.addEventListener("open", () => {
     if (down) soon();
     down = false;
@@ -30,6 +32,11 @@ function open() {
       setTimeout(open, SLOW);
     }
   });
+}
+
+function happened(event) {
+  from = event.lastEventId || from;
+  soon();
 }
 
 function close() {
@@ -122,6 +129,5 @@ if (source) {
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return close();
     open();
-    soon();
   });
 }
