@@ -25,7 +25,7 @@ pub const ROUTES: &[Route] = &[
         VIEW,
         (
             "page: a pipeline's jobs, their reasons and artifacts",
-            "페이지: 파이프라인 작업의 까닭과 아티팩트",
+            "페이지: 파이프라인 작업의 이유와 아티팩트",
         ),
         |c| Box::pin(jobs::show(c)),
     ),
@@ -44,7 +44,7 @@ pub const ROUTES: &[Route] = &[
     Route::get(
         "/projects/{project}/pipelines/lint",
         VIEW,
-        ("page: try a pipeline file out", "페이지: 파이프라인 파일 시험"),
+        ("page: try a pipeline file out", "페이지: 파이프라인 파일 점검"),
         |c| Box::pin(lint::show(c)),
     ),
     Route::post(
@@ -60,8 +60,8 @@ fn reasons(r: &Reader, jobs: &[Explained]) -> Markup {
     let heads = vec![
         ("", String::new()),
         ("", r.t("Job", "작업").to_owned()),
-        ("grow", r.t("Why", "까닭").to_owned()),
-        ("wide", r.t("Decided at", "정한 곳").to_owned()),
+        ("grow", r.t("Why", "이유").to_owned()),
+        ("wide", r.t("Decided at", "결정 위치").to_owned()),
     ];
     let row = |job: &Explained| {
         let (state, en, ko) = match job.included {

@@ -105,7 +105,7 @@ pub(super) fn draw(r: &Reader, run: &Run, open: Option<&Open>) -> Markup {
         @if run.kind == "pipeline" {
             (widget::tabs(r.t("Pipeline", "파이프라인"), &[
                 (r.t("Steps", "단계"), address(run), true),
-                (r.t("Reasons and artifacts", "까닭과 아티팩트"), format!("{}/jobs", address(run)), false),
+                (r.t("Reasons and artifacts", "이유와 아티팩트"), format!("{}/jobs", address(run)), false),
             ]))
         }
         (widget::section(

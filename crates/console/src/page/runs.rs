@@ -53,7 +53,7 @@ pub(super) fn draw(r: &Reader, project: &Name, kind: Option<&str>, runs: &[Run])
         (widget::heading(html! { (r.t("Runs", "실행")) }, html! {}, html! {}, html! {
             (widget::link_button(
                 &format!("/projects/{project}/pipelines/lint"),
-                r.t("Try a file out", "파일 시험"),
+                r.t("Try a file out", "파일 점검"),
                 Tone::Plain,
             ))
             (widget::link_button(

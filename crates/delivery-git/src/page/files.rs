@@ -165,7 +165,7 @@ fn branches(r: &Reader, spot: &Spot, refs: &RefsView) -> Markup {
         html! {
             div.service-line {
                 a.title-link.grow href=(there.address("tree", "")) { (name) }
-                @if name == refs.default_branch { span.tag { (r.t("to production", "운영으로")) } }
+                @if name == refs.default_branch { span.tag { (r.t("to production", "운영 배포")) } }
                 (widget::commit(id, Some(&spot.commit(id))))
             }
         }

@@ -49,12 +49,12 @@ pub(super) fn draw(r: &Reader, run: &Run, report: &Report, left: &[Left]) -> Mar
         (widget::heading(html! { (run.title.get(r.lang)) }, html! {}, html! { (widget::ago(r, run.created)) }, html! {}))
         (widget::tabs(r.t("Pipeline", "파이프라인"), &[
             (r.t("Steps", "단계"), steps.clone(), false),
-            (r.t("Reasons and artifacts", "까닭과 아티팩트"), format!("{steps}/jobs"), true),
+            (r.t("Reasons and artifacts", "이유와 아티팩트"), format!("{steps}/jobs"), true),
         ]))
         (warnings(r, &report.warnings))
         (widget::section("left", r.t("Artifacts", "아티팩트"), html! {}, all_left(r, &steps, run, left)))
         @if !report.jobs.is_empty() {
-            (widget::section("reasons", r.t("Why each job is here or not", "작업이 있거나 없는 까닭"), html! {}, reasons(r, &report.jobs)))
+            (widget::section("reasons", r.t("Why each job is here or not", "작업이 포함되거나 빠진 이유"), html! {}, reasons(r, &report.jobs)))
         }
     }
 }

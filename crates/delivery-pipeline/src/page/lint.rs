@@ -46,7 +46,7 @@ pub(super) fn look(content: &str, suppose: &Suppose, lang: Lang) -> Lint {
 fn answer(call: &Call, content: &str, branch: &str, found: Option<&Lint>) -> Result<Response> {
     let project = call.project()?;
     let r = Reader::of(call);
-    let page = Page::of(&project, "runs", r.t("Try a pipeline file out", "파이프라인 파일 시험"))
+    let page = Page::of(&project, "runs", r.t("Try a pipeline file out", "파이프라인 파일 점검"))
         .bare()
         .crumb(project.as_str(), format!("/projects/{project}"))
         .crumb(r.t("Runs", "실행"), format!("/projects/{project}/runs"));
@@ -60,7 +60,7 @@ pub(super) fn draw(
     branch: &str,
     found: Option<&Lint>,
 ) -> Markup {
-    let title = html! { (r.t("Try a pipeline file out", "파이프라인 파일 시험")) };
+    let title = html! { (r.t("Try a pipeline file out", "파이프라인 파일 점검")) };
     let about = html! { (r.t(
         "Nothing runs: what would, in which order, and why",
         "실행하지 않고, 무엇이 어떤 순서로 왜 실행될지 보여 줍니다",
@@ -104,6 +104,6 @@ fn result(r: &Reader, found: &Lint) -> Markup {
         @if !nodes.is_empty() {
             (widget::section("graph", r.t("What would run", "실행될 것"), html! {}, widget::graph(r, &nodes)))
         }
-        (widget::section("reasons", r.t("Why each job is here or not", "작업이 있거나 없는 까닭"), html! {}, reasons(r, &found.jobs)))
+        (widget::section("reasons", r.t("Why each job is here or not", "작업이 포함되거나 빠진 이유"), html! {}, reasons(r, &found.jobs)))
     }
 }

@@ -131,7 +131,7 @@ fn five(r: &Reader, m: &Metrics) -> Markup {
                 html! { (time(r, m.recovery_time.median_ms)) }, spread(m.recovery_time)))
             (widget::stat(r.t("Deployment rework rate", "배포 재작업률"),
                 html! { (share(m.rework_rate, m.deployments)) },
-                html! { (m.rework) " / " (m.deployments) " · " (r.t("stopped before users ", "사용자 전에 멈춤 ")) (m.stopped) }))
+                html! { (m.rework) " / " (m.deployments) " · " (r.t("stopped before users ", "사용자에게 닿기 전에 멈춤 ")) (m.stopped) }))
         }
     }
 }

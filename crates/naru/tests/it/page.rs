@@ -77,6 +77,13 @@ fn every_page_is_whole_and_quiet_wide_and_narrow_in_both_languages() {
             assert_eq!(browser.eval(over).unwrap(), 0, "{page} is wider than {}", look.width);
         }
     }
+    // And the watch is awake: what the policy refuses is heard.
+    let refused = "new Promise((heard) => {
+        document.addEventListener('securitypolicyviolation', () => setTimeout(heard));
+        document.body.setAttribute('style', 'color: red');
+    })";
+    browser.eval(refused).unwrap();
+    assert!(browser.complaints().iter().any(|c| c.contains("style")));
 }
 
 #[test]
