@@ -158,74 +158,75 @@ pub(super) fn share(rate: f64, of: usize) -> String {
     if of == 0 { "–".to_owned() } else { format!("{:.0} %", rate * 100.0) }
 }
 
+/// English and Korean name, English and Korean definition.
+const DEFINITIONS: [(&str, &str, &str, &str); 5] = [
+    (
+        "Change lead time",
+        "변경 리드 타임",
+        "first byte of the push to serving in production; from authoring beside it, because an author's clock can lie",
+        "푸시의 첫 바이트부터 운영까지. 작성자의 시계는 틀릴 수 있어 작성 기준은 옆에 따로 보입니다",
+    ),
+    (
+        "Deployment frequency",
+        "배포 빈도",
+        "rollouts that passed because a change or a configuration arrived; the same commit again is one, rollbacks count apart",
+        "변경이나 설정이 도착해 통과한 롤아웃. 같은 커밋의 반복은 한 번, 되돌리기는 따로 셉니다",
+    ),
+    (
+        "Change fail rate",
+        "변경 실패율",
+        "deployments that were rolled back; a rollout stopped before it served users is no failure",
+        "되돌려진 배포의 비율. 사용자에게 닿기 전에 멈춘 롤아웃은 실패가 아닙니다",
+    ),
+    (
+        "Failed deployment recovery",
+        "배포 실패 복구",
+        "from the finish of the deployment that was rolled back to the finish of what replaced it",
+        "되돌려진 배포가 끝난 때부터 그것을 대신한 배포가 끝난 때까지",
+    ),
+    (
+        "Deployment rework rate",
+        "배포 재작업률",
+        "deployments that followed a rollback of the same service: the rollback caused them",
+        "같은 서비스의 되돌리기 다음에 온 배포의 비율. 되돌리기 때문에 생긴 일입니다",
+    ),
+];
+
+/// As DORA warns of them, beside the numbers.
+const PITFALLS: [(&str, &str); 6] = [
+    ("A metric that becomes a goal stops measuring", "목표가 된 지표는 더 이상 측정하지 못합니다"),
+    (
+        "No one of the five is enough: speed without stability is not speed",
+        "다섯 중 하나만으로는 부족합니다. 안정성 없는 속도는 속도가 아닙니다",
+    ),
+    (
+        "Compare a service with itself over time, not teams with each other",
+        "팀끼리 비교하지 말고, 한 서비스를 시간에 따라 비교하세요",
+    ),
+    (
+        "\u{201c}Our industry is different\u{201d} is not a reason to stop improving",
+        "\u{201c}우리 업계는 다르다\u{201d}는 개선을 멈출 이유가 아닙니다",
+    ),
+    (
+        "They belong to everybody on the way of a change, not to one team",
+        "변경이 지나는 길의 모두가 함께 책임지는 지표입니다",
+    ),
+    ("Measuring is not improving", "측정이 곧 개선은 아닙니다"),
+];
+
 /// Definitions, and how the numbers go wrong.
 fn notes(r: &Reader) -> Markup {
-    let definitions = [
-        (
-            "Change lead time",
-            "변경 리드 타임",
-            "first byte of the push to serving in production; from authoring beside it, because an author's clock can lie",
-            "푸시의 첫 바이트부터 운영까지. 작성자의 시계는 틀릴 수 있어 작성 기준은 옆에 따로 보입니다",
-        ),
-        (
-            "Deployment frequency",
-            "배포 빈도",
-            "rollouts that passed because a change or a configuration arrived; the same commit again is one, rollbacks count apart",
-            "변경이나 설정이 도착해 통과한 롤아웃. 같은 커밋의 반복은 한 번, 되돌리기는 따로 셉니다",
-        ),
-        (
-            "Change fail rate",
-            "변경 실패율",
-            "deployments that were rolled back; a rollout stopped before it served users is no failure",
-            "되돌려진 배포의 비율. 사용자에게 닿기 전에 멈춘 롤아웃은 실패가 아닙니다",
-        ),
-        (
-            "Failed deployment recovery",
-            "배포 실패 복구",
-            "from the finish of the deployment that was rolled back to the finish of what replaced it",
-            "되돌려진 배포가 끝난 때부터 그것을 대신한 배포가 끝난 때까지",
-        ),
-        (
-            "Deployment rework rate",
-            "배포 재작업률",
-            "deployments that followed a rollback of the same service: the rollback caused them",
-            "같은 서비스의 되돌리기 다음에 온 배포의 비율. 되돌리기 때문에 생긴 일입니다",
-        ),
-    ];
-    let pitfalls = [
-        (
-            "A metric that becomes a goal stops measuring",
-            "목표가 된 지표는 더 이상 측정하지 못합니다",
-        ),
-        (
-            "No one of the five is enough: speed without stability is not speed",
-            "다섯 중 하나만으로는 부족합니다. 안정성 없는 속도는 속도가 아닙니다",
-        ),
-        (
-            "Compare a service with itself over time, not teams with each other",
-            "팀끼리 비교하지 말고, 한 서비스를 시간에 따라 비교하세요",
-        ),
-        (
-            "\u{201c}Our industry is different\u{201d} is not a reason to stop improving",
-            "\u{201c}우리 업계는 다르다\u{201d}는 개선을 멈출 이유가 아닙니다",
-        ),
-        (
-            "They belong to everybody on the way of a change, not to one team",
-            "변경이 지나는 길의 모두가 함께 책임지는 지표입니다",
-        ),
-        ("Measuring is not improving", "측정이 곧 개선은 아닙니다"),
-    ];
     html! {
         div.two {
             (widget::section("definitions", r.t("What they mean", "지표의 뜻"), html! {}, html! {
                 ul.pitfalls.part-in {
-                    @for (en, ko, about, about_ko) in definitions {
+                    @for (en, ko, about, about_ko) in DEFINITIONS {
                         li { strong { (r.t(en, ko)) } ": " span.soft { (r.t(about, about_ko)) } }
                     }
                 }
             }))
             (widget::section("pitfalls", r.t("How they go wrong", "빠지기 쉬운 함정"), html! {}, html! {
-                ul.pitfalls.part-in.soft { @for (en, ko) in pitfalls { li { (r.t(en, ko)) } } }
+                ul.pitfalls.part-in.soft { @for (en, ko) in PITFALLS { li { (r.t(en, ko)) } } }
             }))
         }
     }
