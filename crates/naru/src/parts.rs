@@ -7,6 +7,7 @@ pub static PARTS: &[&Part] = &[
     &delivery_git::PART,
     &delivery_pipeline::PART,
     &orchestration_service::PART,
+    &network_proxy::PART,
     &insight::PART,
 ];
 

@@ -1,7 +1,8 @@
 //! What is known of one instance: how busy it is, whether it may be used, its kept connections.
 
 use crate::link::Pool;
-use serde::Serialize;
+use kernel::Text;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -15,16 +16,36 @@ const EJECT_FIRST: Duration = Duration::from_millis(250);
 /// Doublings of [`EJECT_FIRST`]: at most 16 s.
 const EJECT_DOUBLINGS: u32 = 6;
 
-/// One instance as pages and `naru get routes` show it.
-#[derive(Clone, Debug, Serialize)]
+/// One instance as pages and `naru route list` show it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UpstreamView {
     pub instance: String,
     pub address: SocketAddr,
     /// Requests under way, upgraded connections among them.
     pub in_flight: usize,
     pub requests: u64,
+    pub state: UpstreamState,
+}
+
+/// Whether an instance gets requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpstreamState {
+    Serving,
     /// Refused connections of late; the edge prefers others.
-    pub ejected: bool,
+    Ejected,
+    /// Will stop: it ends what it has and gets nothing new.
+    Draining,
+}
+
+impl UpstreamState {
+    pub fn text(self) -> Text {
+        match self {
+            UpstreamState::Serving => Text::fixed("serving", "서비스 중"),
+            UpstreamState::Ejected => Text::fixed("refuses connections", "연결 거부 중"),
+            UpstreamState::Draining => Text::fixed("draining", "비우는 중"),
+        }
+    }
 }
 
 /// An instance. It outlives its place in the table for as long as a request uses it.
@@ -146,13 +167,21 @@ impl Instance {
         }
     }
 
+    fn state(&self) -> UpstreamState {
+        match (self.is_gone(), self.ejected()) {
+            (true, _) => UpstreamState::Draining,
+            (false, true) => UpstreamState::Ejected,
+            (false, false) => UpstreamState::Serving,
+        }
+    }
+
     pub(crate) fn view(&self) -> UpstreamView {
         UpstreamView {
             instance: self.name.clone(),
             address: self.address,
             in_flight: self.in_flight(),
             requests: self.requests.load(Ordering::Relaxed),
-            ejected: self.ejected(),
+            state: self.state(),
         }
     }
 }

@@ -21,7 +21,9 @@
 //! with the other side, needs no task and no channel per connection, and so a small request costs one read
 //! and one write per direction, which is what keeps the edge close to nginx in CPU time per request.
 
+mod api;
 mod balance;
+mod cmd;
 mod edge;
 mod exchange;
 mod forward;
@@ -43,9 +45,19 @@ mod tunnel;
 pub mod wire;
 
 pub use edge::{Options, Proxy, Scheme};
-pub use instance::UpstreamView;
+pub use instance::{UpstreamState, UpstreamView};
 pub use kernel::port::Edge;
 pub use limits::Limits;
 pub use route::RouteView;
 pub use stats::Latency;
 pub use tls::tls_config;
+
+use part::Part;
+
+pub static PART: Part = Part {
+    name: "network-proxy",
+    about: ("the edge: the way in to services", "엣지: 서비스로 들어오는 길"),
+    routes: api::ROUTES,
+    commands: &[cmd::ROUTE],
+    ..Part::EMPTY
+};

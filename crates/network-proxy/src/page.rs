@@ -80,7 +80,7 @@ impl Page {
             retry_after: (status == 503).then_some(RETRY_AFTER),
             say: problem.say(&name),
             why: problem.why(),
-            hint: problem.hint(),
+            hint: problem.hint(route),
         }
     }
 
@@ -195,30 +195,33 @@ impl Problem {
         }
     }
 
-    /// What the reader may do.
-    fn hint(&self) -> Text {
-        let (en, ko) = match self {
-            Problem::UnknownHost(_) => (
-                "check the address; “naru get routes” lists every host",
-                "주소를 확인하세요. “naru get routes”가 모든 호스트를 보여 줍니다",
+    /// What the reader may do. Commands are written out so that they can be copied.
+    fn hint(&self, route: Option<&Route>) -> Text {
+        let logs = match route {
+            Some(Route { project, service, .. }) => format!("naru logs {service} -p {project}"),
+            None => "naru logs SERVICE -p PROJECT".to_owned(),
+        };
+        match self {
+            Problem::UnknownHost(_) => Text::fixed(
+                "check the address; “naru route list -p PROJECT” shows the hosts of a project",
+                "주소를 확인하세요. “naru route list -p PROJECT”로 프로젝트의 호스트를 볼 수 있습니다",
             ),
-            Problem::NoInstance => (
-                "it may be starting: try again in a moment, then read its logs with “naru logs”",
-                "시작하는 중일 수 있습니다. 잠시 뒤 다시 시도하고, 계속되면 “naru logs”로 로그를 보세요",
+            Problem::NoInstance => text!(
+                "it may be starting: try again in a moment, then read its logs with “{logs}”",
+                "시작하는 중일 수 있습니다. 잠시 뒤 다시 시도하고, 계속되면 “{logs}”로 로그를 보세요"
             ),
-            Problem::Crowded => ("try again in a moment", "잠시 뒤 다시 시도하세요"),
+            Problem::Crowded => Text::fixed("try again in a moment", "잠시 뒤 다시 시도하세요"),
             Problem::Unreachable(..) | Problem::Closed | Problem::Malformed(_) => {
-                ("its logs say more: “naru logs”", "“naru logs”로 로그를 확인하세요")
+                text!("its logs say more: “{logs}”", "“{logs}”로 로그를 확인하세요")
             }
-            Problem::Timeout => (
-                "try again; if it stays slow, its logs say more: “naru logs”",
-                "다시 시도하세요. 계속 느리면 “naru logs”로 로그를 확인하세요",
+            Problem::Timeout => text!(
+                "try again; if it stays slow, its logs say more: “{logs}”",
+                "다시 시도하세요. 계속 느리면 “{logs}”로 로그를 확인하세요"
             ),
             Problem::Refused(_) => {
-                ("mend the client that sent it", "요청을 보낸 클라이언트를 고치세요")
+                Text::fixed("mend the client that sent it", "요청을 보낸 클라이언트를 고치세요")
             }
-        };
-        Text::fixed(en, ko)
+        }
     }
 }
 

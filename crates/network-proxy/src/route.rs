@@ -5,14 +5,14 @@ use crate::instance::{Instance, Lease, UpstreamView};
 use crate::stats::{Latency, Stats};
 use kernel::Name;
 use kernel::port::RouteSet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-/// One route as pages and `naru get routes` show it.
-#[derive(Clone, Debug, Serialize)]
+/// One route as pages and `naru route list` show it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RouteView {
     pub project: Name,
     pub service: Name,

@@ -1,6 +1,6 @@
 //! Counters of one route, and a latency histogram of fixed size.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(crate) struct Stats {
 }
 
 /// Time from a request's head to the last byte of its response, in milliseconds. Zero before the first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: f64,
     pub p90: f64,

@@ -8,6 +8,7 @@ mod hostile;
 mod journey;
 mod kill;
 mod page;
+mod route;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use testkit::Naru;

@@ -11,3 +11,4 @@ mod kit;
 mod limits;
 mod route;
 mod stream;
+mod surface;
