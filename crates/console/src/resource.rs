@@ -276,27 +276,78 @@ async fn explain(context: Context, matches: ArgMatches) -> Result<()> {
         context.client()?.get(&format!("/api/v1/schemas/{}", cli::segment(wanted))).await?;
     context.output.show(&schema, |schema, output| {
         let lang = output.lang;
-        let mut table = Table::new([
-            lang.pick("FIELD", "필드"),
-            lang.pick("TYPE", "형"),
-            lang.pick("ABOUT", "설명"),
-        ]);
-        fields("spec", &schema["properties"]["spec"], schema, 0, &mut table);
+        let head = [("FIELD", "필드"), ("TYPE", "형"), ("DEFAULT", "기본값"), ("ABOUT", "설명")];
+        let mut table = Table::new(head.map(|(en, ko)| lang.pick(en, ko)));
+        fields("spec", &schema["properties"]["spec"], schema, 0, &mut table, lang);
         table
     })
 }
 
-fn fields(path: &str, node: &Value, root: &Value, depth: usize, table: &mut Table) {
-    let node =
-        node["$ref"].as_str().and_then(|r| root.pointer(r.trim_start_matches('#'))).unwrap_or(node);
+/// Levels of objects in objects that are listed.
+const DEEP: usize = 4;
+
+fn fields(path: &str, node: &Value, root: &Value, depth: usize, table: &mut Table, lang: Lang) {
+    let node = resolved(node, root);
+    let required = node["required"].as_array().cloned().unwrap_or_default();
     for (name, field) in node["properties"].as_object().into_iter().flatten() {
         let below = format!("{path}.{name}");
+        let default = match &field["default"] {
+            _ if required.iter().any(|r| r == name.as_str()) => {
+                lang.pick("(required)", "(필수)").to_owned()
+            }
+            Value::Null => "-".to_owned(),
+            other => words(other),
+        };
         let about = field["description"].as_str().unwrap_or("").replace('\n', " ");
-        table.row([below.clone(), words(&field["type"]), about]);
-        if depth < 4 {
-            fields(&below, field, root, depth + 1, table);
+        table.row([below.clone(), type_of(field, root), default, about]);
+        if depth < DEEP {
+            fields(&below, field, root, depth + 1, table, lang);
         }
     }
+}
+
+/// What a `$ref`, or the one that is not null of several, stands for.
+fn resolved<'a>(node: &'a Value, root: &'a Value) -> &'a Value {
+    let node = match node["$ref"].as_str() {
+        Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap_or(node),
+        None => node,
+    };
+    let some = |v: &&Value| v["type"] != "null";
+    let choices =
+        node["anyOf"].as_array().or(node["oneOf"].as_array()).or(node["allOf"].as_array());
+    match choices.map(|all| all.iter().filter(some).collect::<Vec<_>>()).as_deref() {
+        Some([one]) => resolved(one, root),
+        _ => node,
+    }
+}
+
+fn type_of(node: &Value, root: &Value) -> String {
+    let node = resolved(node, root);
+    let named = |v: &Value| v.as_str().map(str::to_owned);
+    if let Some(values) = node["enum"].as_array() {
+        return values.iter().filter_map(named).collect::<Vec<_>>().join("|");
+    }
+    let kinds: Vec<String> = match &node["type"] {
+        Value::Array(all) => all.iter().filter_map(named).filter(|t| t != "null").collect(),
+        one => named(one).into_iter().collect(),
+    };
+    let kinds = match kinds.is_empty() {
+        true => choices(node, root),
+        false => kinds,
+    };
+    kinds.join("|")
+}
+
+fn choices(node: &Value, root: &Value) -> Vec<String> {
+    let all = node["anyOf"].as_array().or(node["oneOf"].as_array());
+    let mut kinds: Vec<String> = all
+        .into_iter()
+        .flatten()
+        .map(|c| c["const"].as_str().map_or_else(|| type_of(c, root), str::to_owned))
+        .filter(|t| !t.is_empty() && t != "null")
+        .collect();
+    kinds.dedup();
+    kinds
 }
 
 async fn project(context: Context, matches: ArgMatches) -> Result<()> {

@@ -203,7 +203,7 @@ pub const COMMAND: Command =
                     "진행 중이거나 지난 파이프라인과 롤아웃",
                 ))
                 .subcommand_required(true)
-            .arg(crate::resource::project_arg(lang).global(true))
+                .arg(crate::resource::project_arg(lang).global(true))
                 .subcommand(
                     clap::Command::new("list")
                         .about(lang.pick("List runs, newest first", "실행을 새것부터 나열합니다"))

@@ -127,10 +127,18 @@ fn a_second_person_comes_in_and_sees_only_what_is_theirs() {
 fn a_project_goes_last_and_labels_stay_where_a_file_says_nothing() {
     let naru = shop();
     let one = "/api/v1/projects/shop/services/worker";
-    naru.api("PUT", one, r#"{"spec":{"command":"sleep 1000","replicas":0},"labels":{"tier":"back"}}"#).unwrap();
+    naru.api(
+        "PUT",
+        one,
+        r#"{"spec":{"command":"sleep 1000","replicas":0},"labels":{"tier":"back"}}"#,
+    )
+    .unwrap();
     naru.api("PUT", one, r#"{"spec":{"command":"sleep 1001","replicas":0}}"#).unwrap();
     let kept = naru.json(&["get", "service", "worker", "-p", "shop"]).unwrap();
-    assert_eq!((&kept["labels"]["tier"], &kept["spec"]["command"]), (&"back".into(), &"sleep 1001".into()));
+    assert_eq!(
+        (&kept["labels"]["tier"], &kept["spec"]["command"]),
+        (&"back".into(), &"sleep 1001".into())
+    );
     let refused = naru.cli(&["delete", "project", "shop"]).unwrap();
     let err = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && err.contains("still has Service/shop/worker"), "{err}");

@@ -46,7 +46,7 @@ fn pipeline_files_that_cannot_be_read_say_where_and_why() {
         ),
     ] {
         let shown = pipeline(&naru, name, &words);
-        assert!(last(&shown).contains("failed after") && shown.contains(want), "{name}: {shown}");
+        assert!(shown.contains("failed after") && shown.contains(want), "{name}: {shown}");
     }
     assert_eq!(naru.api("GET", "/api/v1/me", "").unwrap().status, 200, "the server is well");
 }
@@ -103,10 +103,15 @@ fn jobs_that_misbehave_end_by_their_limits_and_harm_nobody() {
 #[test]
 fn a_job_sees_nothing_that_is_not_its_own() {
     let naru = shop();
+    naru.say(&["project", "create", "garden"]).unwrap();
+    let (pushed, _) = naru.repository("garden", "secret", &[("secret", "x")]).unwrap().push(&["naru", "main"]).unwrap();
+    assert!(pushed);
     let data = naru.data().display().to_string();
     let script = [
         "j:\n  script:\n".to_owned(),
-        format!("    - test ! -e {data}/server.json\n    - test ! -e {data}/git\n"),
+        // Of naru's data there is its own repository, to read, and nothing else.
+        format!("    - test \"$(ls -A {data})\" = git\n    - test \"$(ls {data}/git)\" = shop\n"),
+        format!("    - test \"$(ls {data}/git/shop)\" = nosy.git\n    - '! touch {data}/git/shop/nosy.git/x'\n"),
         "    - test \"$(ls -A /home)\" = ci\n".to_owned(),
         "    - '! touch /usr/here 2>/dev/null'\n".to_owned(),
         "    - test \"$(ls -d /proc/[0-9]* | wc -l)\" -lt 12\n".to_owned(),
