@@ -1,5 +1,6 @@
 //! What the server is told: flags, then `NARU_*`, then `naru.toml` in the data directory, then defaults.
 
+use crate::edge_tls::{EdgeTls, Given};
 use clap::ArgMatches;
 use kernel::{Error, Result, Text, text};
 use serde::Deserialize;
@@ -14,6 +15,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The way in to services.
     pub edge: SocketAddr,
+    /// The way in over TLS, beside the plain one.
+    pub edge_tls: Option<EdgeTls>,
     /// Steps of runs at a time.
     pub slots: usize,
     /// Largest push, in bytes.
@@ -31,6 +34,10 @@ pub struct Config {
 struct File {
     listen: Option<String>,
     edge: Option<String>,
+    edge_tls: Option<String>,
+    /// Relative paths start from the data directory.
+    edge_cert: Option<PathBuf>,
+    edge_key: Option<PathBuf>,
     slots: Option<usize>,
     push_limit: Option<u64>,
     job_disk: Option<u64>,
@@ -42,19 +49,28 @@ impl Config {
     pub fn read(matches: &ArgMatches) -> Result<Config> {
         let data = cli::data_dir(matches.get_one::<PathBuf>("data").map(PathBuf::as_path));
         let file = file(&data)?;
-        let address = |flag: &str, kept: Option<String>, default: &str| {
+        let wanted = |flag: &str, kept: Option<String>, default: &str| {
             let words =
                 matches.get_one::<String>(flag).cloned().or(kept).unwrap_or_else(|| default.into());
-            parse(flag, &words)
+            address(flag, &words)
         };
         let number = |flag: &str, kept: Option<u64>, default: u64| {
             matches.get_one::<u64>(flag).copied().or(kept).unwrap_or(default)
         };
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let slots = number("slots", file.slots.map(|s| s as u64), 2 * cores as u64);
+        let path = |flag: &str, kept: Option<PathBuf>| {
+            matches.get_one::<PathBuf>(flag).cloned().or_else(|| kept.map(|p| data.join(p)))
+        };
+        let tls = Given {
+            address: matches.get_one::<String>("edge-tls").cloned().or(file.edge_tls),
+            certificate: path("edge-cert", file.edge_cert),
+            key: path("edge-key", file.edge_key),
+        };
         Ok(Config {
-            listen: address("listen", file.listen, "127.0.0.1:8080")?,
-            edge: address("edge", file.edge, "127.0.0.1:8000")?,
+            listen: wanted("listen", file.listen, "127.0.0.1:8080")?,
+            edge: wanted("edge", file.edge, "127.0.0.1:8000")?,
+            edge_tls: EdgeTls::read(tls)?,
             slots: usize::try_from(slots).unwrap_or(cores).clamp(1, 1024),
             push_limit: number("push-limit", file.push_limit, 1 << 30),
             job_disk: number("job-disk", file.job_disk, 10 << 30),
@@ -65,7 +81,9 @@ impl Config {
     }
 }
 
-fn parse(flag: &str, words: &str) -> Result<SocketAddr> {
+/// # Errors
+/// `config.invalid`, naming the flag.
+pub(crate) fn address(flag: &str, words: &str) -> Result<SocketAddr> {
     words.parse().map_err(|_| {
         Error::invalid(
             "config.invalid",

@@ -7,6 +7,7 @@
 mod args;
 pub mod config;
 mod demo;
+pub mod edge_tls;
 pub mod open;
 pub mod parts;
 mod up;

@@ -16,6 +16,8 @@ use network_proxy::{Proxy, Scheme};
 use orchestration_service::Services;
 use policy::Policy;
 use run::Engine;
+use rustls::ServerConfig;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +42,15 @@ pub struct Platform {
     site: Arc<Site>,
 }
 
+/// Every socket that people come in by, bound.
+pub struct Doors {
+    /// API, pages and git.
+    pub site: TcpListener,
+    /// The edge in plain HTTP.
+    pub edge: TcpListener,
+    pub edge_tls: Option<(TcpListener, Arc<ServerConfig>)>,
+}
+
 /// What runs until it is stopped.
 pub struct Serving(Vec<JoinHandle<()>>);
 
@@ -47,15 +58,10 @@ pub struct Serving(Vec<JoinHandle<()>>);
 ///
 /// # Errors
 /// Whatever a part says: a store from a newer naru, a full disk, no git.
-pub async fn open(
-    config: &Config,
-    storage: store::Options,
-    listener: &TcpListener,
-    edge: &TcpListener,
-) -> Result<Platform> {
+pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Result<Platform> {
     let data = &config.data;
-    let address = listener.local_addr().map_err(Error::internal)?;
-    let edge_address = edge.local_addr().map_err(Error::internal)?;
+    let address = doors.site.local_addr().map_err(Error::internal)?;
+    let edge_address = doors.edge.local_addr().map_err(Error::internal)?;
     let url = format!("http://{address}");
     let store = Store::open(&data.join("naru.db"), storage)?;
     let policy = Policy::open(store.clone()).await?;
@@ -116,7 +122,7 @@ pub async fn open(
     })
     .await?;
     let insight = Insight::new(store.clone(), edge);
-    let token = machine_token(&policy, data, &url, edge_address).await?;
+    let token = machine_token(&policy, data, &url, doors).await?;
     let site = Site::new(SiteOptions {
         store,
         policy: policy.clone(),
@@ -149,12 +155,7 @@ pub async fn open(
 
 /// The token with which commands on this machine speak to the server, kept beside the data. One that
 /// still works is kept, so that scripts may hold on to it.
-async fn machine_token(
-    policy: &Policy,
-    data: &Path,
-    url: &str,
-    edge: SocketAddr,
-) -> Result<String> {
+async fn machine_token(policy: &Policy, data: &Path, url: &str, doors: &Doors) -> Result<String> {
     let file = data.join("server.json");
     let kept = std::fs::read(&file).ok().and_then(|b| serde_json::from_slice::<Endpoint>(&b).ok());
     let admin = Principal::User(Name::parse("admin")?);
@@ -167,22 +168,29 @@ async fn machine_token(
             policy.create_token(admin, name, None, Principal::part("naru")).await?
         }
     };
-    let words =
-        serde_json::json!({ "url": url, "token": token, "edge": edge, "pid": std::process::id() });
+    let address = |door: &TcpListener| door.local_addr().map_err(Error::internal);
+    let words = serde_json::json!({
+        "url": url,
+        "token": token,
+        "edge": address(&doors.edge)?,
+        "edge_tls": doors.edge_tls.as_ref().map(|(door, _)| address(door)).transpose()?,
+        "pid": std::process::id(),
+    });
     cli::write_private(&file, words.to_string().as_bytes())?;
     Ok(token)
 }
 
+fn edge_task(serving: impl Future<Output = io::Result<()>> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the edge stopped");
+        }
+    })
+}
+
 impl Platform {
     /// Starts the loops and the listeners.
-    pub async fn serve(
-        &self,
-        listener: TcpListener,
-        edge: TcpListener,
-        stop: &CancellationToken,
-    ) -> Result<Serving> {
-        let proxy = self.proxy.clone();
-        let (site, a, b) = (self.site.clone(), stop.clone(), stop.clone());
+    pub async fn serve(&self, doors: Doors, stop: &CancellationToken) -> Result<Serving> {
         let mut tasks = vec![self.insight.start(stop.clone())];
         // Routes before the edge listens: a service that outlived the last server answers at once.
         let loops = self.services.start(self.engine.clone(), stop.clone());
@@ -190,12 +198,13 @@ impl Platform {
         self.pipelines.start(self.engine.clone(), stop.clone());
         self.git.start(stop.clone());
         self.engine.start();
-        tasks.push(tokio::spawn(async move {
-            if let Err(error) = proxy.serve(edge, a).await {
-                tracing::error!(%error, "the edge stopped");
-            }
-        }));
-        tasks.push(tokio::spawn(naru_http::serve(site, listener, b)));
+        let (plain, ends) = (self.proxy.clone(), stop.clone());
+        tasks.push(edge_task(async move { plain.serve(doors.edge, ends).await }));
+        if let Some((door, config)) = doors.edge_tls {
+            let (secure, ends) = (self.proxy.clone(), stop.clone());
+            tasks.push(edge_task(async move { secure.serve_tls(door, config, ends).await }));
+        }
+        tasks.push(tokio::spawn(naru_http::serve(self.site.clone(), doors.site, stop.clone())));
         Ok(Serving(tasks))
     }
 

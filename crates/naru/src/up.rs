@@ -1,15 +1,18 @@
 //! `naru up`: the platform, from the first listener to the last signal.
 
 use crate::config::Config;
-use crate::open::{self, Platform};
+use crate::edge_tls::EdgeTls;
+use crate::open::{self, Doors, Platform};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use kernel::{Error, ErrorKind, Lang, Result, Text, text};
 use rustix::fs::{FlockOperation, flock};
+use rustls::ServerConfig;
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +35,7 @@ pub fn command(lang: Lang) -> clap::Command {
                 "서비스로 들어오는 길 [기본: 127.0.0.1:8000]",
             ),
         ))
+        .args(crate::edge_tls::args(lang))
         .arg(number(
             "slots",
             "NARU_SLOTS",
@@ -87,12 +91,12 @@ async fn up(config: Config, lang: Lang) -> Result<()> {
     // Signals first: one that comes during the start must not be lost.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    let tls = config.edge_tls.as_ref().map(EdgeTls::load).transpose()?;
     let lock = claim(&config.data)?;
-    let listener = bind(config.listen, "listen").await?;
-    let edge = bind(config.edge, "edge").await?;
+    let doors = doors(&config, tls).await?;
     let stop = CancellationToken::new();
-    let platform = open::open(&config, store::Options::default(), &listener, &edge).await?;
-    let serving = platform.serve(listener, edge, &stop).await?;
+    let platform = open::open(&config, store::Options::default(), &doors).await?;
+    let serving = platform.serve(doors, &stop).await?;
     announce(&platform).await?;
     let demo = config.demo.then(|| {
         let (demo, stop) = (crate::demo::Demo::new(&platform, &config, lang), stop.clone());
@@ -159,6 +163,15 @@ fn claim(data: &Path) -> Result<File> {
         ))
     })?;
     Ok(file)
+}
+
+async fn doors(config: &Config, tls: Option<Arc<ServerConfig>>) -> Result<Doors> {
+    let edge_tls = match (&config.edge_tls, tls) {
+        (Some(wanted), Some(tls)) => Some((bind(wanted.address, "edge-tls").await?, tls)),
+        _ => None,
+    };
+    let (site, edge) = (bind(config.listen, "listen").await?, bind(config.edge, "edge").await?);
+    Ok(Doors { site, edge, edge_tls })
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
