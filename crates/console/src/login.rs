@@ -75,7 +75,7 @@ pub const SIGN_IN: Command = Command {
 
 async fn by_link(call: Call) -> Result<Response> {
     let session = call.site.policy.redeem_link(call.param("code")?).await?;
-    opened(&session, "/")
+    opened(&session, "/welcome")
 }
 
 async fn by_token(mut call: Call) -> Result<Response> {

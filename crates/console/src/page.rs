@@ -58,6 +58,12 @@ pub const ROUTES: &[Route] = &[
         ("page: what happened", "페이지: 일어난 일"),
         |c| Box::pin(events::show(c)),
     ),
+    Route::get(
+        "/welcome",
+        Access::SignedIn,
+        ("the first sign-in: a personal token", "첫 로그인: 개인 토큰"),
+        |c| Box::pin(tokens::welcome(c)),
+    ),
     Route::get("/tokens", Access::SignedIn, ("page: your tokens", "페이지: 내 토큰"), |c| {
         Box::pin(tokens::show(c))
     }),

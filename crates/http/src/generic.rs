@@ -22,6 +22,12 @@ const ALL: &str = "/api/v1/projects/{project}/{kinds}";
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
+        "/healthz",
+        Access::Public,
+        ("whether the server answers", "서버가 응답하는지"),
+        |_| Box::pin(async { Ok(crate::text("ok\n")) }),
+    ),
+    Route::get(
         "/api/v1/kinds",
         Access::SignedIn,
         ("kinds of resources", "리소스 종류"),
@@ -316,12 +322,10 @@ async fn write(call: Call, body: Body) -> Result<Response> {
 
 /// Anybody signed in may create a project and becomes its owner; changing one takes its owner.
 async fn admit_project(call: &Call, key: &Key, spec: Value) -> Result<Value> {
-    const TAKEN: [&str; 12] = [
-        "api", "assets", "events", "git", "healthz", "help", "metrics", "new", "projects",
-        "sign-in", "sign-out", "tokens",
-    ];
     let name = &key.name;
-    if TAKEN.contains(&name.as_str()) {
+    // Repositories live at /PROJECT/REPOSITORY.git, beside the addresses of naru itself.
+    let ours = call.site.routes.iter().filter_map(|r| r.path.split('/').nth(1));
+    if ours.chain(["git", "new", "help"]).any(|word| word == name.as_str()) {
         return Err(Error::invalid(
             "project.reserved",
             text!(

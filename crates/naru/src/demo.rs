@@ -171,13 +171,17 @@ impl Demo {
     async fn metrics(&self) -> Result<()> {
         self.title("·", "the key metrics", "핵심 지표");
         let page: Value = self.client.get(&format!("/api/v1/projects/{PROJECT}/metrics")).await?;
-        self.line(&insight::cmd::tabled(&page["items"], self.lang).render(false));
+        self.line(
+            &insight::cmd::tabled(page.get("items").unwrap_or(&Value::Null), self.lang)
+                .render(false),
+        );
         Ok(())
     }
 
     async fn goodbye(&self) -> Result<()> {
         let link: Value = self.client.post("/api/v1/sign-in-links", &json!({})).await?;
-        let link = format!("{}{}", self.url, link["path"].as_str().unwrap_or("/"));
+        let link =
+            format!("{}{}", self.url, link.get("path").and_then(Value::as_str).unwrap_or("/"));
         let (project, port) = (PROJECT, self.edge.port());
         self.line(text!(
             "\nThe service: http://web.{project}.localhost:{port}/\nThe pages:   {link} (signs you in once)\nCtrl-C stops everything; `naru up` finds it all again",

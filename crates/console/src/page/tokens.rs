@@ -20,6 +20,21 @@ pub(super) async fn show(call: Call) -> Result<Response> {
     answer(&call, None).await
 }
 
+/// The name of the token that the server's machine keeps for its own commands.
+const MACHINE: &str = "this-machine";
+
+/// The first sign-in ends here: a personal token is made and shown, since without one there is no push.
+/// Whoever has one already goes on to the front page.
+pub(super) async fn welcome(call: Call) -> Result<Response> {
+    let held = call.site.policy.tokens(&call.who).await?;
+    if held.iter().any(|t| t.name.as_str() != MACHINE) {
+        return found("/");
+    }
+    let (who, name) = (call.who.clone(), Name::parse("first")?);
+    let token = call.site.policy.create_token(who.clone(), name, None, who).await?;
+    answer(&call, Some(&token)).await
+}
+
 /// Makes a token. The page that answers is the only one that ever shows it.
 pub(super) async fn create(mut call: Call) -> Result<Response> {
     let form = call.form().await?;
