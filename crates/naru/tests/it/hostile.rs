@@ -104,7 +104,11 @@ fn jobs_that_misbehave_end_by_their_limits_and_harm_nobody() {
 fn a_job_sees_nothing_that_is_not_its_own() {
     let naru = shop();
     naru.say(&["project", "create", "garden"]).unwrap();
-    let (pushed, _) = naru.repository("garden", "secret", &[("secret", "x")]).unwrap().push(&["naru", "main"]).unwrap();
+    let (pushed, _) = naru
+        .repository("garden", "secret", &[("secret", "x")])
+        .unwrap()
+        .push(&["naru", "main"])
+        .unwrap();
     assert!(pushed);
     let data = naru.data().display().to_string();
     let script = [

@@ -58,7 +58,7 @@ fn four_changes_of_a_real_service() {
         "self.answer(200, \"text/plain\", \"ok\\n\")",
         "self.answer(500, \"text/plain\", \"no\\n\")",
     );
-    let manifest = format!("{}  ready_within: 1s\n", TIMETABLE[4].1);
+    let manifest = format!("{}  ready_within: 4s\n", TIMETABLE[4].1);
     work.commit(
         "Sick",
         &[("timetable.py", TIMETABLE[1].1), ("app.py", &sick), ("naru.yaml", &manifest)],
@@ -194,4 +194,33 @@ fn a_port_in_use_and_data_in_use_are_said_plainly() {
         "127.0.0.1:0",
     ]);
     assert!(words.contains("another naru runs") && words.contains("--data"), "{words}");
+}
+
+#[test]
+fn leaving_the_follower_does_not_stop_the_change() {
+    let naru = shop();
+    let [(app, words), (manifest, spec)] = service("arrived");
+    let gate = "wait:\n  script:\n    - touch here\n    - sleep 1\n";
+    let work = naru
+        .repository("shop", "web", &[(app, &words), (manifest, &spec), (".gitlab-ci.yml", gate)])
+        .unwrap();
+    let helper = format!("credential.helper=!'{EXE}' git-credential");
+    let mut push = work.command(&["-c", &helper, "push", "-o", "follow", "naru", "main"]);
+    let mut child = push.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    use std::io::BufRead;
+    // As Ctrl-C does, once the job is under way.
+    let started = stderr.lines().map_while(Result::ok).any(|l| l.contains("wait started"));
+    assert!(started);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut events =
+        naru.command(&["events", "-p", "shop", "--kind", "change.finished", "--follow"]);
+    let mut events = events.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let first =
+        std::io::BufReader::new(events.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    events.kill().unwrap();
+    events.wait().unwrap();
+    assert!(first.contains("live after"), "{first}");
+    assert_eq!(naru.visit(WEB, "/").unwrap().body, "arrived");
 }
