@@ -1,7 +1,10 @@
 //! One API for every kind of resource.
 
-use crate::{Access, Call, Frame, Response, Route, empty, json, json_status, sse};
-use futures_util::Stream;
+mod patch;
+mod project;
+mod watch;
+
+use crate::{Access, Call, Response, Route, empty, json, json_status};
 use http::{StatusCode, header};
 use kernel::kind::{KindDef, Scope, Writer};
 use kernel::resource::{Labels, Selector};
@@ -9,8 +12,7 @@ use kernel::{Error, ErrorKind, Key, Name, Result, Text, text};
 use policy::Permission;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use store::{Filter, Put};
+use store::Put;
 
 const PAGE: u64 = 100;
 const MOST: u64 = 500;
@@ -166,7 +168,7 @@ async fn list(call: Call) -> Result<Response> {
     let kind = kind(&call)?;
     let selector = Selector::parse(&call.query("labelSelector").unwrap_or_default())?;
     if call.flag("watch") {
-        return watch(&call, kind, selector);
+        return watch::watch(&call, kind, selector);
     }
     let limit = call.number("limit")?.unwrap_or(PAGE).clamp(1, MOST) as usize;
     let project = (kind.scope == Scope::Project).then(|| call.project()).transpose()?;
@@ -207,56 +209,6 @@ async fn list(call: Call) -> Result<Response> {
     json(&json!({ "items": items, "continue": more, "revision": call.site.store.head() }))
 }
 
-/// Every write of the kind after `from` (default: now), as it happens. `id` is the revision to come back
-/// with.
-fn watch(call: &Call, kind: KindDef, selector: Selector) -> Result<Response> {
-    let resumed = call.header("last-event-id").and_then(|v| v.parse().ok());
-    let from = match call.number("from")?.or(resumed) {
-        Some(from) => from,
-        None => call.site.store.head(),
-    };
-    let project = (kind.scope == Scope::Project).then(|| call.project()).transpose()?;
-    Ok(sse(watched(call.site.store.follow(from), kind.kind, project, selector)))
-}
-
-fn watched(
-    feed: store::Feed,
-    kind: &'static str,
-    project: Option<Name>,
-    selector: Selector,
-) -> impl Stream<Item = Result<Frame>> + Send {
-    let filter = Filter { project, kind: Some("resource.".into()), ..Filter::default() };
-    futures_util::stream::unfold(
-        (feed, filter, selector),
-        move |(mut feed, filter, selector)| async move {
-            loop {
-                let event = match feed.next().await {
-                    Ok(event) => event,
-                    Err(error) => return Some((Err(error), (feed, filter, selector))),
-                };
-                let ours = event.fact.subject.as_ref().is_some_and(|s| s.kind == kind);
-                let labels = event.fact.data.get("labels").cloned().unwrap_or(json!({}));
-                let labels: BTreeMap<String, String> =
-                    serde_json::from_value(labels).unwrap_or_default();
-                if ours && filter.matches(&event) && selector.matches(&labels) {
-                    let name = match event.fact.kind.as_str() {
-                        "resource.created" => "created",
-                        "resource.deleted" => "deleted",
-                        "resource.status" => "status",
-                        _ => "updated",
-                    };
-                    let frame = Frame {
-                        id: Some(event.seq.to_string()),
-                        event: Some(name),
-                        data: event.fact.data.to_string(),
-                    };
-                    return Some((Ok(frame), (feed, filter, selector)));
-                }
-            }
-        },
-    )
-}
-
 async fn get(call: Call) -> Result<Response> {
     let key = key(&call, &kind(&call)?)?;
     let wanted = key.clone();
@@ -277,7 +229,7 @@ async fn patch(mut call: Call) -> Result<Response> {
     let found = call.site.store.read(move |v| v.resource(&wanted)).await?;
     let old = found.ok_or_else(|| unknown(&key))?;
     let mut whole = json!({ "spec": old.spec, "labels": old.labels });
-    merge(&mut whole, &patch);
+    patch::merge(&mut whole, &patch);
     let body = serde_json::from_value(whole).map_err(|e| {
         let why = e.to_string();
         Error::invalid(
@@ -295,7 +247,7 @@ async fn write(call: Call, body: Body) -> Result<Response> {
     let expected = expected(&call)?;
     let mut spec = (kind.check)(&body.spec)?;
     if kind.kind == "Project" {
-        spec = admit_project(&call, &key, spec).await?;
+        spec = project::admit(&call, &key, spec).await?;
     }
     let labels = match body.labels {
         Some(labels) => labels,
@@ -320,51 +272,6 @@ async fn write(call: Call, body: Body) -> Result<Response> {
     tagged(if made { StatusCode::CREATED } else { StatusCode::OK }, &resource)
 }
 
-/// Anybody signed in may create a project and becomes its owner; changing one takes its owner.
-async fn admit_project(call: &Call, key: &Key, spec: Value) -> Result<Value> {
-    let name = &key.name;
-    // Repositories live at /PROJECT/REPOSITORY.git, beside the addresses of naru itself.
-    let ours = call.site.routes.iter().filter_map(|r| r.path.split('/').nth(1));
-    if ours.chain(["git", "new", "help"]).any(|word| word == name.as_str()) {
-        return Err(Error::invalid(
-            "project.reserved",
-            text!(
-                "{name} is a word of naru's own addresses",
-                "{name}은(는) naru 주소에 쓰이는 말입니다"
-            ),
-        )
-        .hint(Text::fixed("choose another name", "다른 이름을 고르세요")));
-    }
-    let wanted = key.clone();
-    if call.site.store.read(move |v| v.resource(&wanted)).await?.is_some() {
-        call.site.policy.may(&call.who, Permission::Administer, name).await?;
-        let project: policy::Project =
-            serde_json::from_value(spec.clone()).map_err(Error::internal)?;
-        let owned = project.members.iter().any(|m| m.role == policy::Role::Owner);
-        if !owned && call.site.policy.may_administer(&call.who).await.is_err() {
-            return Err(Error::invalid(
-                "project.ownerless",
-                text!(
-                    "project {name} would have no owner left",
-                    "{name} 프로젝트에 소유자가 남지 않습니다"
-                ),
-            )
-            .hint(Text::fixed(
-                "keep yourself or name another owner in `members`",
-                "자신을 남기거나 `members`에 다른 소유자를 쓰세요",
-            )));
-        }
-        return Ok(spec);
-    }
-    let mut project: policy::Project = serde_json::from_value(spec).map_err(Error::internal)?;
-    if let kernel::Principal::User(user) = &call.who
-        && project.members.is_empty()
-    {
-        project.members.push(policy::Member { user: user.clone(), role: policy::Role::Owner });
-    }
-    serde_json::to_value(project).map_err(Error::internal)
-}
-
 async fn dry_run(call: Call, key: Key, labels: Labels, spec: Value) -> Result<Response> {
     let wanted = key.clone();
     let old = call.site.store.read(move |v| v.resource(&wanted)).await?;
@@ -374,7 +281,7 @@ async fn dry_run(call: Call, key: Key, labels: Labels, spec: Value) -> Result<Re
     };
     let after = json!({ "spec": spec, "labels": labels });
     let mut changes = Vec::new();
-    differ("", &before, &after, &mut changes);
+    patch::differ("", &before, &after, &mut changes);
     let verb = if changes.is_empty() { "nothing" } else { verb };
     json(
         &json!({ "dryRun": true, "would": verb, "kind": key.kind, "name": key.name, "changes": changes }),
@@ -396,7 +303,7 @@ async fn delete(call: Call) -> Result<Response> {
     }
     let actor = call.who.clone();
     let inside: Vec<&'static str> = match kind.kind {
-        "Project" => written_by_people(&call),
+        "Project" => project::written_by_people(&call),
         _ => Vec::new(),
     };
     call.site
@@ -404,33 +311,13 @@ async fn delete(call: Call) -> Result<Response> {
         .write(move |tx| {
             for kind in inside {
                 if let Some(found) = tx.resources(kind, Some(&key.name), None, 1)?.first() {
-                    return Err(not_empty(&key.name, &found.key));
+                    return Err(project::not_empty(&key.name, &found.key));
                 }
             }
             tx.delete(&key, expected, actor)
         })
         .await?;
     Ok(empty())
-}
-
-fn written_by_people(call: &Call) -> Vec<&'static str> {
-    let ours = |k: &&KindDef| k.scope == Scope::Project && k.writer == Writer::People;
-    call.site.kinds.iter().filter(ours).map(|k| k.kind).collect()
-}
-
-/// A project goes last: whoever made one of its name again would find what is left.
-fn not_empty(project: &Name, first: &Key) -> Error {
-    Error::conflict(
-        "project.not-empty",
-        text!(
-            "project {project} still has {first}",
-            "{project} 프로젝트에 아직 {first}이(가) 있습니다"
-        ),
-    )
-    .hint(Text::fixed(
-        "delete its services and repositories first",
-        "서비스와 저장소를 먼저 지우세요",
-    ))
 }
 
 fn writable(kind: &KindDef) -> Result<()> {
@@ -472,79 +359,4 @@ fn unknown(key: &Key) -> Error {
         "resource.unknown",
         text!("there is no {key}", "{key}이(가) 없습니다"),
     )
-}
-
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Value::Object(target) = target else { return };
-    for (key, value) in patch {
-        if value.is_null() {
-            target.remove(key);
-        } else {
-            merge(target.entry(key.clone()).or_insert(Value::Null), value);
-        }
-    }
-}
-
-/// Leaves that differ, each with its JSON pointer.
-fn differ(path: &str, before: &Value, after: &Value, out: &mut Vec<Value>) {
-    match (before, after) {
-        (Value::Object(b), Value::Object(a)) => {
-            let keys: std::collections::BTreeSet<&String> = b.keys().chain(a.keys()).collect();
-            for key in keys {
-                let (b, a) =
-                    (b.get(key).unwrap_or(&Value::Null), a.get(key).unwrap_or(&Value::Null));
-                differ(&format!("{path}/{}", key.replace('~', "~0").replace('/', "~1")), b, a, out);
-            }
-        }
-        (b, a) if b == a => {}
-        (Value::Null, Value::Object(_)) => differ(path, &json!({}), after, out),
-        _ => out.push(json!({ "path": path, "before": before, "after": after })),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn merge_patch_of_the_rfc() {
-        // RFC 7396, appendix A.
-        for (target, patch, want) in [
-            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
-            (json!({"a": "b"}), json!({"a": null}), json!({})),
-            (json!({"a": [1]}), json!({"a": "c"}), json!({"a": "c"})),
-            (
-                json!({"a": {"b": "c"}}),
-                json!({"a": {"b": "d", "c": null}}),
-                json!({"a": {"b": "d"}}),
-            ),
-            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
-            (json!(["a"]), json!(["c"]), json!(["c"])),
-        ] {
-            let mut got = target.clone();
-            merge(&mut got, &patch);
-            assert_eq!(got, want, "{target} + {patch}");
-        }
-    }
-
-    #[test]
-    fn differences_name_their_leaves() {
-        let mut out = Vec::new();
-        differ(
-            "",
-            &json!({"a": 1, "b": {"c": 2}}),
-            &json!({"a": 1, "b": {"c": 3, "d/e": 4}}),
-            &mut out,
-        );
-        let paths: Vec<_> = out.iter().map(|c| c["path"].as_str().unwrap()).collect();
-        assert_eq!(paths, ["/b/c", "/b/d~1e"]);
-    }
 }
