@@ -2,12 +2,13 @@
 
 use crate::call::Head;
 use crate::call::cookie;
+use crate::sse::Endless;
 use crate::{Access, Body, Call, Response, Route, Site, reply};
 use axum::Router;
 use axum::extract::{ConnectInfo, Path, Request};
 use axum::routing::{MethodFilter, on};
 use base64::Engine as _;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -34,7 +35,7 @@ pub const SESSION: &str = "naru_session";
 
 /// Serves until `stop`, then lets requests under way finish for five seconds.
 pub async fn serve(site: Arc<Site>, listener: TcpListener, stop: CancellationToken) {
-    let router = router(&site);
+    let router = router(&site, &stop);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = TaskTracker::new();
     loop {
@@ -85,13 +86,13 @@ async fn connection(router: Router, stream: TcpStream, peer: SocketAddr, stop: C
     }
 }
 
-fn router(site: &Arc<Site>) -> Router {
+fn router(site: &Arc<Site>, stop: &CancellationToken) -> Router {
     let mut router = Router::new();
     for route in site.routes.clone() {
-        let site = site.clone();
+        let (site, stop) = (site.clone(), stop.clone());
         let handle = move |params: Path<Vec<(String, String)>>, request: Request| {
-            let site = site.clone();
-            async move { answer(site, Some(route), params.0, request).await }
+            let (site, stop) = (site.clone(), stop.clone());
+            async move { bounded(answer(site, Some(route), params.0, request).await, stop) }
         };
         let method = match route.method.http() {
             Method::GET => MethodFilter::GET,
@@ -107,6 +108,15 @@ fn router(site: &Arc<Site>) -> Router {
         let site = nowhere.clone();
         async move { answer(site, None, Vec::new(), request).await }
     })
+}
+
+/// A stream without an end would hold up a server that stops: its client comes back to the next one.
+fn bounded(response: Response, stop: CancellationToken) -> Response {
+    if response.extensions().get::<Endless>().is_none() {
+        return response;
+    }
+    response
+        .map(|body| Body::from_stream(body.into_data_stream().take_until(stop.cancelled_owned())))
 }
 
 async fn answer(
@@ -177,7 +187,7 @@ async fn principal(head: &Head) -> Result<Principal> {
 }
 
 /// The secret in an `Authorization` header (RFC 6750 §2.1, RFC 7617 §2).
-fn secret(header: &str) -> Option<String> {
+pub(crate) fn secret(header: &str) -> Option<String> {
     let (scheme, rest) = header.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(rest.trim().to_owned());
@@ -214,7 +224,7 @@ fn same_origin(call: &Call) -> Result<()> {
     }
 }
 
-fn language(headers: &HeaderMap) -> Lang {
+pub(crate) fn language(headers: &HeaderMap) -> Lang {
     match cookie(headers, "naru_lang") {
         Some("ko") => Lang::Ko,
         Some("en") => Lang::En,

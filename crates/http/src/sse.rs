@@ -35,6 +35,10 @@ impl Frame {
     }
 }
 
+/// Marks an answer that has no end of its own, so that the server ends it when it stops.
+#[derive(Clone, Copy)]
+pub(crate) struct Endless;
+
 /// A stream of events. A comment every 20 seconds keeps proxies from giving up; an error ends it.
 pub fn sse(frames: impl Stream<Item = Result<Frame>> + Send + 'static) -> Response {
     let beat = futures_util::stream::unfold((), |()| async {
@@ -51,6 +55,7 @@ pub fn sse(frames: impl Stream<Item = Result<Frame>> + Send + 'static) -> Respon
         .filter_map(std::future::ready)
         .map(Ok::<_, std::convert::Infallible>);
     let mut response = Response::new(Body::from_stream(all));
+    response.extensions_mut().insert(Endless);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
