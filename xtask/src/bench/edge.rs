@@ -14,7 +14,11 @@ const ROUNDS: usize = 6;
 const SECONDS: &str = "5";
 
 pub fn bench() -> Result<()> {
-    run::step("build", "cargo", &["build", "--release", "--locked", "-p", "network-proxy", "--example", "edge"])?;
+    run::step(
+        "build",
+        "cargo",
+        &["build", "--release", "--locked", "-p", "network-proxy", "--example", "edge"],
+    )?;
     let dir = tempfile::tempdir()?;
     let [origin, proxy, edge] = [port()?, port()?, port()?];
     let answer = "location / { return 200 'hello, this is a small answer\\n'; }";
@@ -37,7 +41,8 @@ pub fn bench() -> Result<()> {
     for round in 0..ROUNDS {
         let turns = if round % 2 == 0 { [true, false] } else { [false, true] };
         for turn in turns {
-            let (pids, port) = if turn { (vec![ours.0.id()], edge) } else { (family(peer.0.id())?, proxy) };
+            let (pids, port) =
+                if turn { (vec![ours.0.id()], edge) } else { (family(peer.0.id())?, proxy) };
             let per_request = once(&pids, port)?;
             if turn { a.push(per_request) } else { b.push(per_request) }
         }
@@ -88,7 +93,12 @@ fn nginx(dir: &Path, name: &str, core: u32, port: u16, inside: &str) -> Result<S
              server {{ listen 127.0.0.1:{port}; {inside} }} }}\n"
         ),
     )?;
-    let child = pinned(core, "nginx").arg("-c").arg(&file).stderr(Stdio::null()).spawn().context("start nginx")?;
+    let child = pinned(core, "nginx")
+        .arg("-c")
+        .arg(&file)
+        .stderr(Stdio::null())
+        .spawn()
+        .context("start nginx")?;
     let server = Server(child);
     listening(port)?;
     Ok(server)
@@ -111,14 +121,31 @@ fn listening(port: u16) -> Result<()> {
 /// A process and its children.
 fn family(pid: u32) -> Result<Vec<u32>> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    Ok([pid].into_iter().chain(children.split_whitespace().filter_map(|c| c.parse().ok())).collect())
+    Ok([pid]
+        .into_iter()
+        .chain(children.split_whitespace().filter_map(|c| c.parse().ok()))
+        .collect())
 }
 
 fn once(pids: &[u32], port: u16) -> Result<f64> {
     let used = || pids.iter().map(|p| cpu_us(*p)).sum::<Result<f64>>();
     let load = |seconds: &str| {
         let url = format!("http://127.0.0.1:{port}/");
-        run::output("taskset", &["--cpu-list", "1", "wrk", "-t1", "-c32", "-d", seconds, "-H", "Host: web.shop.localhost", &url])
+        run::output(
+            "taskset",
+            &[
+                "--cpu-list",
+                "1",
+                "wrk",
+                "-t1",
+                "-c32",
+                "-d",
+                seconds,
+                "-H",
+                "Host: web.shop.localhost",
+                &url,
+            ],
+        )
     };
     load("1")?;
     let before = used()?;
