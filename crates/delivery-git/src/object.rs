@@ -6,7 +6,7 @@
 
 use crate::git::Program;
 use crate::{io, refname};
-use kernel::journey::Commit;
+use kernel::journey::{Commit, MAX_MESSAGE};
 use kernel::{Error, ErrorKind, Result, Text, Time, text};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -349,9 +349,11 @@ fn header(bytes: &[u8], name: &str) -> Option<String> {
 }
 
 /// A commit object, read leniently: what is damaged in it shows as empty.
-fn parse_commit(id: &str, bytes: &[u8]) -> Result<(Commit, String, String)> {
+pub(crate) fn parse_commit(id: &str, bytes: &[u8]) -> Result<(Commit, String, String)> {
     let text = String::from_utf8_lossy(bytes);
     let (head, message) = text.split_once("\n\n").unwrap_or((&text, ""));
+    // As git shows it: nothing after a NUL, which could not be handed to a program either.
+    let message = message.split('\0').next().unwrap_or("");
     let all = |name: &'static str| {
         head.lines().filter_map(move |l| l.strip_prefix(name)?.strip_prefix(' '))
     };
@@ -366,8 +368,15 @@ fn parse_commit(id: &str, bytes: &[u8]) -> Result<(Commit, String, String)> {
         authored,
         committed,
         subject: message.trim_start().lines().next().unwrap_or("").chars().take(500).collect(),
+        message: bounded(message.trim()).to_owned(),
     };
     Ok((commit, tree.to_owned(), message.trim_end().to_owned()))
+}
+
+/// The beginning of a message, cut between two characters.
+fn bounded(message: &str) -> &str {
+    let end = message.floor_char_boundary(MAX_MESSAGE);
+    message.get(..end).unwrap_or("").trim_end()
 }
 
 /// `Ada <ada@example.org> 1764000000 +0900`
@@ -395,6 +404,18 @@ mod tests {
         assert_eq!((commit.authored.0, commit.committed.0), (1_764_000_000_000, 1_764_000_001_000));
         assert_eq!((commit.subject.as_str(), tree.as_str()), ("Subject here", ID));
         assert_eq!((commit.parents.len(), text.as_str()), (1, "Subject here\n\nBody"));
+        assert_eq!(commit.message, "Subject here\n\nBody");
+    }
+
+    #[test]
+    fn a_message_is_carried_along_as_far_as_it_is_bounded() {
+        let raw = format!("tree {ID}\n\nS\n\n{}\n", "가".repeat(4000));
+        let (commit, _, text) = parse_commit(ID, raw.as_bytes()).unwrap();
+        assert!(commit.message.len() <= MAX_MESSAGE && commit.message.len() > MAX_MESSAGE - 3);
+        assert!(commit.message.starts_with("S\n\n가") && text.len() > 12_000);
+        let raw = format!("tree {ID}\n\nbefore\0after\n");
+        let (commit, _, text) = parse_commit(ID, raw.as_bytes()).unwrap();
+        assert_eq!((&*commit.subject, &*commit.message, &*text), ("before", "before", "before"));
     }
 
     #[test]

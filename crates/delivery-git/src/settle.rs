@@ -229,11 +229,11 @@ impl Git {
         // The usual push is one new commit on top of a known one: nothing to search for.
         let new = seen.is_some_and(|s| !s.known.contains(&head.id));
         if new && head.parents.iter().all(|p| tips.contains(p.as_str())) {
-            return Ok((Some(head.clone()), vec![head]));
+            return Ok((Some(head.clone()), listed(vec![head])));
         }
         let ids = self.search(intent, after, &tips).await?;
         let read = move |r: &mut Reader| ids.iter().map(|id| r.commit(id)).collect::<Result<_>>();
-        Ok((Some(head), pool.with(read).await?))
+        Ok((Some(head), listed(pool.with(read).await?)))
     }
 
     async fn search(
@@ -250,6 +250,12 @@ impl Git {
         let out = self.shared.git.output_of(&dir, &args, input.into_bytes()).await?;
         Ok(String::from_utf8_lossy(&out).lines().map(str::to_owned).collect())
     }
+}
+
+/// Commits of a list leave their messages out: hundreds of them would make one huge event.
+fn listed(mut commits: Vec<Commit>) -> Vec<Commit> {
+    commits.iter_mut().for_each(|c| c.message = String::new());
+    commits
 }
 
 /// Those of `wanted` that the disk agrees with.

@@ -126,6 +126,7 @@ fn context(suppose: &Suppose) -> Result<Context> {
             authored: Time(0),
             committed: Time(0),
             subject: String::new(),
+            message: String::new(),
         },
         branch,
         tag: suppose.tag.clone(),

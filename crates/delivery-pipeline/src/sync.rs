@@ -183,8 +183,9 @@ fn skip(pushed: &Pushed) -> Option<Text> {
     if pushed.options.iter().any(|o| o == "ci.skip") {
         return Some(Text::fixed("skipped with `-o ci.skip`", "`-o ci.skip`으로 건너뜀"));
     }
-    let subject = pushed.head.as_ref()?.subject.to_ascii_lowercase();
-    let asks = subject.contains("[ci skip]") || subject.contains("[skip ci]");
+    let head = pushed.head.as_ref()?;
+    let words = format!("{}\n{}", head.subject, head.message).to_ascii_lowercase();
+    let asks = words.contains("[ci skip]") || words.contains("[skip ci]");
     asks.then(|| Text::fixed("the commit says [skip ci]", "커밋 메시지에 [skip ci]가 있음"))
 }
 

@@ -123,6 +123,7 @@ fn commit_of(id: &str, subject: &str) -> Commit {
         authored: Time(0),
         committed: Time(0),
         subject: subject.to_owned(),
+        message: String::new(),
     }
 }
 
@@ -528,6 +529,10 @@ async fn pushes_without_a_run_still_end() {
     }
     let skipped = |p: &mut Pushed| p.head.as_mut().unwrap().subject = "wip [skip ci]".into();
     let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", good)], skipped).await;
+    assert_eq!(world.finished(seq, &id).await.verdict, Verdict::Canceled);
+    let in_the_body =
+        |p: &mut Pushed| p.head.as_mut().unwrap().message = "wip\n\nNot yet.\n[CI skip]\n".into();
+    let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", good)], in_the_body).await;
     assert_eq!(world.finished(seq, &id).await.verdict, Verdict::Canceled);
     let deleted = |p: &mut Pushed| (p.after, p.head) = (None, None);
     world.push("shop", &[], deleted).await;

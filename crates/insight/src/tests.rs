@@ -79,6 +79,7 @@ impl World {
             authored: Time(now.0 - 60_000),
             committed: now,
             subject: format!("Change {n}"),
+            message: String::new(),
         }
     }
 

@@ -65,7 +65,14 @@ pub struct Commit {
     pub committed: Time,
     /// First line of the message.
     pub subject: String,
+    /// The whole message, its first line included, at most [`MAX_MESSAGE`] bytes. Empty where a list of
+    /// commits leaves it out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
+
+/// Bytes of a commit message that are carried along.
+pub const MAX_MESSAGE: usize = 8 * 1024;
 
 /// A ref moved (`git.pushed`). One event per ref; written when the ref has moved and only then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +92,7 @@ pub struct Pushed {
     /// The commit at `after`.
     pub head: Option<Commit>,
     /// Commits this push made reachable that no ref reached before, newest first, `head` included, at most
-    /// 500.
+    /// 500; without their messages.
     pub commits: Vec<Commit>,
     /// Push options (`-o`), as given.
     pub options: Vec<String>,

@@ -43,6 +43,7 @@ fn commit() -> Commit {
         authored: NOW,
         committed: NOW,
         subject: "Mend <b>everything</b>".into(),
+        message: String::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{Context, Origin};
 use crate::variables::Variable;
 use kernel::Time;
+use kernel::journey::Commit;
 
 /// What every job of the pipeline sees.
 pub fn pipeline(context: &Context) -> Vec<Variable> {
@@ -61,12 +62,24 @@ fn commit(context: &Context, set: &mut impl FnMut(&str, &str)) {
     if let Some(tag) = &context.tag {
         set("CI_COMMIT_TAG", tag);
     }
-    set("CI_COMMIT_MESSAGE", &commit.subject);
+    let (message, description) = message(commit);
+    set("CI_COMMIT_MESSAGE", message);
     set("CI_COMMIT_TITLE", &commit.subject);
-    set("CI_COMMIT_DESCRIPTION", "");
+    set("CI_COMMIT_DESCRIPTION", description);
     set("CI_COMMIT_AUTHOR", &format!("{} <{}>", commit.author, commit.email));
     set("CI_COMMIT_TIMESTAMP", &second(commit.committed));
     set("CI_DEFAULT_BRANCH", &context.default_branch);
+}
+
+/// The whole message, and what follows its first line. A first line of 100 characters or more is no title:
+/// then the description is all of it (https://docs.gitlab.com/ci/variables/predefined_variables/).
+fn message(commit: &Commit) -> (&str, &str) {
+    if commit.message.is_empty() {
+        return (&commit.subject, "");
+    }
+    let (title, rest) = commit.message.split_once('\n').unwrap_or((&commit.message, ""));
+    let titled = title.chars().count() < 100;
+    (&commit.message, if titled { rest.trim_start() } else { &commit.message })
 }
 
 fn place(context: &Context, set: &mut impl FnMut(&str, &str)) {

@@ -51,6 +51,7 @@ fn pushed(n: u8) -> Change {
             authored: ago(60_000),
             committed: ago(60_000),
             subject: format!("change {n} & more"),
+            message: String::new(),
         },
         branch: "main".into(),
         default_branch: true,
