@@ -37,7 +37,7 @@ fn test(rest: &[String]) -> Result<()> {
         "cargo",
         &["build", "--locked", "-p", "naru", "-p", "host", "--bins"],
     )?;
-    let mut args = vec!["test", "--locked", "--workspace"];
+    let mut args = vec!["test", "--locked", "--workspace", "--no-fail-fast"];
     args.extend(rest.iter().map(String::as_str));
     run::step("run the tests", "cargo", &args)
 }
