@@ -4,6 +4,7 @@
 //! ninetieth percentile, no means. Rules where the definition is silent:
 //! - A deployment is a rollout that passed because a change or a configuration arrived. The same commit
 //!   again within the window is one deployment. Rollbacks are counted apart.
+//! - A restart brings nothing new and does not count at all.
 //! - A rollout that was stopped before it served users is no deployment and no failure of one.
 //! - A deployment failed when it was rolled back. Recovery runs from its finish to the finish of what
 //!   replaced it.
@@ -83,7 +84,7 @@ pub enum PointKind {
 /// The metrics of each service in `deployments` (oldest first) over the `days` before `now`.
 pub fn metrics(deployments: &[Deployment], now: Time, days: u32) -> Vec<Metrics> {
     let mut services: BTreeMap<(&Name, &Name), Vec<&Deployment>> = BTreeMap::new();
-    for d in deployments {
+    for d in deployments.iter().filter(|d| d.cause != Cause::Restart) {
         services.entry((&d.project, &d.service)).or_default().push(d);
     }
     for all in services.values_mut() {

@@ -183,6 +183,8 @@ pub enum Cause {
     Rollback,
     /// The service's configuration was edited by hand.
     Config,
+    /// New instances of what serves: not a deployment.
+    Restart,
 }
 
 /// `rollout.started`

@@ -1,6 +1,6 @@
 //! `naru service`, `naru rollback`, `naru logs`.
 
-use crate::{InstanceView, LogLine, RolledBack, ServiceView};
+use crate::{InstanceView, LogLine, ServiceView};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use cli::{Command, Context, Format, Output, Table, segment};
 use kernel::log::Stream;
@@ -53,7 +53,8 @@ fn service_command(lang: Lang) -> clap::Command {
                 "replace all instances, one batch at a time",
                 "모든 인스턴스를 차례로 교체",
             )
-            .arg(name(lang)),
+            .arg(name(lang))
+            .arg(crate::wait::argument(lang)),
         )
 }
 
@@ -65,6 +66,7 @@ fn rollback_command(lang: Lang) -> clap::Command {
         .arg(Arg::new("release").value_name("RELEASE").help(
             lang.pick("web-7; else what served before", "예: web-7. 없으면 직전 릴리스").to_owned(),
         ))
+        .arg(crate::wait::argument(lang))
 }
 
 fn logs_command(lang: Lang) -> clap::Command {
@@ -128,7 +130,8 @@ async fn service(context: Context, matches: ArgMatches) -> Result<()> {
         Some(("scale", sub)) => scale(&context, sub).await,
         Some(("restart", sub)) => {
             let path = format!("{}/restart", one(sub)?);
-            begun(&context, context.client()?.post(&path, &json!({})).await?)
+            let project = word(sub, "project").unwrap_or_default();
+            crate::wait::roll(&context, sub, project, &path, &json!({})).await
         }
         _ => Ok(()),
     }
@@ -230,14 +233,8 @@ async fn rollback(context: Context, matches: ArgMatches) -> Result<()> {
         Some(release) => json!({ "release": release }),
         None => json!({}),
     };
-    begun(&context, context.client()?.post(&path, &body).await?)
-}
-
-fn begun(context: &Context, begun: RolledBack) -> Result<()> {
-    context.output.line(&begun, |b| match context.lang {
-        Lang::En => format!("rolling out {} (run {})", b.release, b.run),
-        Lang::Ko => format!("{} 롤아웃 시작 (run {})", b.release, b.run),
-    })
+    let project = word(&matches, "project").unwrap_or_default();
+    crate::wait::roll(&context, &matches, project, &path, &body).await
 }
 
 async fn logs(context: Context, matches: ArgMatches) -> Result<()> {

@@ -79,7 +79,7 @@ pub(crate) fn again(
     let replicas = found.spec::<Service>()?.replicas;
     let (name, release) = put_release(tx, key, &mut state, current)?;
     let order =
-        Order { key, name: &name, release: &release, cause: Cause::Config, actor, replicas, old };
+        Order { key, name: &name, release: &release, cause: Cause::Restart, actor, replicas, old };
     let run = rollout::begin(tx, &mut state, order)?;
     state.save(tx, key)?;
     prune(tx, key, &state)?;

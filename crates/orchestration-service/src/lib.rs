@@ -20,6 +20,8 @@ mod cmd;
 mod crew;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod hand;
 mod intake;
 mod kind;
@@ -38,6 +40,7 @@ mod sweep;
 mod sync;
 mod tools;
 mod view;
+mod wait;
 mod yard;
 
 pub use kind::{

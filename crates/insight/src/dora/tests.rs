@@ -85,6 +85,13 @@ fn a_rollout_that_was_stopped_is_neither_a_deployment_nor_a_failure() {
 }
 
 #[test]
+fn a_restart_counts_as_nothing() {
+    let first = deployment(1, 100, Cause::Change, Verdict::Passed, None);
+    let restart = deployment(2, 60, Cause::Restart, Verdict::Passed, Some("web-1"));
+    assert_eq!(one(&[first.clone(), restart]), one(&[first]));
+}
+
+#[test]
 fn the_same_commit_twice_is_one_deployment() {
     let mut again = deployment(2, 10, Cause::Change, Verdict::Passed, None);
     again.commit = Some(format!("{:040}", 1));

@@ -283,6 +283,7 @@ fn landing(r: &Reader, change: &Change, rollout: &Rollout) -> Markup {
         Cause::Change => Text::fixed("this change", "이 변경"),
         Cause::Rollback => Text::fixed("rollback", "되돌리기"),
         Cause::Config => Text::fixed("configuration", "설정 변경"),
+        Cause::Restart => Text::fixed("restart", "재시작"),
     };
     html! {
         div.service-line {
