@@ -9,6 +9,7 @@ use kernel::error::Place;
 use kernel::{Error, ErrorKind, Id, Name, Result, Text, text};
 use run::Run;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The artifacts of one step.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +29,9 @@ pub struct Report {
     pub jobs: Vec<Explained>,
     /// What has no effect, with its place.
     pub warnings: Vec<(Place, Text)>,
+    /// Percent of the code that the tests of a step ran, by step.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub coverage: BTreeMap<String, f64>,
 }
 
 impl Pipelines {
@@ -37,12 +41,13 @@ impl Pipelines {
     /// `run.unknown`, also for another project's run.
     pub async fn report(&self, project: &Name, run: &str) -> Result<Option<Report>> {
         let run = self.own(project, run).await?;
+        let coverage = coverage(&run);
         // A retry has the plan of the run before it, and so its reasons.
         let ids = [Some(run.id), run.retry_of];
         let find = move |v: &store::View<'_>| {
             for id in ids.iter().flatten() {
-                if let Some(report) = v.row(REPORTS, id.as_str())? {
-                    return Ok(Some(report));
+                if let Some(report) = v.row::<Report>(REPORTS, id.as_str())? {
+                    return Ok(Some(Report { coverage, ..report }));
                 }
             }
             Ok(None)
@@ -110,6 +115,14 @@ impl Pipelines {
         let file = self.0.blobs.open_blob(&entry.hash).await;
         Ok((entry, file.map_err(|_| gone())?))
     }
+}
+
+fn coverage(run: &Run) -> BTreeMap<String, f64> {
+    let one = |step: &run::StepView| {
+        let output: Output = serde_json::from_value(step.output.clone()).ok()?;
+        Some((step.name.clone(), output.coverage?))
+    };
+    run.steps.iter().filter_map(one).collect()
 }
 
 fn gone() -> Error {

@@ -56,6 +56,15 @@ fn build(lang: Lang) -> clap::Command {
         .about(lang.pick("Pipelines of repositories", "저장소의 파이프라인").to_owned())
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .arg(
+            Arg::new("project")
+                .short('p')
+                .long("project")
+                .env("NARU_PROJECT")
+                .value_name("PROJECT")
+                .global(true)
+                .help(lang.pick("whose pipeline", "어느 프로젝트인지").to_owned()),
+        )
         .subcommand(
             verb("run", "start a pipeline on a branch or tag", "브랜치나 태그에서 파이프라인 시작")
                 .arg(Arg::new("repository").required(true).value_name("REPOSITORY"))
@@ -98,13 +107,15 @@ async fn start(context: &Context, matches: &ArgMatches) -> Result<()> {
     })
 }
 
-/// `-p` is added to every command; whoever adds it may not have been asked to.
 fn project(matches: &ArgMatches) -> Result<String> {
-    let given = matches.try_get_one::<String>("project").ok().flatten().cloned();
-    let found = given.or_else(|| std::env::var("NARU_PROJECT").ok()).filter(|p| !p.is_empty());
+    let found = matches.get_one::<String>("project").cloned().filter(|p| !p.is_empty());
     found.ok_or_else(|| {
-        Error::invalid("project.missing", Text::fixed("which project?", "어느 프로젝트인가요?"))
-            .hint(Text::fixed("add `-p PROJECT`", "`-p PROJECT`를 붙이세요"))
+        Error::invalid("project.missing", text!("which project?", "어느 프로젝트인가요?")).hint(
+            text!(
+                "name it with `-p PROJECT` or NARU_PROJECT",
+                "`-p 프로젝트`나 NARU_PROJECT로 알려 주세요"
+            ),
+        )
     })
 }
 
@@ -221,4 +232,22 @@ fn draw_plan(lint: &Lint, output: &Output) -> Table {
         table.row(["", "", lang.pick("no", "아니요"), why.get(lang), ""]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_project_is_named_before_or_after_the_verb() {
+        for words in [
+            "pipeline run web -p shop",
+            "pipeline -p shop run web",
+            "pipeline run --project=shop web",
+        ] {
+            let matches = build(Lang::En).try_get_matches_from(words.split(' ')).unwrap();
+            let (verb, run) = matches.subcommand().unwrap();
+            assert_eq!((verb, project(run).unwrap().as_str()), ("run", "shop"), "{words}");
+        }
+    }
 }

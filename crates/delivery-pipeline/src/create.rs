@@ -4,10 +4,12 @@ use crate::gitlab::{self, Compiled, Context, FILE, Files, Gathered, MAX_FILE, Or
 use crate::tip::Tip;
 use crate::variables::Variable;
 use crate::{KIND, Parts, Report, SHARED};
+use kernel::error::Place;
 use kernel::journey::{Fact, PipelineCreated, PipelineFinished, Verdict};
 use kernel::resource::Labels;
-use kernel::{Error, ErrorKind, Id, Key, Name, Principal, Result, Text, text};
+use kernel::{Error, ErrorKind, Id, Key, Name, NewEvent, Principal, Result, Text, text};
 use run::{Engine, NewRun};
+use serde_json::json;
 use std::collections::BTreeSet;
 use store::Tx;
 
@@ -18,6 +20,11 @@ pub const OPEN: &str = "delivery-pipeline.open";
 pub const REPORTS: &str = "delivery-pipeline.report";
 /// The last number given: `all`, or `<project>`.
 const NUMBERS: &str = "delivery-pipeline.number";
+/// The event that names the keywords without effect; data: `run` and `warnings`, each with `at` and `say`.
+const WARNED: &str = "pipeline.warned";
+/// Warnings in its sentence, and in its data; the [`Report`] has all.
+const MAX_TOLD: usize = 10;
+const MAX_LISTED: usize = 200;
 /// Rounds of reading included files.
 const MAX_ROUNDS: usize = 20;
 
@@ -199,8 +206,9 @@ pub fn create_in(tx: &mut Tx<'_>, asked: &Asked, compiled: Compiled) -> Result<(
             priority: 0,
         },
     )?;
+    warned(tx, &run, asked, &compiled.warnings)?;
     created(tx, &run, tip, jobs, &asked.actor)?;
-    let report = Report { jobs: compiled.jobs, warnings: compiled.warnings };
+    let report = Report { jobs: compiled.jobs, warnings: compiled.warnings, ..Report::default() };
     tx.set_row(REPORTS, run.as_str(), &report)?;
     let prefix = format!("{}/", tip.key());
     let may = interruptible && compiled.auto_cancel;
@@ -238,6 +246,36 @@ fn labels(asked: &Asked) -> Labels {
     labels
 }
 
+/// Tells of the keywords that have no effect, before the word that the pipeline is made.
+fn warned(tx: &mut Tx<'_>, run: &Id, asked: &Asked, warnings: &[(Place, Text)]) -> Result<()> {
+    if warnings.is_empty() {
+        return Ok(());
+    }
+    let tip = &asked.tip;
+    let listed: Vec<_> =
+        warnings.iter().take(MAX_LISTED).map(|(at, say)| json!({ "at": at, "say": say })).collect();
+    let event = NewEvent::new(WARNED, asked.actor.clone(), words(warnings))
+        .data(json!({ "run": run, "warnings": listed }))
+        .project(&tip.project);
+    tx.append(event.subject(subject(&tip.project, run)?).change(tip.change.clone())).map(drop)
+}
+
+/// A line for each warning, the first few of them.
+fn words(warnings: &[(Place, Text)]) -> Text {
+    let line =
+        |(at, Text { en, ko }): &(Place, Text)| text!("warning: {at}: {en}", "경고: {at}: {ko}");
+    let mut lines: Vec<Text> = warnings.iter().take(MAX_TOLD).map(line).collect();
+    let more = warnings.len().saturating_sub(MAX_TOLD);
+    if more > 0 {
+        lines.push(text!(
+            "warning: and {more} more, see `naru pipeline lint` or the page of the run",
+            "경고: 그 밖에 {more}개는 `naru pipeline lint`나 실행 페이지에서 볼 수 있습니다"
+        ));
+    }
+    let join = |pick: fn(&Text) -> &str| lines.iter().map(pick).collect::<Vec<_>>().join("\n");
+    Text::new(join(|l| &l.en), join(|l| &l.ko))
+}
+
 fn created(
     tx: &mut Tx<'_>,
     run: &Id,
@@ -246,8 +284,9 @@ fn created(
     actor: &Principal,
 ) -> Result<()> {
     let (count, repository, name) = (jobs.len(), &tip.repository, tip.short());
+    let plural = if count == 1 { "" } else { "s" };
     let say = text!(
-        "pipeline with {count} jobs for {repository} {name}",
+        "pipeline with {count} job{plural} for {repository} {name}",
         "{repository} {name} 파이프라인, 작업 {count}개"
     );
     let fact = PipelineCreated { repository: tip.repository.clone(), run: run.clone(), jobs };

@@ -97,6 +97,7 @@ impl Job {
         }
         let passed = exit.success();
         let mut output = self.leave(passed).await?;
+        output.coverage = self.coverage().await;
         let took = |e: &Exit| u64::try_from(e.finished.since(e.started).as_millis()).unwrap_or(0);
         output.user_ms = took(&exit) + exit_after.as_ref().map_or(0, took);
         let output = serde_json::to_value(&output).map_err(Error::internal)?;
@@ -286,6 +287,12 @@ impl Job {
             }
         }
         Ok(output)
+    }
+
+    async fn coverage(&self) -> Option<f64> {
+        let (pattern, log) = (self.work.coverage.clone()?, self.task.log.path().to_owned());
+        let look = move || crate::coverage::measured(&log, &pattern);
+        tokio::task::spawn_blocking(look).await.ok()?
     }
 
     async fn artifacts(&self, passed: bool) -> Result<Option<String>> {

@@ -15,6 +15,7 @@ mod artifacts;
 mod by_hand;
 mod caches;
 mod cmd;
+mod coverage;
 mod create;
 pub mod gitlab;
 mod job;
@@ -80,7 +81,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             memory: None,
-            pids: 4096,
+            pids: 1024,
             disk: 10 << 30,
             log: 64 << 20,
             timeout_ms: 60 * 60 * 1000,

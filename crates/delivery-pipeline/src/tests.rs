@@ -547,6 +547,41 @@ async fn pushes_without_a_run_still_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keywords_without_effect_are_told_before_the_pipeline_and_coverage_is_reported() {
+    let (_dir, world) = world().await;
+    let mut ci = "unit:
+  script: ['echo TOTAL 10%', 'echo TOTAL 87.5%; exit 1']
+  coverage: '/total (.*)/i'
+  tags: [linux]
+"
+    .to_owned();
+    for n in 0..11 {
+        ci += &format!("j{n}: {{script: 'true', environment: {{name: e, action: start}}}}\n");
+    }
+    let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", &ci)], |_| ()).await;
+    let told = |e: &Event| match e.fact.kind.as_str() {
+        "pipeline.warned" | "pipeline.created" => Some(e.clone()),
+        _ => None,
+    };
+    let warned = world.wait(seq, told).await.fact;
+    assert_eq!((&*warned.kind, warned.change), ("pipeline.warned", change_name(&name("web"), &id)));
+    let lines: Vec<&str> = warned.say.en.lines().collect();
+    assert!(
+        lines[0].starts_with("warning: .gitlab-ci.yml:4:3: `tags` has no effect: "),
+        "{lines:?}"
+    );
+    assert!(warned.say.ko.starts_with("경고: .gitlab-ci.yml:4:3: `tags`"), "{}", warned.say.ko);
+    assert_eq!(lines.len(), 11);
+    assert!(lines[10].starts_with("warning: and 2 more"), "{lines:?}");
+    assert_eq!(warned.data["warnings"].as_array().unwrap().len(), 12);
+    let run = world.finished(seq, &id).await.run.unwrap();
+    let report = world.pipelines.report(&name("shop"), run.as_str()).await.unwrap().unwrap();
+    assert_eq!(report.warnings.len(), 12);
+    let coverage: Vec<_> = report.coverage.into_iter().collect();
+    assert_eq!(coverage, [("unit".to_owned(), 87.5)], "also of a job that failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_push_overtakes_what_may_be_interrupted() {
     let (_dir, world) = world().await;
     let slow = "default: {interruptible: true}\na: {script: sleep 600}\n";

@@ -42,8 +42,9 @@ pub struct Work {
     /// The image the file asks for; noted in the log, because jobs use the machine's own tools for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
+    /// A regular expression of the regex crate, looked for in what the job printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<String>,
     /// Milliseconds of wall time for the script; `None`: the server's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -129,7 +130,7 @@ pub struct Shared {
 }
 
 /// What the actor hands to the jobs after it, and to whoever shows the run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Output {
     /// Hash of the tree of artifacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +139,9 @@ pub struct Output {
     pub variables: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Environment>,
+    /// Percent, as the job's own tests measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
     /// What the user's own commands took, in milliseconds: all but this is naru's overhead.
     #[serde(default)]
     pub user_ms: u64,

@@ -3,7 +3,7 @@
 use super::arrange::{self, Chosen};
 use super::error;
 use super::job::{self, Inherit, Job, Warnings, When};
-use super::keywords::{DEFAULT, GLOBAL, NOT_YET, OLD_DEFAULT};
+use super::keywords::{DEFAULT, GLOBAL, NOT_YET, OLD_DEFAULT, WORKFLOW_RULE};
 use super::merge::Whole;
 use super::parts::{self, Variables};
 use super::rules;
@@ -133,7 +133,7 @@ impl<'a> File<'a> {
         };
         file.stages = file.stages()?;
         if let Some(entry) = file.global("variables")? {
-            file.global = parts::variables(&entry)?;
+            file.global = parts::variables(&entry, &mut file.warnings)?;
         }
         for key in OLD_DEFAULT {
             let old = file.global(key)?;
@@ -185,7 +185,7 @@ impl<'a> File<'a> {
                 "name" => out.name = Some(read::text(part)?),
                 "auto_cancel" => out.auto_cancel = self.auto_cancel(part)?,
                 _ => {
-                    let rules = rules::read(part)?;
+                    let rules = rules::read(part, WORKFLOW_RULE, &mut self.warnings)?;
                     let scope =
                         Scope::new([&*self.predefined, &*self.global, &*self.context.given]);
                     match rules::first(&rules, &scope, self.context) {

@@ -1,5 +1,6 @@
 //! What can be wrong with a pipeline file. Every error names its place.
 
+use super::keywords;
 use super::yaml::At;
 use kernel::{Error, Text, text};
 
@@ -185,6 +186,15 @@ pub fn unsupported(at: &At, key: &str, hint: Text) -> Error {
         text!("`{key}` is not supported yet", "`{key}`은(는) 아직 지원하지 않습니다"),
     )
     .hint(hint)
+}
+
+/// The warning about a keyword that is accepted and does nothing.
+pub fn no_effect(at: &At, key: &str) -> (At, Text) {
+    let known = keywords::NO_EFFECT.iter().find(|(k, _)| *k == key);
+    let (en, ko) = known.map_or(keywords::NO_REPORT, |(_, meaning)| *meaning);
+    let key = shown(key);
+    let say = text!("`{key}` has no effect: {en}", "`{key}`은(는) 효과가 없습니다: {ko}");
+    (at.clone(), say)
 }
 
 pub fn expression(at: &At, words: &str, column: usize, why: Text) -> Error {

@@ -119,6 +119,18 @@ pub fn regex(words: &str, at: &At) -> Result<Option<Regex>> {
     build(body, flags).map(Some).map_err(|e| error::regex(at, body, &e.to_string()))
 }
 
+/// As [`regex`], in one piece: the flags are written into the pattern.
+pub fn portable(words: &str, at: &At) -> Result<Option<String>> {
+    if regex(words, at)?.is_none() {
+        return Ok(None);
+    }
+    let Some((body, flags)) = split(words) else { return Ok(None) };
+    let mut letters = "m".to_owned();
+    letters.extend(flags.contains('i').then_some('i'));
+    letters.extend(flags.contains(['m', 's']).then_some('s'));
+    Ok(Some(format!("(?{letters}){}", body.replace("\\/", "/"))))
+}
+
 fn build(body: &str, flags: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(&body.replace("\\/", "/"))
         .case_insensitive(flags.contains('i'))

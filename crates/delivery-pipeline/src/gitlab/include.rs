@@ -1,6 +1,7 @@
 //! `include:` of files of the same commit.
 
 use super::error;
+use super::keywords::INCLUDE_RULE;
 use super::rules;
 use super::yaml::{self, At, Entry, Is, Node};
 use super::{Context, Files, merge, read};
@@ -92,7 +93,8 @@ impl Walk<'_> {
                 return Err(error::unsupported(&other.at, &key, hint));
             }
             if let Some(rules) = node.get("rules") {
-                let rules = rules::read(rules)?;
+                // Nothing that these may hold is without effect.
+                let rules = rules::read(rules, INCLUDE_RULE, &mut Vec::new())?;
                 let first = rules::first(&rules, &self.scope, self.context);
                 if first.is_none_or(|(_, r)| r.when == Some(super::job::When::Never)) {
                     return Ok(());
@@ -133,9 +135,7 @@ fn push(out: &mut Vec<(String, At)>, path: &str, at: &At, scope: &Scope) -> Resu
 fn root_of(path: &str, bytes: &[u8]) -> Result<Arc<Node>> {
     let documents = yaml::parse(path, bytes)?;
     let start = At { file: path.into(), line: 1, column: 1 };
-    if let Some(spec) = documents.first().and_then(|d| d.get("spec"))
-        && documents.len() > 1
-    {
+    if let Some(spec) = documents.first().and_then(|d| d.get("spec")) {
         let hint = Text::fixed("use `variables`", "`variables`를 쓰세요");
         return Err(error::unsupported(&spec.at, "spec", hint));
     }

@@ -1,7 +1,7 @@
 //! One job of the file, read strictly: every keyword is known, and every value has its shape.
 
 use super::error;
-use super::keywords::{self, JOB, NOT_YET};
+use super::keywords::{self, JOB, NOT_YET, RULE};
 use super::parts::{self, AllowFailure, Only, Parallel, Variables};
 use super::read;
 use super::rules::{self, Rule};
@@ -70,7 +70,8 @@ pub struct Job {
     pub environment: Option<Environment>,
     pub interruptible: bool,
     pub resource_group: Option<String>,
-    pub tags: Vec<String>,
+    /// As [`crate::work::Work::coverage`].
+    pub coverage: Option<String>,
 }
 
 /// A cache whose key may still depend on the contents of files.
@@ -112,7 +113,7 @@ impl Job {
             environment: None,
             interruptible: false,
             resource_group: None,
-            tags: Vec::new(),
+            coverage: None,
         }
     }
 
@@ -140,10 +141,10 @@ impl Job {
             "before_script" => self.before = Some(read::script(entry)?),
             "after_script" => self.after = Some(read::script(entry)?),
             "stage" => self.stage = Some((read::text(entry)?, entry.value.at.clone())),
-            "variables" => self.variables = parts::variables(entry)?,
+            "variables" => self.variables = parts::variables(entry, warnings)?,
             "needs" => self.needs = Some(parts::needs(entry)?),
             "dependencies" => self.dependencies = Some(parts::names(entry)?),
-            "rules" => self.rules = Some(rules::read(entry)?),
+            "rules" => self.rules = Some(rules::read(entry, RULE, warnings)?),
             "only" => self.only = Some(parts::only(entry)?),
             "except" => self.except = Some(parts::only(entry)?),
             "when" => {
@@ -153,7 +154,7 @@ impl Job {
             "start_in" => self.start_ms = Some(read::duration(entry)?),
             "allow_failure" => self.allow_failure = Some(parts::allow_failure(entry)?),
             "artifacts" => (self.artifacts, self.dotenv) = stored::artifacts(entry, warnings)?,
-            "cache" => self.caches = stored::caches(entry)?,
+            "cache" => self.caches = stored::caches(entry, warnings)?,
             _ => return self.lesser(entry, warnings),
         }
         Ok(())
@@ -168,9 +169,15 @@ impl Job {
             "environment" => self.environment = Some(parts::environment(entry, warnings)?),
             "interruptible" => self.interruptible = read::flag(entry)?,
             "resource_group" => self.resource_group = Some(read::text(entry)?),
-            "tags" => self.tags = read::words(entry)?,
-            "coverage" => drop(parts::coverage(entry)?),
-            "manual_confirmation" => drop(read::text(entry)?),
+            "coverage" => self.coverage = Some(parts::coverage(entry)?),
+            "tags" => {
+                read::words(entry)?;
+                warnings.push(error::no_effect(&entry.at, "tags"));
+            }
+            "manual_confirmation" => {
+                read::text(entry)?;
+                warnings.push(error::no_effect(&entry.at, "manual_confirmation"));
+            }
             // `extends` is done; `inherit` is read before the defaults are laid under the job.
             _ => {}
         }

@@ -77,6 +77,12 @@ pub const JOB: &[&str] = &[
     "when",
 ];
 
+/// In `workflow:rules`.
+pub const WORKFLOW_RULE: &[&str] = &["if", "changes", "exists", "when", "variables"];
+
+/// In `include:rules`.
+pub const INCLUDE_RULE: &[&str] = &["if", "changes", "exists", "when"];
+
 pub const RULE: &[&str] = &[
     "if",
     "changes",
@@ -134,6 +140,74 @@ pub const CACHE: &[&str] =
 
 pub const ENVIRONMENT: &[&str] =
     &["name", "url", "on_stop", "action", "auto_stop_in", "deployment_tier", "kubernetes"];
+
+const NO_IMAGE: (&str, &str) = (
+    "no image is pulled, the machine's own tools are used",
+    "이미지를 받지 않고 이 컴퓨터의 도구를 씁니다",
+);
+const NO_FORM: (&str, &str) = (
+    "the form that starts a pipeline does not offer it yet",
+    "파이프라인을 시작하는 화면에 아직 나오지 않습니다",
+);
+const ALL_READERS: (&str, &str) = (
+    "whoever may see the project may download its artifacts",
+    "프로젝트를 볼 수 있으면 누구나 아티팩트를 받을 수 있습니다",
+);
+const ONLY_A_NAME: (&str, &str) = (
+    "an environment is a name and an address, nothing is started or stopped with it",
+    "환경은 이름과 주소일 뿐, 함께 시작하거나 중지하는 것이 없습니다",
+);
+
+/// Keywords that are accepted and do nothing, with what it means here that they do nothing.
+pub const NO_EFFECT: &[(&str, (&str, &str))] = &[
+    (
+        "tags",
+        (
+            "there are no runners to choose from, every job runs on this machine",
+            "고를 러너가 없고 모든 작업을 이 컴퓨터에서 실행합니다",
+        ),
+    ),
+    (
+        "manual_confirmation",
+        (
+            "a manual job starts as soon as somebody plays it",
+            "수동 작업은 누르는 대로 묻지 않고 시작합니다",
+        ),
+    ),
+    (
+        "cache:unprotect",
+        (
+            "protected branches have no caches of their own",
+            "보호 브랜치의 캐시를 따로 두지 않습니다",
+        ),
+    ),
+    (
+        "artifacts:expose_as",
+        (
+            "there are no merge requests to show it in, see the run's page",
+            "보여 줄 머지 요청이 없습니다. 실행 페이지에서 보세요",
+        ),
+    ),
+    ("artifacts:access", ALL_READERS),
+    ("artifacts:public", ALL_READERS),
+    ("environment:on_stop", ONLY_A_NAME),
+    ("environment:action", ONLY_A_NAME),
+    ("environment:auto_stop_in", ONLY_A_NAME),
+    ("environment:deployment_tier", ONLY_A_NAME),
+    ("environment:kubernetes", ONLY_A_NAME),
+    ("image:entrypoint", NO_IMAGE),
+    ("image:docker", NO_IMAGE),
+    ("image:kubernetes", NO_IMAGE),
+    ("image:pull_policy", NO_IMAGE),
+    ("variables:description", NO_FORM),
+    ("variables:options", NO_FORM),
+];
+
+/// What is true of every report but `dotenv`.
+pub const NO_REPORT: (&str, &str) = (
+    "the file is neither read nor kept, name it in `artifacts:paths` to keep it",
+    "파일을 읽지도 보관하지도 않습니다. 보관하려면 `artifacts:paths`에 적으세요",
+);
 
 /// Job keywords that would change what the job does and that naru cannot do yet.
 pub const NOT_YET: &[(&str, (&str, &str))] = &[

@@ -50,14 +50,14 @@ pub enum RefIs {
     Matches(Regex),
 }
 
-pub fn variables(entry: &Entry) -> Result<Variables> {
+pub fn variables(entry: &Entry, warnings: &mut Warnings) -> Result<Variables> {
     let wanted = ("a map of names to values", "이름과 값의 맵을");
     let entries = entry.value.map();
     let entries = entries.ok_or_else(|| error::wanted(&entry.value.at, &entry.key, wanted))?;
-    entries.iter().map(variable).collect()
+    entries.iter().map(|e| variable(e, warnings)).collect()
 }
 
-fn variable(entry: &Entry) -> Result<Variable> {
+fn variable(entry: &Entry, warnings: &mut Warnings) -> Result<Variable> {
     if !is_name(&entry.key) {
         let wanted = ("names of letters, digits and _", "영문자, 숫자, _로 된 이름을");
         return Err(error::wanted(&entry.at, "variables", wanted));
@@ -72,8 +72,11 @@ fn variable(entry: &Entry) -> Result<Variable> {
         match part.key.as_str() {
             "value" if !part.value.is_null() => variable.value = read::text(part)?,
             "expand" => variable.expand = read::flag(part)?,
-            "options" => drop(read::words(part)?),
-            _ => {}
+            "value" => {}
+            key => {
+                read::words(part)?;
+                warnings.push(error::no_effect(&part.at, &format!("variables:{key}")));
+            }
         }
     }
     Ok(variable)
@@ -162,6 +165,8 @@ pub fn image(entry: &Entry, warnings: &mut Warnings) -> Result<String> {
     } else {
         let known = ["name", "entrypoint", "docker", "kubernetes", "pull_policy"];
         let parts = read::map(&entry.value, "image", &known)?;
+        let others = parts.iter().filter(|p| p.key != "name");
+        warnings.extend(others.map(|p| error::no_effect(&p.at, &format!("image:{}", p.key))));
         let name = parts.iter().find(|p| p.key == "name");
         let wanted = ("a `name`", "`name`을");
         read::text(name.ok_or_else(|| error::wanted(&entry.value.at, "image", wanted))?)?
@@ -170,8 +175,8 @@ pub fn image(entry: &Entry, warnings: &mut Warnings) -> Result<String> {
     warnings.push((
         entry.at.clone(),
         text!(
-            "images are not pulled yet: where `{shown}` is asked for, the machine's own tools are used",
-            "아직 이미지를 받지 않습니다. `{shown}` 대신 이 컴퓨터의 도구를 씁니다"
+            "`image` is not pulled yet: the machine's own tools stand in for `{shown}`",
+            "`image`를 아직 받지 않습니다. `{shown}` 대신 이 컴퓨터의 도구를 씁니다"
         ),
     ));
     Ok(name)
@@ -266,13 +271,7 @@ pub fn environment(entry: &Entry, warnings: &mut Warnings) -> Result<Environment
         match part.key.as_str() {
             "name" => found.name = read::text(part)?,
             "url" => found.url = Some(read::text(part)?),
-            key => warnings.push((
-                part.at.clone(),
-                text!(
-                    "`environment:{key}` has no effect yet",
-                    "`environment:{key}`은(는) 아직 효과가 없습니다"
-                ),
-            )),
+            key => warnings.push(error::no_effect(&part.at, &format!("environment:{key}"))),
         }
     }
     if found.name.is_empty() {
@@ -281,12 +280,12 @@ pub fn environment(entry: &Entry, warnings: &mut Warnings) -> Result<Environment
     Ok(found)
 }
 
-/// `/regex/`, looked at only for its form.
-pub fn coverage(entry: &Entry) -> Result<Regex> {
+/// `/regex/`, as the actor wants it: its flags inside of it.
+pub fn coverage(entry: &Entry) -> Result<String> {
     let words = read::text(entry)?;
     let wanted = ("a /regular expression/", "/정규식/을");
-    let regex = expr::regex(&words, &entry.value.at)?;
-    regex.ok_or_else(|| error::wanted(&entry.value.at, "coverage", wanted))
+    let found = expr::portable(&words, &entry.value.at)?;
+    found.ok_or_else(|| error::wanted(&entry.value.at, "coverage", wanted))
 }
 
 pub fn only(entry: &Entry) -> Result<Only> {

@@ -3,8 +3,7 @@
 use super::error;
 use super::expr::{self, Expr};
 use super::glob::Globs;
-use super::job::{Job, Need, WHEN, When, start_in};
-use super::keywords::RULE;
+use super::job::{Job, Need, WHEN, Warnings, When, start_in};
 use super::parts::{self, AllowFailure, Only, RefIs, Variables};
 use super::read;
 use super::yaml::{At, Entry, Node};
@@ -27,21 +26,22 @@ pub struct Rule {
     pub interruptible: Option<bool>,
 }
 
-/// The list under `rules:`; nested lists are flattened.
-pub fn read(entry: &Entry) -> Result<Vec<Rule>> {
+/// The list under `rules:`; nested lists are flattened. `known` are the keywords of one rule, which depend
+/// on whose rules they are.
+pub fn read(entry: &Entry, known: &[&str], warnings: &mut Warnings) -> Result<Vec<Rule>> {
     let mut out = Vec::new();
     let wanted = ("a list of rules", "규칙의 목록을");
     if entry.value.list().is_none() {
         return Err(error::wanted(&entry.value.at, &entry.key, wanted));
     }
     read::flatten(&entry.value, 0, &mut |node| {
-        out.push(rule(node)?);
+        out.push(rule(node, known, warnings)?);
         Ok(())
     })?;
     Ok(out)
 }
 
-fn rule(node: &Arc<Node>) -> Result<Rule> {
+fn rule(node: &Arc<Node>, known: &[&str], warnings: &mut Warnings) -> Result<Rule> {
     let mut rule = Rule {
         at: node.at.clone(),
         condition: None,
@@ -54,7 +54,7 @@ fn rule(node: &Arc<Node>) -> Result<Rule> {
         needs: None,
         interruptible: None,
     };
-    for entry in read::map(node, "rules", RULE)? {
+    for entry in read::map(node, "rules", known)? {
         match entry.key.as_str() {
             "if" => {
                 let words = read::text(entry)?;
@@ -65,7 +65,7 @@ fn rule(node: &Arc<Node>) -> Result<Rule> {
             "when" => rule.when = Some(read::choice(entry, WHEN)?),
             "start_in" => rule.start_ms = Some(read::duration(entry)?),
             "allow_failure" => rule.allow_failure = Some(read::flag(entry)?),
-            "variables" => rule.variables = parts::variables(entry)?,
+            "variables" => rule.variables = parts::variables(entry, warnings)?,
             "needs" => rule.needs = Some(parts::needs(entry)?),
             _ => rule.interruptible = Some(read::flag(entry)?),
         }

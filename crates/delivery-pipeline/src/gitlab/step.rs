@@ -81,7 +81,7 @@ impl Pipeline<'_> {
             caches: job.caches.iter().map(|c| cache(c, self.context)).collect(),
             environment,
             image: job.image.clone(),
-            tags: job.tags.clone(),
+            coverage: job.coverage.clone(),
             timeout_ms: job.timeout_ms,
             interruptible: decision.interruptible.unwrap_or(job.interruptible),
         }

@@ -6,7 +6,7 @@ use super::keywords::{ARTIFACTS, CACHE, REPORTS};
 use super::read;
 use super::yaml::{Entry, Node};
 use crate::work::{Artifacts, Cache, Keep};
-use kernel::{Result, Text, text};
+use kernel::{Result, Text};
 
 const MAX_CACHES: usize = 4;
 
@@ -30,13 +30,7 @@ pub fn artifacts(
             }
             "reports" => dotenv = reports(part, warnings)?,
             "untracked" => {}
-            key => warnings.push((
-                part.at.clone(),
-                text!(
-                    "`artifacts:{key}` has no effect yet",
-                    "`artifacts:{key}`은(는) 아직 효과가 없습니다"
-                ),
-            )),
+            key => warnings.push(error::no_effect(&part.at, &format!("artifacts:{key}"))),
         }
     }
     let some = !found.paths.is_empty();
@@ -56,22 +50,19 @@ fn reports(entry: &Entry, warnings: &mut Warnings) -> Result<Vec<String>> {
     for part in read::map(&entry.value, "artifacts:reports", REPORTS)? {
         match part.key.as_str() {
             "dotenv" => dotenv = read::words(part)?,
-            key => warnings.push((
-                part.at.clone(),
-                text!(
-                    "the report `{key}` is accepted and not read yet",
-                    "`{key}` 보고서는 받아들이지만 아직 읽지 않습니다"
-                ),
-            )),
+            key => {
+                let key = format!("artifacts:reports:{key}");
+                warnings.push(error::no_effect(&part.at, &key));
+            }
         }
     }
     Ok(dotenv)
 }
 
-pub fn caches(entry: &Entry) -> Result<Vec<CacheKey>> {
+pub fn caches(entry: &Entry, warnings: &mut Warnings) -> Result<Vec<CacheKey>> {
     let mut out = Vec::new();
     read::flatten(&entry.value, 0, &mut |node| {
-        out.push(cache(node)?);
+        out.push(cache(node, warnings)?);
         Ok(())
     })?;
     if out.len() > MAX_CACHES {
@@ -82,7 +73,7 @@ pub fn caches(entry: &Entry) -> Result<Vec<CacheKey>> {
     Ok(out)
 }
 
-fn cache(node: &Node) -> Result<CacheKey> {
+fn cache(node: &Node, warnings: &mut Warnings) -> Result<CacheKey> {
     let mut files = Vec::new();
     let mut cache = Cache {
         key: "default".to_owned(),
@@ -113,6 +104,10 @@ fn cache(node: &Node) -> Result<CacheKey> {
                 let hint = Text::fixed("name the files in `paths`", "파일을 `paths`에 적으세요");
                 return Err(error::unsupported(&entry.at, "cache:untracked", hint));
             }
+            "unprotect" if read::flag(entry)? => {
+                warnings.push(error::no_effect(&entry.at, "cache:unprotect"));
+            }
+            // False is what happens anyway.
             _ => {}
         }
     }

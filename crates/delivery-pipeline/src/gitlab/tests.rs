@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::work::{Keep, Work};
+use kernel::Text;
 use kernel::error::Place;
 use proptest::prelude::*;
 use run::{Plan, Step, When};
@@ -456,10 +457,11 @@ fn environment_group_cache_and_the_rest() {
     let environment = found.environment.unwrap();
     assert_eq!(environment.name, "review/feature-cart-1");
     assert_eq!(a.group.as_ref().unwrap().key, "shop/feature/Cart_1");
-    assert_eq!((found.tags, found.image), (vec!["linux".to_owned()], Some("rust:1".to_owned())));
+    assert_eq!(found.image.as_deref(), Some("rust:1"));
     assert!(found.caches[0].key.starts_with("p-"), "{:?}", found.caches);
     assert_eq!((found.caches[0].pull, found.caches[0].push), (true, false));
     assert_eq!(found.dotenv, ["v.env"]);
+    assert_eq!(found.coverage.as_deref(), Some(r"(?m)lines: (\d+)"));
     assert_eq!(found.artifacts.unwrap().expire_ms, Some(14 * 86_400_000));
     let want = ["runner_system_failure", "stuck_or_timeout_failure", "job_execution_timeout"];
     assert_eq!(a.retry.only, want);
@@ -468,6 +470,47 @@ fn environment_group_cache_and_the_rest() {
     let warned: Vec<String> = one.warnings.iter().map(|w| w.1.en.to_string()).collect();
     assert!(warned.iter().any(|w| w.contains("rust:1")), "{warned:?}");
     assert!(warned.iter().any(|w| w.contains("junit")), "{warned:?}");
+}
+
+#[test]
+fn what_has_no_effect_is_named_with_its_place_and_what_it_means() {
+    let file = "variables:
+  LEVEL: {value: '1', description: How much, options: ['1', '2']}
+default:
+  tags: [linux]
+a:
+  script: x
+  image: {name: 'rust:1', entrypoint: [''], pull_policy: always}
+  cache: {key: k, paths: [p], unprotect: true}
+  artifacts: {paths: [out], expose_as: it, access: all, public: true, reports: {junit: r.xml}}
+  environment: {name: e, on_stop: b, action: start, auto_stop_in: 1 day, deployment_tier: x}
+  when: manual
+  manual_confirmation: Sure?
+b: {script: x, cache: {paths: [p], unprotect: false, untracked: false}}
+";
+    let found = compiled(file).warnings;
+    let at = |(place, say): &(Place, Text)| {
+        assert!(!say.ko.is_empty() && say.en.contains(": "), "{say}");
+        let key = say.en.split('`').nth(1).unwrap_or_default();
+        format!("{}:{}:{} {key}", place.file, place.line, place.column)
+    };
+    let lines: Vec<String> = found.iter().map(at).collect();
+    let wanted = "2:23 variables:description, 2:46 variables:options, 4:3 tags, 7:3 image, \
+        7:27 image:entrypoint, 7:45 image:pull_policy, 8:31 cache:unprotect, \
+        9:29 artifacts:expose_as, 9:44 artifacts:access, 9:57 artifacts:public, \
+        9:81 artifacts:reports:junit, 10:26 environment:on_stop, 10:38 environment:action, \
+        10:53 environment:auto_stop_in, 10:74 environment:deployment_tier, \
+        12:3 manual_confirmation";
+    let wanted: Vec<String> = wanted.split(", ").map(|w| format!("{FILE}:{w}")).collect();
+    assert_eq!(lines, wanted);
+    for (key, _) in keywords::NO_EFFECT {
+        let (part, inside) = key.split_once(':').unwrap_or((key, key));
+        let known = [keywords::JOB, keywords::DEFAULT].concat().contains(&part);
+        assert!(known && !inside.is_empty(), "{key}");
+    }
+    assert_eq!(wrong("spec: {inputs: {}}\na: {script: x}").0, "pipeline.unsupported");
+    let rules = "workflow: {rules: [{if: $X, needs: [a]}]}\na: {script: x}";
+    assert_eq!(wrong(rules).0, "pipeline.unknown_keyword");
 }
 
 #[test]

@@ -52,11 +52,26 @@ pub(super) fn draw(r: &Reader, run: &Run, report: &Report, left: &[Left]) -> Mar
             (r.t("Reasons and artifacts", "이유와 아티팩트"), format!("{steps}/jobs"), true),
         ]))
         (warnings(r, &report.warnings))
+        @if !report.coverage.is_empty() {
+            (widget::section("coverage", r.t("Coverage", "커버리지"), html! {}, coverage(r, report)))
+        }
         (widget::section("left", r.t("Artifacts", "아티팩트"), html! {}, all_left(r, &steps, run, left)))
         @if !report.jobs.is_empty() {
             (widget::section("reasons", r.t("Why each job is here or not", "작업이 포함되거나 빠진 이유"), html! {}, reasons(r, &report.jobs)))
         }
     }
+}
+
+/// What the tests of each job ran of the code.
+fn coverage(r: &Reader, report: &Report) -> Markup {
+    let heads = vec![
+        ("grow", r.t("Job", "작업").to_owned()),
+        ("num", r.t("Of the code", "코드 비율").to_owned()),
+    ];
+    let row = |(job, percent): (&String, &f64)| {
+        (None, vec![html! { strong { (job) } }, html! { (format!("{percent} %")) }])
+    };
+    widget::table(&widget::Table { heads, rows: report.coverage.iter().map(row).collect() })
 }
 
 fn all_left(r: &Reader, steps: &str, run: &Run, left: &[Left]) -> Markup {

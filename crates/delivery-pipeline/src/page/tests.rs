@@ -59,7 +59,9 @@ fn artifacts_are_links_to_download_and_expired_ones_say_so() {
     let kept = Artifacts { tree: "0".repeat(64), size: 3000, files };
     let gone = Error::not_found("artifacts.gone", Text::fixed("expired", "기간이 지났습니다"));
     let left = [("build 1/2".to_owned(), Ok(kept)), ("old".to_owned(), Err(gone))];
-    let html = drawn(|r| jobs::draw(r, &a_run(), &Report::default(), &left));
+    let report = Report { coverage: [("unit".to_owned(), 87.5)].into(), ..Report::default() };
+    let html = drawn(|r| jobs::draw(r, &a_run(), &report, &left));
+    assert!(words(&html).contains("unit 87.5 %"), "{}", words(&html));
     assert!(html.contains("/steps/build%201%2F2/artifacts/out/a%20b.txt\""), "{html}");
     assert!(words(&html).contains("2 files · 3.0 kB") && words(&html).contains("expired"));
     assert_eq!(html.matches("/artifacts/").count(), 1, "a link is not followed");
