@@ -1,6 +1,6 @@
 //! The API's client.
 
-use crate::Endpoint;
+use crate::{Endpoint, Events};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
@@ -19,8 +19,6 @@ use tokio::net::TcpStream;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest JSON answer, in bytes.
 const ANSWER: usize = 64 * 1024 * 1024;
-/// The longest line of a stream, in bytes.
-const LINE: usize = 4 * 1024 * 1024;
 
 #[derive(Clone)]
 pub struct Client {
@@ -67,12 +65,7 @@ impl Client {
     pub async fn stream(&self, path: &str) -> Result<Lines> {
         let accept = [(header::ACCEPT, "text/event-stream")];
         let response = self.send(Method::GET, path, &accept, None::<&()>).await?;
-        Ok(Lines {
-            body: response.into_body(),
-            buffer: Vec::new(),
-            event: None,
-            data: String::new(),
-        })
+        Ok(Lines { body: response.into_body(), events: Events::default() })
     }
 
     async fn send(
@@ -200,9 +193,7 @@ async fn whole(body: Incoming) -> Result<Bytes> {
 /// Server-sent events as they come.
 pub struct Lines {
     body: Incoming,
-    buffer: Vec<u8>,
-    event: Option<String>,
-    data: String,
+    events: Events,
 }
 
 impl Lines {
@@ -212,42 +203,18 @@ impl Lines {
     /// Internal, when the connection breaks or a line has no end.
     pub async fn next(&mut self) -> Result<Option<(String, String)>> {
         loop {
-            while let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line);
-                if let Some(event) = self.take(line.trim_end_matches(['\r', '\n'])) {
-                    return Ok(Some(event));
-                }
-            }
-            if self.buffer.len() > LINE {
-                return Err(Error::internal("a line of the stream has no end"));
+            if let Some(event) = self.events.pull()? {
+                return Ok(Some(event));
             }
             match self.body.frame().await {
                 None => return Ok(None),
                 Some(Ok(frame)) => {
                     if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
+                        self.events.push(data);
                     }
                 }
                 Some(Err(e)) => return Err(Error::internal(format!("the stream broke off: {e}"))),
             }
         }
-    }
-
-    fn take(&mut self, line: &str) -> Option<(String, String)> {
-        if line.is_empty() {
-            let event = self.event.take().unwrap_or_else(|| "message".into());
-            let data = std::mem::take(&mut self.data);
-            return (!data.is_empty()).then_some((event, data));
-        }
-        if let Some(name) = line.strip_prefix("event:") {
-            self.event = Some(name.trim().to_owned());
-        } else if let Some(data) = line.strip_prefix("data:") {
-            if !self.data.is_empty() {
-                self.data.push('\n');
-            }
-            self.data.push_str(data.strip_prefix(' ').unwrap_or(data));
-        }
-        None
     }
 }

@@ -6,12 +6,14 @@
 mod client;
 mod command;
 mod config;
+mod events;
 mod output;
 mod table;
 
 pub use client::{Client, Lines, segment};
 pub use command::{Command, Context};
 pub use config::{Endpoint, data_dir, endpoint, save_login, write_private};
+pub use events::Events;
 pub use output::{Format, Output};
 pub use table::Table;
 

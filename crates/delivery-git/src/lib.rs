@@ -22,6 +22,8 @@ mod credential;
 mod decide;
 mod diff;
 mod follow;
+#[doc(hidden)]
+pub mod fuzz;
 mod git;
 mod index;
 mod kind;

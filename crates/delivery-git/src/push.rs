@@ -29,9 +29,10 @@ pub(crate) async fn receive_pack(git: Git, mut call: Call) -> Result<Response> {
     serve::expect_type(&call, Service::Push)?;
     let place = serve::enter(&git.shared.uploads).await?;
     let limits = git.shared.limits;
-    let limit = limits.pack.saturating_add(command::LIST as u64);
     let encoding = call.header("content-encoding").map(str::to_owned);
-    let mut upload = Upload::new(call.body(), encoding.as_deref(), limit, &limits)?;
+    let upload = Upload::new(call.body(), encoding.as_deref(), limits.pack, &limits)?;
+    // The limit is the pack's; the list of refs comes on top of it.
+    let mut upload = upload.with_room(command::LIST as u64);
     let judge = Judge { git: &git, call: &call, project: &project, repository: &repository };
     let arrival = judge.arrive(&mut upload).await;
     drop(place);

@@ -21,6 +21,8 @@ pub(crate) struct Upload {
     gunzip: Option<GzDecoder<Vec<u8>>>,
     taken: u64,
     limit: u64,
+    /// Bytes beyond the limit that are no pack.
+    room: u64,
     idle: Duration,
     until: Instant,
 }
@@ -45,7 +47,17 @@ impl Upload {
             }
         };
         let (idle, until) = (limits.idle, Instant::now() + limits.transfer);
-        Ok(Upload { body, gunzip, taken: 0, limit, idle, until })
+        Ok(Upload { body, gunzip, taken: 0, limit, room: 0, idle, until })
+    }
+
+    /// Lets so many bytes more pass, without another word about the limit.
+    pub fn with_room(self, room: u64) -> Upload {
+        Upload { room, ..self }
+    }
+
+    /// Whether so many unpacked bytes are more than may come.
+    fn check(&self, taken: u64) -> Result<()> {
+        if taken > self.limit.saturating_add(self.room) { Err(too_large(self.limit)) } else { Ok(()) }
     }
 
     /// The next bytes; `None` at the end.
@@ -74,19 +86,18 @@ impl Upload {
     }
 
     fn unpack(&mut self, data: Bytes) -> Result<Bytes> {
-        let Some(gunzip) = &mut self.gunzip else {
+        let Some(mut gunzip) = self.gunzip.take() else {
             self.taken += data.len() as u64;
-            return if self.taken > self.limit { Err(too_large(self.limit)) } else { Ok(data) };
+            return self.check(self.taken).map(|()| data);
         };
         let mut out = Vec::new();
         for bite in data.chunks(BITE) {
             gunzip.write_all(bite).map_err(|e| broken().why(e))?;
             out.append(gunzip.get_mut());
-            if self.taken + out.len() as u64 > self.limit {
-                return Err(too_large(self.limit));
-            }
+            self.check(self.taken + out.len() as u64)?;
         }
         self.taken += out.len() as u64;
+        self.gunzip = Some(gunzip);
         Ok(out.into())
     }
 
@@ -94,9 +105,7 @@ impl Upload {
         let Some(gunzip) = self.gunzip.take() else { return Ok(None) };
         let rest = gunzip.finish().map_err(|e| broken().why(e))?;
         self.taken += rest.len() as u64;
-        if self.taken > self.limit {
-            return Err(too_large(self.limit));
-        }
+        self.check(self.taken)?;
         Ok((!rest.is_empty()).then(|| rest.into()))
     }
 
@@ -176,11 +185,26 @@ async fn nameless(dir: &Path) -> Result<tokio::fs::File> {
     Ok(file)
 }
 
+/// `1 GiB`, `1.5 MiB`, `700 bytes`: powers of 1024, in which limits are set.
+fn units(bytes: u64) -> Text {
+    const UNITS: [(u64, &str); 4] =
+        [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let Some((unit, name)) = UNITS.into_iter().find(|(unit, _)| bytes >= *unit) else {
+        return text!("{bytes} bytes", "{bytes}바이트");
+    };
+    // Cut, not rounded: what is said to be too large must not be.
+    let tenths = (bytes % unit) * 10 / unit;
+    let whole = bytes / unit;
+    let number = if tenths == 0 { whole.to_string() } else { format!("{whole}.{tenths}") };
+    Text::plain(format!("{number} {name}"))
+}
+
 pub(crate) fn too_large(limit: u64) -> Error {
+    let Text { en, ko } = units(limit);
     Error::new(
         ErrorKind::TooLarge,
         "push.too-large",
-        text!("the push is larger than {limit} bytes", "푸시가 {limit}바이트를 넘습니다"),
+        text!("the push is larger than {en}", "푸시가 {ko}를 넘습니다"),
     )
     .hint(Text::fixed(
         "keep large files out of git, or push in several steps",
@@ -204,4 +228,23 @@ fn broken() -> Error {
         "body.broken",
         Text::fixed("the request did not arrive whole", "요청이 끝까지 오지 않았습니다"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_named_as_they_were_set() {
+        for (bytes, en, ko) in [
+            (1 << 30, "1 GiB", "1 GiB"),
+            (3 << 19, "1.5 MiB", "1.5 MiB"),
+            (64 << 10, "64 KiB", "64 KiB"),
+            (700, "700 bytes", "700바이트"),
+        ] {
+            let error = too_large(bytes);
+            assert_eq!(error.say().en, format!("the push is larger than {en}"));
+            assert_eq!(error.say().ko, format!("푸시가 {ko}를 넘습니다"));
+        }
+    }
 }

@@ -6,6 +6,8 @@
 
 mod assets;
 mod call;
+#[doc(hidden)]
+pub mod fuzz;
 mod generic;
 mod openapi;
 mod reply;

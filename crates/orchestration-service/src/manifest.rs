@@ -1,6 +1,7 @@
 //! What a commit says about its services: `naru.yaml`, else `Procfile`. Pure.
 
 use crate::kind::{Service, release_name};
+use kernel::resource::Labels;
 use kernel::{Error, Kind, Name, Result, Text, text};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -18,6 +19,7 @@ const MOST: usize = 50;
 pub(crate) struct Wanted {
     pub name: Name,
     pub spec: Service,
+    pub labels: Labels,
     /// Whether the file says how many; else what was scaled by hand stays.
     pub replicas_given: bool,
 }
@@ -29,8 +31,7 @@ struct Header {
     kind: Spanned<String>,
     name: Option<Spanned<String>>,
     #[serde(default)]
-    #[allow(dead_code)]
-    labels: IgnoredAny,
+    labels: Labels,
     #[serde(default)]
     #[allow(dead_code)]
     spec: IgnoredAny,
@@ -68,7 +69,7 @@ pub(crate) fn yaml(bytes: &[u8]) -> Result<Vec<Wanted>> {
     let given: Vec<Given> = documents(words)?;
     let documents: Vec<Document> = documents(words)?;
     let mut all: Vec<Wanted> = Vec::new();
-    for (document, given) in documents.into_iter().zip(given) {
+    for ((document, given), header) in documents.into_iter().zip(given).zip(headers) {
         let (line, column) = place(&document.name);
         let name = Name::parse(&document.name.value).map_err(|e| e.at(YAML, line, column))?;
         release_name(&name, 1).map_err(|e| e.at(YAML, line, column))?;
@@ -79,7 +80,8 @@ pub(crate) fn yaml(bytes: &[u8]) -> Result<Vec<Wanted>> {
         let (line, column) = place(&document.spec);
         document.spec.value.check().map_err(|e| e.at(YAML, line, column))?;
         let replicas_given = given.spec.replicas.is_some();
-        all.push(Wanted { name, spec: document.spec.value, replicas_given });
+        let (spec, labels) = (document.spec.value, header.labels);
+        all.push(Wanted { name, spec, labels, replicas_given });
     }
     if all.len() > MOST {
         let say = text!("more than {MOST} services", "서비스가 {MOST}개를 넘습니다");
@@ -188,7 +190,7 @@ pub(crate) fn procfile(bytes: &[u8]) -> Result<Vec<Wanted>> {
                 ),
             )));
         }
-        all.push(Wanted { name, spec, replicas_given: false });
+        all.push(Wanted { name, spec, labels: Labels::new(), replicas_given: false });
     }
     Ok(all)
 }

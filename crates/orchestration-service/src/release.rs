@@ -200,6 +200,7 @@ fn put_service(
         config.replicas = found.spec::<Service>()?.replicas;
     }
     let mut labels = found.map(|f| f.labels).unwrap_or_default();
+    labels.extend(wanted.labels);
     labels.insert(REPOSITORY.into(), passed.fact.repository.to_string());
     let spec = serde_json::to_value(&config).map_err(Error::internal)?;
     let actor = Principal::part(PART_NAME);

@@ -11,6 +11,8 @@ mod arrange;
 mod compile;
 mod error;
 mod expr;
+#[doc(hidden)]
+pub mod fuzz;
 mod glob;
 mod include;
 mod job;

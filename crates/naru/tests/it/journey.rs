@@ -224,3 +224,17 @@ fn leaving_the_follower_does_not_stop_the_change() {
     assert!(first.contains("live after"), "{first}");
     assert_eq!(naru.visit(WEB, "/").unwrap().body, "arrived");
 }
+
+#[test]
+fn labels_of_the_manifest_stay_with_the_service() {
+    let naru = shop();
+    let [app, (manifest, words)] = service("labelled");
+    let words = format!("labels:\n  tier: front\n{words}");
+    let work = naru.repository("shop", "web", &[(app.0, &app.1), (manifest, &words)]).unwrap();
+    work.follow().unwrap();
+    let service = naru.json(&["get", "service", "web", "-p", "shop"]).unwrap();
+    assert_eq!(
+        (&service["labels"]["tier"], &service["labels"]["naru.dev/repository"]),
+        (&"front".into(), &"web".into())
+    );
+}
