@@ -23,6 +23,8 @@ pub struct Config {
     pub push_limit: u64,
     /// Largest number of bytes one job may write.
     pub job_disk: u64,
+    /// Days that finished runs and their logs stay; the newest 200 of each project stay longer.
+    pub keep_runs_days: u64,
     pub demo: bool,
     /// The command that starts the parent of a workload: this very program.
     pub shim: Vec<OsString>,
@@ -41,6 +43,7 @@ struct File {
     slots: Option<usize>,
     push_limit: Option<u64>,
     job_disk: Option<u64>,
+    keep_runs: Option<u64>,
 }
 
 impl Config {
@@ -74,6 +77,7 @@ impl Config {
             slots: usize::try_from(slots).unwrap_or(cores).clamp(1, 1024),
             push_limit: number("push-limit", file.push_limit, 1 << 30),
             job_disk: number("job-disk", file.job_disk, 10 << 30),
+            keep_runs_days: number("keep-runs", file.keep_runs, 90).min(36_500),
             demo: matches.get_flag("demo"),
             shim: vec![std::env::current_exe().map_err(Error::internal)?.into(), "shim".into()],
             data,

@@ -1,7 +1,6 @@
 //! What is thrown away, and when: runs that nobody will look at again, and blobs that nothing refers to.
 
 use blob::Blobs;
-use delivery_pipeline::Pipelines;
 use kernel::{Id, Name, Result, Time};
 use run::{Engine, Run};
 use std::time::Duration;
@@ -20,7 +19,6 @@ const PAGE: usize = 200;
 pub struct Keeper {
     pub store: Store,
     pub engine: Engine,
-    pub pipelines: Pipelines,
     pub blobs: Blobs,
     /// Finished runs older than this go, but for the newest of each project.
     pub runs: Duration,
@@ -54,15 +52,22 @@ impl Keeper {
     }
 
     async fn sweep_project(&self, project: &Name) -> Result<()> {
-        let oldest = Time(self.store.now().0.saturating_sub(i64::try_from(self.runs.as_millis()).unwrap_or(i64::MAX)));
+        let oldest = Time(
+            self.store
+                .now()
+                .0
+                .saturating_sub(i64::try_from(self.runs.as_millis()).unwrap_or(i64::MAX)),
+        );
         let newest = self.engine.list(Some(project), None, None, NEWEST).await?;
         let mut before = newest.last().map(|r| r.id.clone());
         while let Some(from) = before {
             let page = self.engine.list(Some(project), None, Some(&from), PAGE).await?;
             before = page.last().map(|r| r.id.clone());
             for id in past(&page, oldest) {
-                self.pipelines.forget(&id).await?;
                 self.engine.forget(&id).await?;
+                // Its artifacts are held in its name; without that the collector takes them.
+                let owner = format!("run:{id}");
+                self.store.write(move |tx| blob::release_all(tx, &owner)).await?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ mod args;
 pub mod config;
 mod demo;
 pub mod edge_tls;
+mod keep;
 pub mod open;
 pub mod parts;
 mod up;

@@ -1,6 +1,7 @@
 //! Opens the parts in order and wires the ports between them.
 
 use crate::config::Config;
+use crate::keep::Keeper;
 use crate::parts;
 use blob::Blobs;
 use cli::Endpoint;
@@ -32,6 +33,9 @@ pub struct Platform {
     pub url: String,
     pub token: String,
     pub edge_address: SocketAddr,
+    store: Store,
+    blobs: Blobs,
+    keep_runs: Duration,
     policy: Policy,
     proxy: Proxy,
     engine: Engine,
@@ -124,7 +128,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let insight = Insight::new(store.clone(), edge);
     let token = machine_token(&policy, data, &url, doors).await?;
     let site = Site::new(SiteOptions {
-        store,
+        store: store.clone(),
         policy: policy.clone(),
         kinds: parts::all(|p| p.kinds),
         routes: parts::all(|p| p.routes),
@@ -142,6 +146,9 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         url,
         token,
         edge_address,
+        store,
+        blobs,
+        keep_runs: Duration::from_secs(config.keep_runs_days * 24 * 3600),
         policy,
         proxy,
         engine,
@@ -191,7 +198,13 @@ fn edge_task(serving: impl Future<Output = io::Result<()>> + Send + 'static) -> 
 impl Platform {
     /// Starts the loops and the listeners.
     pub async fn serve(&self, doors: Doors, stop: &CancellationToken) -> Result<Serving> {
-        let mut tasks = vec![self.insight.start(stop.clone())];
+        let keeper = Keeper {
+            store: self.store.clone(),
+            engine: self.engine.clone(),
+            blobs: self.blobs.clone(),
+            runs: self.keep_runs,
+        };
+        let mut tasks = vec![self.insight.start(stop.clone()), keeper.start(stop.clone())];
         // Routes before the edge listens: a service that outlived the last server answers at once.
         let loops = self.services.start(self.engine.clone(), stop.clone());
         tasks.push(tokio::spawn(loops.join()));

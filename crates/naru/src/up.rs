@@ -52,6 +52,7 @@ pub fn command(lang: Lang) -> clap::Command {
                 "푸시 하나의 최대 바이트 [기본: 1 GiB]",
             ),
         ))
+        .arg(number("keep-runs", "NARU_KEEP_RUNS", lang.pick("Days that finished runs stay, but for the newest 200 of each project [default: 90]", "끝난 실행을 남기는 날수. 프로젝트마다 최근 200개는 더 남김 [기본: 90]")))
         .arg(number(
             "job-disk",
             "NARU_JOB_DISK",
