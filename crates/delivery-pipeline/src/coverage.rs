@@ -14,17 +14,18 @@ const MAX_REGEX: usize = 1 << 20;
 /// The last number that `pattern` finds in a job's log, in percent. Blocks while it reads.
 pub fn measured(log: &Path, pattern: &str) -> Option<f64> {
     let regex = RegexBuilder::new(pattern).size_limit(MAX_REGEX).build().ok()?;
-    last(&tail(log).ok()?, &regex)
+    last(&tail(log, TAIL).ok()?, &regex)
 }
 
-fn tail(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Whole records from at most `most` bytes at the end of a log.
+pub(crate) fn tail(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     // Where the reading begins, most likely inside of a record.
-    let torn = size > TAIL;
-    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+    let torn = size > most;
+    file.seek(SeekFrom::Start(size.saturating_sub(most)))?;
     let mut bytes = Vec::new();
-    file.take(TAIL).read_to_end(&mut bytes)?;
+    file.take(most).read_to_end(&mut bytes)?;
     if torn {
         let end = bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |end| end + 1);
         bytes.drain(..end);
@@ -58,7 +59,7 @@ fn number(words: &str) -> Option<f64> {
 }
 
 /// Without the sequences that colour a terminal (`ESC [ … letter`).
-fn plain(line: &str) -> String {
+pub(crate) fn plain(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut pieces = line.split("\u{1b}[");
     out.extend(pieces.next());

@@ -191,6 +191,7 @@ pub fn create_in(tx: &mut Tx<'_>, asked: &Asked, compiled: Compiled) -> Result<(
         tx.set_row(SHARED, &compiled.shared_key, &compiled.shared)?;
     }
     let name = compiled.name.unwrap_or_else(|| tip.commit.subject.clone());
+    let plan = compiled.plan;
     let title = Text::plain(format!("{} {}: {name}", tip.repository, tip.short()));
     let run = Engine::create_in(
         tx,
@@ -199,13 +200,14 @@ pub fn create_in(tx: &mut Tx<'_>, asked: &Asked, compiled: Compiled) -> Result<(
             project: tip.project.clone(),
             change: tip.change.clone(),
             title,
-            plan: compiled.plan,
+            plan: plan.clone(),
             actor: asked.actor.clone(),
             labels: labels(asked),
             subject: None,
             priority: 0,
         },
     )?;
+    crate::retire::use_shared(tx, &plan, &run)?;
     warned(tx, &run, asked, &compiled.warnings)?;
     created(tx, &run, tip, jobs, &asked.actor)?;
     let report = Report { jobs: compiled.jobs, warnings: compiled.warnings, ..Report::default() };

@@ -107,7 +107,7 @@ impl Job {
         Ok(Outcome::Failed {
             class: class(&exit).to_owned(),
             exit_code: exit.code,
-            say: exit.text(),
+            say: self.complaint(&exit).await,
             output,
         })
     }
@@ -293,6 +293,14 @@ impl Job {
         let (pattern, log) = (self.work.coverage.clone()?, self.task.log.path().to_owned());
         let look = move || crate::coverage::measured(&log, &pattern);
         tokio::task::spawn_blocking(look).await.ok()?
+    }
+
+    /// Why it failed, with what it printed last.
+    async fn complaint(&self, exit: &Exit) -> Text {
+        let (say, log) = (exit.text(), self.task.log.path().to_owned());
+        let plain = say.clone();
+        let look = move || crate::last_words::after(say, &log);
+        tokio::task::spawn_blocking(look).await.unwrap_or(plain)
     }
 
     async fn artifacts(&self, passed: bool) -> Result<Option<String>> {

@@ -20,8 +20,10 @@ mod create;
 pub mod gitlab;
 mod job;
 mod keep;
+mod last_words;
 pub mod lint;
 pub mod page;
+mod retire;
 mod script;
 mod sync;
 mod tip;
@@ -163,6 +165,16 @@ impl Pipelines {
         if self.0.engine.set(engine.clone()).is_ok() {
             sync::spawn(self.0.clone(), engine, stop);
         }
+    }
+
+    /// Lets go of a run's artifacts, so that the collector may take them. For a run that the engine is about
+    /// to forget.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forget(&self, run: &Id) -> Result<()> {
+        let owner = owner(run);
+        self.0.store.write(move |tx| blob::release_all(tx, &owner)).await
     }
 
     pub(crate) fn engine(&self) -> Result<&Engine> {

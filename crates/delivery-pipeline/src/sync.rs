@@ -1,11 +1,11 @@
 //! The followers: pushes become pipelines, ends of runs become facts, what is over is cleaned up.
 
-use crate::create::{self, Asked, OPEN, Prepared};
+use crate::create::{self, Asked, OPEN, Prepared, REPORTS};
 use crate::gitlab::{Compiled, Origin};
 use crate::tip::{self, Tip};
 use crate::variables::{Variable, is_name};
 use crate::work::Output;
-use crate::{EXPIRES, KIND, Parts, owner};
+use crate::{EXPIRES, KIND, Parts, Report, owner};
 use kernel::journey::{Fact, Layer, PipelineCreated, PipelineFinished, Pushed, Verdict};
 use kernel::{Error, Event, Id, Name, Principal, Result, Text, Time, text};
 use run::{Engine, Run, RunState, StepState};
@@ -282,6 +282,13 @@ fn retried(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
     let Some(place) = Place::of(&run) else { return Ok(()) };
     for layer in layers(&run) {
         blob::refer(tx, &owner(&run.id), &layer.tree)?;
+    }
+    crate::retire::use_shared(tx, &run.plan, &run.id)?;
+    // Its own, so that it outlives the run that it repeats.
+    if let Some(old) = &run.retry_of
+        && let Some(report) = tx.row::<Report>(REPORTS, old.as_str())?
+    {
+        tx.set_row(REPORTS, run.id.as_str(), &report)?;
     }
     let key = format!("{}/{}/{}/{}", run.project, place.repository, place.refname, run.id);
     tx.set_row(OPEN, &key, &false)?;

@@ -582,6 +582,68 @@ async fn keywords_without_effect_are_told_before_the_pipeline_and_coverage_is_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_run_leaves_nothing_and_takes_nothing_from_its_retry() {
+    let (_dir, world) = world().await;
+    let ci = "a: {script: 'echo x > x', artifacts: {paths: [x]}}
+b: {stage: deploy, script: 'test -e ~/go || { touch ~/go; exit 1; }; echo $CI_PIPELINE_IID', needs: [a]}
+";
+    let (end, run) = world.pipeline("shop", ci).await;
+    assert_eq!(end.verdict, Verdict::Failed);
+    let seq = world.store.head();
+    let kim = Principal::User(name("kim"));
+    let retry = world.engine.retry(&run.id, Some("b"), kim).await.unwrap();
+    assert_eq!(world.finished(seq, &end.commit).await.run.as_ref(), Some(&retry));
+    world.pipelines.forget(&run.id).await.unwrap();
+    world.engine.forget(&run.id).await.unwrap();
+    world.pipelines.forget(&run.id).await.expect("again, as after a crash");
+    let again = world.engine.show(&retry).await.unwrap();
+    assert_eq!(again.state, run::RunState::Passed);
+    world.pipelines.0.blobs.collect().await.unwrap();
+    assert_eq!(world.left(&again, "a", "x").await, "x\n");
+    let shop = name("shop");
+    let report = world.pipelines.report(&shop, retry.as_str()).await.unwrap();
+    assert_eq!(report.unwrap().jobs.len(), 2);
+    let third = world.engine.retry(&retry, Some("b"), Principal::User(name("kim"))).await.unwrap();
+    let end = world.wait(world.store.head(), |e| {
+        PipelineFinished::of(e).filter(|f| f.run.as_ref() == Some(&third))
+    });
+    assert_eq!(end.await.verdict, Verdict::Passed, "its variables are still there");
+    for id in [&retry, &third] {
+        world.pipelines.forget(id).await.unwrap();
+    }
+    world.pipelines.0.blobs.collect().await.unwrap();
+    let left = world.pipelines.artifacts(&shop, retry.as_str(), "a").await;
+    assert_eq!(left.unwrap_err().code(), "artifacts.gone");
+    assert_eq!(world.pipelines.report(&shop, retry.as_str()).await.unwrap(), None);
+    for space in
+        ["delivery-pipeline.shared", "delivery-pipeline.shared-by", "delivery-pipeline.report"]
+    {
+        let rows = world.store.read(move |v| v.rows::<serde_json::Value>(space, "", None, 10));
+        assert_eq!(rows.await.unwrap(), [], "{space}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_alive_is_not_forgotten_and_a_fork_bomb_ends_in_time() {
+    let (_dir, world) = world().await;
+    let ci = "bomb: {timeout: 3 seconds, script: ['b() { b | b & }; b; sleep 600']}";
+    let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", ci)], |_| ()).await;
+    let started = |e: &Event| {
+        let ours = e.fact.kind == "run.step.started";
+        ours.then(|| Id::parse(e.fact.data["run"].as_str()?))?
+    };
+    let run = world.wait(seq, started).await;
+    let busy = world.pipelines.forget(&run).await.unwrap_err();
+    assert_eq!(busy.code(), "run.unfinished");
+    assert_eq!(world.finished(seq, &id).await.verdict, Verdict::Failed);
+    let run = world.engine.show(&run).await.unwrap();
+    let bomb = run.step("bomb").unwrap();
+    let took = bomb.finished.unwrap().since(bomb.started.unwrap());
+    println!("took {took:?}");
+    assert_eq!(bomb.attempts[0].class.as_deref(), Some("job_execution_timeout"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_push_overtakes_what_may_be_interrupted() {
     let (_dir, world) = world().await;
     let slow = "default: {interruptible: true}\na: {script: sleep 600}\n";

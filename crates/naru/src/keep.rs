@@ -1,6 +1,7 @@
 //! What is thrown away, and when: runs that nobody will look at again, and blobs that nothing refers to.
 
 use blob::Blobs;
+use delivery_pipeline::Pipelines;
 use kernel::{Id, Name, Result, Time};
 use run::{Engine, Run};
 use std::time::Duration;
@@ -19,6 +20,7 @@ const PAGE: usize = 200;
 pub struct Keeper {
     pub store: Store,
     pub engine: Engine,
+    pub pipelines: Pipelines,
     pub blobs: Blobs,
     /// Finished runs older than this go, but for the newest of each project.
     pub runs: Duration,
@@ -64,10 +66,8 @@ impl Keeper {
             let page = self.engine.list(Some(project), None, Some(&from), PAGE).await?;
             before = page.last().map(|r| r.id.clone());
             for id in past(&page, oldest) {
+                self.pipelines.forget(&id).await?;
                 self.engine.forget(&id).await?;
-                // Its artifacts are held in its name; without that the collector takes them.
-                let owner = format!("run:{id}");
-                self.store.write(move |tx| blob::release_all(tx, &owner)).await?;
             }
         }
         Ok(())

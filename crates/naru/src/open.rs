@@ -201,6 +201,7 @@ impl Platform {
         let keeper = Keeper {
             store: self.store.clone(),
             engine: self.engine.clone(),
+            pipelines: self.pipelines.clone(),
             blobs: self.blobs.clone(),
             runs: self.keep_runs,
         };
