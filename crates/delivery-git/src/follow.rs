@@ -3,8 +3,9 @@
 use crate::Git;
 use crate::receive::{Client, Push, changes};
 use crate::settle::Settled;
-use kernel::journey::{Fact, PipelineFinished, Verdict};
+use kernel::journey::{Fact, PipelineFinished};
 use kernel::{Event, Name, Text, text};
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,6 +14,15 @@ use tokio::time::Instant;
 const ANNOUNCED: usize = 10;
 /// A packet without words at this rate keeps proxies from giving up.
 const BEAT: Duration = Duration::from_secs(15);
+
+/// Names keywords without effect; the pipeline's first word comes after it.
+const WARNED: &str = "pipeline.warned";
+/// The exit of a journey.
+const LAST: &str = "change.finished";
+/// Bytes of a reason that the last line may say again.
+const SHORT: usize = 100;
+/// Reasons that are remembered.
+const REASONS: usize = 100;
 
 /// Which events of a change are told.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,16 +34,24 @@ enum Mode {
 }
 
 impl Mode {
+    /// Some events repeat others: each part tells of its own what the run engine tells of every run, and
+    /// the last line says why nothing was released.
     fn tells(self, kind: &str) -> bool {
+        let repeated = ["git.pushed", "run.created", "run.finished", "release.skipped"];
         match self {
             Mode::First => {
-                matches!(kind, "pipeline.created" | "pipeline.finished" | "release.skipped")
+                let first = ["pipeline.created", "pipeline.finished", "release.skipped"];
+                kind == WARNED || first.contains(&kind)
             }
-            Mode::Whole => !kind.starts_with("resource.") && kind != "git.pushed",
+            Mode::Whole => !kind.starts_with("resource.") && !repeated.contains(&kind),
         }
     }
+
     fn ends(self, kind: &str) -> bool {
-        self == Mode::First || kind == "change.finished"
+        match self {
+            Mode::First => kind != WARNED,
+            Mode::Whole => kind == LAST,
+        }
     }
 }
 
@@ -53,6 +71,7 @@ pub(crate) async fn after(git: &Git, push: &Push, settled: &Settled, client: &mu
     let limits = git.shared.limits;
     let limit = if mode == Mode::Whole { limits.follow } else { limits.answer };
     let until = Instant::now() + limit;
+    let mut teller = Teller::default();
     let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
     let mut feed = git.shared.store.follow(settled.after);
     while !waiting.is_empty() && !client.left() {
@@ -70,7 +89,7 @@ pub(crate) async fn after(git: &Git, push: &Push, settled: &Settled, client: &mu
         if !told(&event, push, &waiting, mode) {
             continue;
         }
-        client.say(&words(&event)).await;
+        client.say(&teller.words(&event)).await;
         if let Some(change) = &event.fact.change
             && mode.ends(&event.fact.kind)
         {
@@ -94,15 +113,96 @@ fn told(event: &Event, push: &Push, waiting: &BTreeSet<Name>, mode: Mode) -> boo
         && mode.tells(&fact.kind)
 }
 
-/// The event's sentence; of a pipeline that failed also why, if that is not in it.
-fn words(event: &Event) -> Text {
-    let say = &event.fact.say;
-    match PipelineFinished::of(event) {
-        Some(PipelineFinished { verdict: Verdict::Failed, reason: Some(why), .. })
-            if !say.en.contains(&*why.en) =>
-        {
-            Text::new(format!("{}\n{}", say.en, why.en), format!("{}\n{}", say.ko, why.ko))
+/// Tells events one after the other, and a reason only once: the step, its pipeline and the change all
+/// have it.
+#[derive(Default)]
+struct Teller {
+    reasons: Vec<Text>,
+}
+
+impl Teller {
+    /// The event's sentence, with its reason if that is new.
+    fn words(&mut self, event: &Event) -> Text {
+        let say = &event.fact.say;
+        let Some(reason) = reason(event) else { return say.clone() };
+        let known =
+            self.reasons.iter().any(|r| reason.en.contains(&*r.en) || r.en.contains(&*reason.en));
+        if self.reasons.len() < REASONS {
+            self.reasons.push(reason.clone());
         }
-        _ => say.clone(),
+        let last = event.fact.kind == LAST && reason.en.len() <= SHORT;
+        match without(say, &reason) {
+            Some(bare) if known && !last => bare,
+            None if !known && PipelineFinished::of(event).is_some() => Text::new(
+                format!("{}\n{}", say.en, reason.en),
+                format!("{}\n{}", say.ko, reason.ko),
+            ),
+            _ => say.clone(),
+        }
+    }
+}
+
+fn reason(event: &Event) -> Option<Text> {
+    let reason = Text::deserialize(event.fact.data.get("reason")?).ok()?;
+    (!reason.en.is_empty()).then_some(reason)
+}
+
+/// The sentence without the reason that it ends with.
+fn without(say: &Text, reason: &Text) -> Option<Text> {
+    let cut = |say: &str, reason: &str| {
+        let bare = say.strip_suffix(reason)?.trim_end().strip_suffix(':')?;
+        Some(bare.to_owned())
+    };
+    Some(Text::new(cut(&say.en, &reason.en)?, cut(&say.ko, &reason.ko)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::{NewEvent, Principal, Time};
+    use serde_json::json;
+
+    fn event(kind: &str, en: &str, reason: &str) -> Event {
+        let say = Text::new(en.to_owned(), en.replace("failed", "실패"));
+        let reason = Text::new(reason.to_owned(), reason.replace("failed", "실패"));
+        let fact =
+            NewEvent::new(kind, Principal::part("test"), say).data(json!({ "reason": reason }));
+        Event { seq: 1, time: Time(0), hash: String::new(), fact }
+    }
+
+    #[test]
+    fn a_reason_is_told_once_and_again_at_the_end_when_it_is_short() {
+        let told = |why: &str| {
+            let whole = format!("test failed: {why}");
+            let mut teller = Teller::default();
+            [
+                event("run.step.finished", &format!("test failed after 1 s: {why}"), why),
+                event("pipeline.finished", &format!("pipeline of web failed: {whole}"), &whole),
+                event("change.finished", &format!("failed after 2 s: {whole}"), &whole),
+            ]
+            .map(|e| teller.words(&e))
+        };
+        let short = told("exited with code 1");
+        let wanted = [
+            "test failed after 1 s: exited with code 1",
+            "pipeline of web failed",
+            "failed after 2 s: test failed: exited with code 1",
+        ];
+        assert_eq!(short.clone().map(|t| t.en), wanted);
+        assert_eq!(short[1].ko, "pipeline of web 실패");
+        let why = "the health check did not pass ".repeat(9);
+        let long = told(&why).map(|t| t.en);
+        assert!(long[0].ends_with(&why), "{long:?}");
+        assert_eq!(long[1..], ["pipeline of web failed", "failed after 2 s"]);
+    }
+
+    #[test]
+    fn what_repeats_is_left_out_and_a_warning_is_not_the_last_word() {
+        let whole =
+            ["run.created", "run.finished", "git.pushed", "release.skipped", "resource.updated"];
+        assert!(whole.iter().all(|k| !Mode::Whole.tells(k)));
+        assert!(Mode::Whole.tells("pipeline.warned") && Mode::Whole.ends("change.finished"));
+        assert!(Mode::First.tells("pipeline.warned") && !Mode::First.ends("pipeline.warned"));
+        assert!(Mode::First.ends("pipeline.created") && !Mode::First.tells("run.step.started"));
     }
 }

@@ -57,7 +57,11 @@ impl Upload {
 
     /// Whether so many unpacked bytes are more than may come.
     fn check(&self, taken: u64) -> Result<()> {
-        if taken > self.limit.saturating_add(self.room) { Err(too_large(self.limit)) } else { Ok(()) }
+        if taken > self.limit.saturating_add(self.room) {
+            Err(too_large(self.limit))
+        } else {
+            Ok(())
+        }
     }
 
     /// The next bytes; `None` at the end.

@@ -167,16 +167,6 @@ impl Pipelines {
         }
     }
 
-    /// Lets go of a run's artifacts, so that the collector may take them. For a run that the engine is about
-    /// to forget.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn forget(&self, run: &Id) -> Result<()> {
-        let owner = owner(run);
-        self.0.store.write(move |tx| blob::release_all(tx, &owner)).await
-    }
-
     pub(crate) fn engine(&self) -> Result<&Engine> {
         self.0.engine.get().ok_or_else(|| Error::internal("the pipelines have not started"))
     }

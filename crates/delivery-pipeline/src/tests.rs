@@ -639,7 +639,7 @@ async fn a_job_that_is_alive_is_not_forgotten_and_a_fork_bomb_ends_in_time() {
     let run = world.engine.show(&run).await.unwrap();
     let bomb = run.step("bomb").unwrap();
     let took = bomb.finished.unwrap().since(bomb.started.unwrap());
-    println!("took {took:?}");
+    assert!(took < Duration::from_secs(8), "it took {took:?} to be rid of it");
     assert_eq!(bomb.attempts[0].class.as_deref(), Some("job_execution_timeout"));
 }
 
