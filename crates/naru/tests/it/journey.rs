@@ -50,7 +50,7 @@ fn four_changes_of_a_real_service() {
     work.commit("Start at seven", &[("timetable.py", &broken)]).unwrap();
     let words = work.follow().unwrap();
     let end = last(&words);
-    assert!(end.contains("failed after") && end.contains("test"), "{words}");
+    assert!(end.contains("failed after") && words.contains("test failed"), "{words}");
     assert!(naru.visit(WEB, "/").unwrap().body.contains("twenty minutes"));
 
     // The fourth passes its tests and fails its health check: the rollout stops, the old serves on.
@@ -66,7 +66,7 @@ fn four_changes_of_a_real_service() {
     .unwrap();
     let (words, _, failed) = under_load(&naru, WEB, || work.follow().unwrap());
     let end = last(&words);
-    assert!(end.contains("failed after") && end.contains("500"), "{words}");
+    assert!(end.contains("failed after") && words.contains("answered 500"), "{words}");
     assert_eq!(failed, None);
     assert_eq!(newest(&naru)["change"]["outcome"], "failed");
     assert!(naru.visit(WEB, "/").unwrap().body.contains("twenty minutes"));
