@@ -21,6 +21,8 @@ const CONTROL: &str = "/run/naru";
 /// The home inside of the sandbox.
 const HOME: &str = "/home/ci";
 const SIGTERM: i32 = 15;
+/// A quarter of a service's share, when both want the processor.
+const CPU_WEIGHT: u32 = 25;
 /// Variables of one dotenv report.
 const MAX_DOTENV: usize = 150;
 /// Bytes of all dotenv reports of a job together; the engine takes outputs of 64 KiB.
@@ -253,6 +255,9 @@ impl Job {
                 disk_dirs: vec![self.place.scratch(), home.to_owned()],
                 log: Some(limits.log),
                 grace_ms: limits.grace_ms,
+                // Services answer people; jobs are waited for anyway.
+                cpu_weight: Some(CPU_WEIGHT),
+                ..Limits::default()
             },
             log: self.task.log.path().to_owned(),
             stop_signal: SIGTERM,

@@ -1,6 +1,6 @@
 //! The workloads of this machine: starting them, and finding them again.
 
-use crate::abilities::Abilities;
+use crate::abilities::{Abilities, Namespaces};
 use crate::link::{Link, Settled, Talk, settle};
 use crate::spec::Spec;
 use crate::state::{self, StateDir, check_id, io, make_dir};
@@ -55,6 +55,11 @@ impl Host {
             tokio::task::spawn_blocking(move || Ok::<_, Error>((Abilities::look(), scan(&dir)?)))
                 .await
                 .map_err(Error::internal)??;
+        if abilities.namespaces == Namespaces::None {
+            tracing::warn!(
+                "this machine gives naru no namespaces: services run without isolation, and jobs do not start"
+            );
+        }
         let workloads = found
             .into_iter()
             .map(|w| (w.id().to_owned(), Arc::new(OnceCell::new_with(Some(w)))))

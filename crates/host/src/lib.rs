@@ -26,7 +26,7 @@ mod workload;
 pub use abilities::{Abilities, Cgroups, Namespaces};
 pub use host::{Host, Options};
 pub use shim::shim_main;
-pub use spec::{Exit, Hidden, Limits, Mount, MountKind, Reason, Sandbox, Spec};
+pub use spec::{Exit, Hidden, Keep, Limits, Mount, MountKind, Reason, Sandbox, Spec};
 pub use toolchain::toolchain_mounts;
 pub use wire::Usage;
 pub use workload::Workload;

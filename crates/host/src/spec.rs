@@ -76,14 +76,43 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Thousandths of a core.
     pub cpu_milli: Option<u32>,
+    /// Its share when others want the processor, too: 1 to 10000, where 100 is what a workload has that
+    /// does not say (cgroup v2's `cpu.weight`). Less than 100 becomes a nice value where no control group
+    /// shares the processor out.
+    #[serde(default)]
+    pub cpu_weight: Option<u32>,
     pub pids: Option<u32>,
     /// Bytes written below the directories of writable and overlay mounts in `disk_dirs`, counted together.
     pub disk: Option<u64>,
     pub disk_dirs: Vec<PathBuf>,
-    /// Bytes of log kept; what comes after is read and thrown away, with one note.
+    /// Bytes of log kept.
     pub log: Option<u64>,
+    /// Which bytes those are.
+    #[serde(default)]
+    pub log_keep: Keep,
     /// Between the stop signal and SIGKILL, in milliseconds.
     pub grace_ms: u64,
+}
+
+/// What is kept of a log that reaches its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// The beginning; what comes after is read and thrown away, with one note.
+    #[default]
+    First,
+    /// The end: a file that reaches half of the limit becomes `<log>.1`, in place of an older one, and a
+    /// fresh one begins. Both hold whole records.
+    Latest,
+}
+
+impl Keep {
+    /// Where [`Keep::Latest`] puts the older half of a log.
+    pub fn older(log: &std::path::Path) -> PathBuf {
+        let mut path = log.as_os_str().to_owned();
+        path.push(".1");
+        PathBuf::from(path)
+    }
 }
 
 /// How a workload ended.

@@ -96,7 +96,7 @@ impl Workload {
         self.wait().await
     }
 
-    /// Holds the length of the log file in bytes. Changes when the file has grown and when the workload
+    /// Holds how many bytes of log have been written. Changes when the log has grown and when the workload
     /// has ended.
     pub fn log_grew(&self) -> watch::Receiver<u64> {
         self.0.seen.log.subscribe()

@@ -48,9 +48,8 @@ fn wanted(limits: &Limits) -> Vec<(&'static str, Option<u64>)> {
     if let Some(pids) = some(limits.pids.map(u64::from)) {
         wanted.push(("pids", Some(pids)));
     }
-    if let Some(cpu) = some(limits.cpu_milli.map(u64::from)) {
-        wanted.push(("cpu", Some(cpu)));
-    }
+    // Also without a limit: weights only count between groups.
+    wanted.push(("cpu", some(limits.cpu_milli.map(u64::from))));
     wanted
 }
 
@@ -104,6 +103,20 @@ impl Group {
             Some(limit) => set_limit(&path, v2, controller, limit),
             None => Ok(()),
         }
+    }
+
+    /// Sets the weight of the processor, of which 100 is the usual one. False when there is no group for it.
+    pub fn share_cpu(&self, weight: u32) -> bool {
+        let weight = weight.clamp(1, 10_000);
+        let dir = self.dirs.iter().find(|d| d.v2 || d.controller == "cpu");
+        dir.is_some_and(|dir| {
+            let (file, value) = match dir.v2 {
+                true => ("cpu.weight", weight),
+                // 1024 is the usual one here, and 2 the least.
+                false => ("cpu.shares", (weight * 1024 / 100).max(2)),
+            };
+            fs::write(dir.path.join(file), value.to_string()).is_ok()
+        })
     }
 
     pub fn paths(&self) -> Vec<PathBuf> {

@@ -37,6 +37,21 @@ pub struct Launched {
     pub status: PipeReader,
 }
 
+/// What the child does about limits that no control group enforces.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Instead {
+    /// Processes of its user, where that is one of its own.
+    pub nproc: Option<u64>,
+    pub nice: Option<u8>,
+}
+
+/// The nice value, 0 to 19, that takes as much of the processor as `weight` of 100 does: each step is a
+/// quarter less than the one before (sched(7)).
+pub fn nice(weight: u32) -> u8 {
+    let steps = (100.0 / f64::from(weight.max(1))).ln() / 1.25_f64.ln();
+    steps.round().clamp(0.0, 19.0) as u8
+}
+
 /// Everything the child needs, made before the fork.
 struct Child<'a> {
     spec: &'a Spec,
@@ -48,8 +63,7 @@ struct Child<'a> {
     out: PipeWriter,
     err: PipeWriter,
     ran: PipeWriter,
-    /// A pids limit that no control group enforces.
-    nproc: Option<u64>,
+    instead: Instead,
     uid: u32,
     gid: u32,
 }
@@ -60,7 +74,7 @@ pub fn launch(
     spec: &Spec,
     over: &Path,
     doors: Doors,
-    nproc: Option<u64>,
+    instead: Instead,
 ) -> Result<Launched, String> {
     let (out, child_out) = pipe()?;
     let (err, child_err) = pipe()?;
@@ -77,7 +91,7 @@ pub fn launch(
         out: child_out,
         err: child_err,
         ran: child_ran,
-        nproc,
+        instead,
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
     };
@@ -193,6 +207,11 @@ impl Child<'_> {
         rustix::process::chdir(&self.spec.dir)
             .map_err(|e| format!("cannot enter {}: {e}", self.spec.dir.display()))?;
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        if let Some(nice) = self.instead.nice {
+            // The kernel may also share between sessions before it looks at processes (sched(7)).
+            let _ = rustix::process::nice(i32::from(nice));
+            let _ = fs::write("/proc/self/autogroup", nice.to_string());
+        }
         if sandboxed {
             self.confine().map_err(|e| format!("cannot give up privileges: {e}"))?;
         }
@@ -203,7 +222,7 @@ impl Child<'_> {
     fn confine(&self) -> rustix::io::Result<()> {
         // No core file fills the workspace.
         lower_limit(Resource::Core, 0)?;
-        if let Some(nproc) = self.nproc {
+        if let Some(nproc) = self.instead.nproc {
             lower_limit(Resource::Nproc, nproc)?;
         }
         let kept = if self.uid == 0 { KEPT } else { CapabilitySet::empty() };
@@ -275,4 +294,15 @@ fn c_string(bytes: &[u8]) -> Result<CString, String> {
 
 fn pipe() -> Result<(PipeReader, PipeWriter), String> {
     io::pipe().map_err(|e| format!("cannot make a pipe: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nice;
+
+    #[test]
+    fn weights_as_nice_values() {
+        let wanted = [(10_000, 0), (100, 0), (80, 1), (25, 6), (10, 10), (1, 19), (0, 19)];
+        assert_eq!(wanted.map(|(weight, _)| (weight, nice(weight))), wanted);
+    }
 }

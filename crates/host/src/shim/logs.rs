@@ -1,11 +1,12 @@
 //! What the workload prints, on its way into the log file.
 
+use crate::spec::{Keep, Limits};
 use kernel::log::{MAX_PIECE, Stream, encode};
 use kernel::{Text, Time};
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Encoded bytes are written together up to this many; less when nothing more is coming.
 const BATCH: usize = 128 * 1024;
@@ -74,12 +75,16 @@ impl Lines {
 
 /// The log file and what is on its way to it.
 pub struct Log {
+    path: PathBuf,
     file: File,
     out: Vec<u8>,
-    /// Length of the file.
+    /// Bytes of the log that have ever been written.
     len: u64,
+    /// Those in the file; [`Keep::Latest`] begins it again.
+    size: u64,
     kept: u64,
     limit: u64,
+    keep: Keep,
     /// The limit was reached and said.
     closed: bool,
     /// Bytes that the disk did not take.
@@ -89,11 +94,22 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn open(path: &Path, limit: Option<u64>) -> io::Result<Log> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    pub fn open(path: &Path, limits: &Limits) -> io::Result<Log> {
+        let file = append_to(path)?;
         let len = file.metadata()?.len();
-        let limit = limit.filter(|l| *l > 0).unwrap_or(u64::MAX);
-        Ok(Log { file, out: Vec::new(), len, kept: 0, limit, closed: false, lost: 0, torn: false })
+        Ok(Log {
+            path: path.to_owned(),
+            file,
+            out: Vec::new(),
+            len,
+            size: len,
+            kept: 0,
+            limit: limits.log.filter(|l| *l > 0).unwrap_or(u64::MAX),
+            keep: limits.log_keep,
+            closed: false,
+            lost: 0,
+            torn: false,
+        })
     }
 
     pub fn len(&self) -> u64 {
@@ -126,7 +142,7 @@ impl Log {
 
     fn taken(&mut self, now: Time) -> bool {
         let room = self.limit.saturating_sub(self.kept);
-        if self.out.len() as u64 > room {
+        if self.keep == Keep::First && self.out.len() as u64 > room {
             self.close(usize::try_from(room).unwrap_or(usize::MAX), now);
             return self.write();
         }
@@ -149,7 +165,8 @@ impl Log {
         self.closed = true;
     }
 
-    /// A sentence of naru's own, in both languages: a log has one for all its readers. Notes do not count against the limit: they are few.
+    /// A sentence of naru's own, in both languages: a log has one for all its readers. Notes do not count
+    /// against the limit: they are few.
     pub fn note(&mut self, now: Time, text: &Text) {
         let words = match text.en == text.ko {
             true => text.en.to_string(),
@@ -168,24 +185,78 @@ impl Log {
             self.say_lost();
         }
         let before = self.len;
-        let mut rest = self.out.as_slice();
+        let mut out = std::mem::take(&mut self.out);
+        let mut rest = out.as_slice();
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(self.fitting(rest));
+            if part.is_empty() {
+                self.begin_again();
+                continue;
+            }
+            let left = self.append(part);
+            if left > 0 {
+                self.lost += (left + after.len()) as u64;
+                break;
+            }
+            rest = after;
+        }
+        out.clear();
+        self.out = out;
+        self.len > before
+    }
+
+    /// How many bytes of whole records go into the file before it is begun again. All, when the beginning is
+    /// kept; none, when it is the file's turn.
+    fn fitting(&self, records: &[u8]) -> usize {
+        let room = (self.limit / 2).saturating_sub(self.size);
+        if self.keep == Keep::First || records.len() as u64 <= room {
+            return records.len();
+        }
+        let head = usize::try_from(room).ok().and_then(|room| records.get(..room));
+        match head.unwrap_or(records).iter().rposition(|b| *b == b'\n') {
+            Some(at) => at + 1,
+            // A record longer than a whole file goes into one of its own.
+            None if self.size == 0 => {
+                records.iter().position(|b| *b == b'\n').map_or(records.len(), |at| at + 1)
+            }
+            None => 0,
+        }
+    }
+
+    /// Makes the file the older half, in place of the one before it. Should that fail, the file goes on for
+    /// another half and then it is tried again.
+    fn begin_again(&mut self) {
+        if self.torn {
+            self.append(b"\n");
+        }
+        self.size = 0;
+        let older = Keep::older(&self.path);
+        if fs::rename(&self.path, &older).is_err() {
+            return;
+        }
+        match append_to(&self.path) {
+            Ok(fresh) => self.file = fresh,
+            Err(_) => drop(fs::rename(&older, &self.path)),
+        }
+    }
+
+    /// How many of the bytes the disk did not take.
+    fn append(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
         while !rest.is_empty() {
             match self.file.write(rest) {
                 Ok(n) if n > 0 => {
                     self.torn = rest.get(n - 1) != Some(&b'\n');
                     self.len += n as u64;
+                    self.size += n as u64;
                     self.kept += n as u64;
                     rest = rest.get(n..).unwrap_or_default();
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                _ => {
-                    self.lost += rest.len() as u64;
-                    break;
-                }
+                _ => break,
             }
         }
-        self.out.clear();
-        self.len > before
+        rest.len()
     }
 
     fn say_lost(&mut self) {
@@ -203,6 +274,10 @@ impl Log {
         );
         self.out.extend_from_slice(&rest);
     }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]
@@ -250,6 +325,36 @@ mod tests {
             for chunk in &chunks { lines.feed(chunk, Time(1), &mut out); }
             lines.finish(Time(1), &mut out);
             joined(&out);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_latest_lines_are_kept_whole_in_two_halves(
+            lengths in prop::collection::vec(0usize..90, 1..200), limit in 1u64..2000, batch in 1usize..20,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            let limits = Limits { log: Some(limit), log_keep: Keep::Latest, ..Limits::default() };
+            let mut log = Log::open(&path, &limits).unwrap();
+            let mut lines = Lines::new(Stream::Out);
+            let words: Vec<String> = lengths.iter().enumerate().map(|(i, n)| format!("{i} {}", "x".repeat(*n))).collect();
+            let mut all = 0;
+            for some in words.chunks(batch) {
+                log.take(&mut lines, (some.join("\n") + "\n").as_bytes(), Time(1));
+                log.write();
+                let file = fs::read(&path).unwrap();
+                let older = fs::read(Keep::older(&path)).unwrap_or_default();
+                all += some.len();
+                let kept: Vec<String> = [joined(&older), joined(&file)].concat();
+                prop_assert_eq!(&kept, &words[all - kept.len()..all]);
+                // A file holds a half, or one record that is longer than that.
+                for half in [&older, &file] {
+                    let one = half.iter().filter(|b| **b == b'\n').count() == 1;
+                    prop_assert!(one || half.len() as u64 <= limit / 2, "{} of {limit}", half.len());
+                }
+                prop_assert!(kept.len() == all || !older.is_empty());
+            }
         }
     }
 

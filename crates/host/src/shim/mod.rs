@@ -20,6 +20,7 @@ use crate::sys;
 use crate::wire::Say;
 use control::Control;
 use kernel::{Text, Time};
+use launch::Instead;
 use logs::Log;
 use std::path::Path;
 use std::process::ExitCode;
@@ -80,21 +81,34 @@ fn run(
     control: &mut Control,
 ) -> Result<(Ended, Group), String> {
     let spec = dir.read_spec().map_err(|e| e.to_string())?;
-    let mut log = Log::open(&spec.log, spec.limits.log)
+    let mut log = Log::open(&spec.log, &spec.limits)
         .map_err(|e| format!("cannot open the log {}: {e}", spec.log.display()))?;
     let (group, missing) = Group::create(&Layout::look(), &spec.id, dir.path(), &spec.limits);
     lock.begin(begun, &group.paths()).map_err(|e| format!("cannot write its state: {e}"))?;
     for limit in &missing {
         log.note(begun, &unenforced(limit));
     }
+    if spec.sandbox.is_none() {
+        log.note(
+            begun,
+            &Text::fixed(
+                "it runs without isolation and sees the machine as naru does",
+                "격리 없이 실행되어 naru와 똑같이 이 머신을 볼 수 있습니다",
+            ),
+        );
+    }
+    let shared = spec.limits.cpu_weight.is_none_or(|weight| group.share_cpu(weight));
     control.listen(dir).map_err(|e| format!("cannot make the control socket: {e}"))?;
     let signals = sys::child_signals().map_err(|e| format!("cannot watch children: {e}"))?;
     if spec.sandbox.is_none() {
         // Whatever the workload leaves behind becomes a child of the shim.
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
-    let nproc = missing.contains(&"pids").then(|| nproc(&spec)).flatten();
-    let ended = match launch::launch(&spec, dir.path(), group.doors(), nproc) {
+    let instead = Instead {
+        nproc: missing.contains(&"pids").then(|| nproc(&spec)).flatten(),
+        nice: spec.limits.cpu_weight.filter(|_| !shared).map(launch::nice),
+    };
+    let ended = match launch::launch(&spec, dir.path(), group.doors(), instead) {
         Ok(launched) => Watch::new(&spec, begun, launched, signals, log, &group, control).run(),
         Err(why) => Ended::not_started(why),
     };

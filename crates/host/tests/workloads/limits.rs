@@ -1,6 +1,6 @@
 //! Hostile workloads: each is ended, says why, and harms nobody else.
 
-use crate::rig::{Rig, lines, notes};
+use crate::rig::{Rig, lines, notes, words};
 use host::Reason;
 use kernel::log::Stream;
 use std::time::Duration;
@@ -71,6 +71,22 @@ async fn endless_output_is_drained_and_capped_with_one_note() {
 }
 
 #[tokio::test]
+async fn a_log_that_keeps_the_latest_never_stops() {
+    let rig = Rig::new().await;
+    let mut spec = rig.job("talk", "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done");
+    (spec.limits.log, spec.limits.log_keep) = (Some(40_000), host::Keep::Latest);
+    let log = spec.log.clone();
+    let (exit, last) = rig.run(spec).await;
+    assert!(exit.success(), "{exit:?}");
+    assert!(notes(&log).is_empty());
+    let kept: Vec<String> = [words(&host::Keep::older(&log)), last].concat();
+    let want: Vec<String> = (5000 - kept.len()..5000).map(|i| format!("line {i}")).collect();
+    assert_eq!(kept, want);
+    // The older half is full: some 26 bytes a line.
+    assert!(kept.len() > 700, "{}", kept.len());
+}
+
+#[tokio::test]
 async fn binary_output_is_readable() {
     let rig = Rig::new().await;
     let (exit, words) =
@@ -88,6 +104,27 @@ async fn cpu_and_memory_are_told() {
         rig.run(rig.job("busy", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")).await;
     assert!(exit.success());
     assert!(exit.cpu_ms.unwrap() > 0 && exit.memory_peak.unwrap() > 100_000, "{exit:?}");
+}
+
+#[tokio::test]
+async fn the_lighter_one_yields_when_both_want_the_processor() {
+    let rig = Rig::new().await;
+    let spin = |id: &str, weight: Option<u32>| {
+        let mut spec = rig.job(id, "exec taskset -c 0 sh -c 'while :; do :; done'");
+        spec.limits.cpu_weight = weight;
+        spec
+    };
+    let light = rig.host.start(spin("light", Some(10))).await.unwrap();
+    let heavy = rig.host.start(spin("heavy", None)).await.unwrap();
+    // Both have had the processor for long enough to tell.
+    let enough = async {
+        while heavy.usage().await.is_some_and(|u| u.cpu_ms < 400) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::rig::LONG, enough).await.unwrap();
+    let (light, heavy) = (light.kill().await.cpu_ms.unwrap(), heavy.kill().await.cpu_ms.unwrap());
+    assert!(light * 3 < heavy, "{light} ms beside {heavy} ms");
 }
 
 #[tokio::test]

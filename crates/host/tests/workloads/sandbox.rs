@@ -16,6 +16,17 @@ async fn it_runs_and_its_output_is_kept() {
 }
 
 #[tokio::test]
+async fn one_without_a_sandbox_says_so_in_its_log() {
+    let rig = Rig::new().await;
+    let (plain, job) = (rig.plain("plain", "echo hello"), rig.job("job", "echo hello"));
+    let logs = [plain.log.clone(), job.log.clone()];
+    rig.run(plain).await;
+    rig.run(job).await;
+    let said = logs.map(|log| notes(&log).iter().any(|n| n.contains("without isolation")));
+    assert_eq!(said, [true, false]);
+}
+
+#[tokio::test]
 async fn the_machine_is_read_only() {
     let rig = Rig::new().await;
     let script = "for f in /x /usr/x /etc/x /var/x /run/x /sys/x; do
