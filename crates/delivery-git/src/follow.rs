@@ -19,8 +19,6 @@ const BEAT: Duration = Duration::from_secs(15);
 const WARNED: &str = "pipeline.warned";
 /// The exit of a journey.
 const LAST: &str = "change.finished";
-/// Bytes of a reason that the last line may say again.
-const SHORT: usize = 100;
 /// Reasons that are remembered.
 const REASONS: usize = 100;
 
@@ -118,6 +116,8 @@ fn told(event: &Event, push: &Push, waiting: &BTreeSet<Name>, mode: Mode) -> boo
 #[derive(Default)]
 struct Teller {
     reasons: Vec<Text>,
+    /// The reason at the end of the line before.
+    fresh: Option<Text>,
 }
 
 impl Teller {
@@ -130,16 +130,27 @@ impl Teller {
         if self.reasons.len() < REASONS {
             self.reasons.push(reason.clone());
         }
-        let last = event.fact.kind == LAST && reason.en.len() <= SHORT;
-        match without(say, &reason) {
-            Some(bare) if known && !last => bare,
-            None if !known && PipelineFinished::of(event).is_some() => Text::new(
-                format!("{}\n{}", say.en, reason.en),
-                format!("{}\n{}", say.ko, reason.ko),
-            ),
+        let last = event.fact.kind == LAST && self.fresh.as_ref() != Some(&reason);
+        let bare = without(say, &reason);
+        self.fresh = (!known).then(|| reason.clone());
+        match bare {
+            Some(bare) if known && last => with(&bare, &brief(&reason), ": "),
+            Some(bare) if known => bare,
+            None if !known && PipelineFinished::of(event).is_some() => with(say, &reason, "\n"),
             _ => say.clone(),
         }
     }
+}
+
+fn with(say: &Text, reason: &Text, between: &str) -> Text {
+    let join = |say: &str, reason: &str| format!("{say}{between}{reason}");
+    Text::new(join(&say.en, &reason.en), join(&say.ko, &reason.ko))
+}
+
+/// The first clause: what happened, without what was printed meanwhile.
+fn brief(reason: &Text) -> Text {
+    let first = |words: &str| words.split("; ").next().unwrap_or(words).to_owned();
+    Text::new(first(&reason.en), first(&reason.ko))
 }
 
 fn reason(event: &Event) -> Option<Text> {
@@ -171,29 +182,36 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_told_once_and_again_at_the_end_when_it_is_short() {
-        let told = |why: &str| {
-            let whole = format!("test failed: {why}");
-            let mut teller = Teller::default();
-            [
-                event("run.step.finished", &format!("test failed after 1 s: {why}"), why),
-                event("pipeline.finished", &format!("pipeline of web failed: {whole}"), &whole),
-                event("change.finished", &format!("failed after 2 s: {whole}"), &whole),
-            ]
-            .map(|e| teller.words(&e))
-        };
-        let short = told("exited with code 1");
+    fn a_reason_is_told_once_and_in_short_at_the_end() {
+        let (why, brief) = ("exited with code 1; last words: no / no", "exited with code 1");
+        let whole = format!("test failed: {why}");
+        let mut teller = Teller::default();
+        let told = [
+            event("run.step.finished", &format!("test failed after 1 s: {why}"), why),
+            event("pipeline.finished", &format!("pipeline of web failed: {whole}"), &whole),
+            event("change.finished", &format!("failed after 2 s: {whole}"), &whole),
+        ]
+        .map(|e| teller.words(&e));
         let wanted = [
-            "test failed after 1 s: exited with code 1",
-            "pipeline of web failed",
-            "failed after 2 s: test failed: exited with code 1",
+            format!("test failed after 1 s: {why}"),
+            "pipeline of web failed".to_owned(),
+            format!("failed after 2 s: test failed: {brief}"),
         ];
-        assert_eq!(short.clone().map(|t| t.en), wanted);
-        assert_eq!(short[1].ko, "pipeline of web 실패");
-        let why = "the health check did not pass ".repeat(9);
-        let long = told(&why).map(|t| t.en);
-        assert!(long[0].ends_with(&why), "{long:?}");
-        assert_eq!(long[1..], ["pipeline of web failed", "failed after 2 s"]);
+        assert_eq!(told.clone().map(|t| t.en), wanted);
+        assert_eq!(told[1].ko, "pipeline of web 실패");
+        assert!(told[2].ko.ends_with(brief), "{}", told[2].ko);
+    }
+
+    #[test]
+    fn a_reason_is_not_told_in_two_lines_that_follow_each_other() {
+        let why = ".gitlab-ci.yml:5:3: no such keyword";
+        let mut teller = Teller::default();
+        let told = [
+            event("pipeline.finished", &format!("pipeline of web failed: {why}"), why),
+            event("change.finished", &format!("failed after 33 ms: {why}"), why),
+        ]
+        .map(|e| teller.words(&e).en);
+        assert_eq!(told, [format!("pipeline of web failed: {why}"), "failed after 33 ms".into()]);
     }
 
     #[test]

@@ -205,13 +205,15 @@ fn report(context: &Context, lint: &Lint, draw: fn(&Lint, &Output) -> Table) -> 
 
 fn draw_lint(lint: &Lint, output: &Output) -> Table {
     let (jobs, steps) = (lint.jobs.len(), lint.steps.len());
+    let job_word = if jobs == 1 { "job" } else { "jobs" };
+    let step_word = if steps == 1 { "step" } else { "steps" };
     let mut table = Table::default();
     let sentence = match &lint.nothing {
         Some(Text { en, ko }) => {
             text!("sound; nothing would run: {en}", "올바릅니다. 다만 실행할 것이 없습니다: {ko}")
         }
         None => text!(
-            "sound: {jobs} jobs, of which {steps} steps would run",
+            "sound: {jobs} {job_word}, {steps} {step_word} would run",
             "올바릅니다. 작업 {jobs}개, 실행할 단계 {steps}개"
         ),
     };

@@ -88,7 +88,9 @@ impl Default for Limits {
             log: 64 << 20,
             timeout_ms: 60 * 60 * 1000,
             after_script_ms: 5 * 60 * 1000,
-            grace_ms: 10_000,
+            // Short, because whoever forks without end does so until SIGKILL; to tidy up there is the
+            // after script, with time of its own.
+            grace_ms: 1_000,
             artifacts: Bounds { bytes: 5 << 30, files: 200_000 },
         }
     }

@@ -582,6 +582,28 @@ async fn keywords_without_effect_are_told_before_the_pipeline_and_coverage_is_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manual_job_played_after_the_end_ends_the_pipeline_again_with_what_it_came_to() {
+    let (_dir, world) = world().await;
+    let ci = "a: {script: 'echo x > x', artifacts: {paths: [x]}}
+more: {script: 'echo y > y', artifacts: {paths: [y]}, when: manual}
+bad: {script: exit 1, when: manual}
+";
+    let (first, run) = world.pipeline("shop", ci).await;
+    let jobs = |f: &PipelineFinished| f.layers.iter().map(|l| l.job.clone()).collect::<Vec<_>>();
+    assert_eq!((first.verdict, jobs(&first)), (Verdict::Passed, vec!["a".to_owned()]));
+    let seq = world.store.head();
+    world.engine.play(&run.id, "more", Principal::User(name("kim"))).await.unwrap();
+    let second = world.finished(seq, &first.commit).await;
+    assert_eq!((second.verdict, second.run.as_ref()), (Verdict::Passed, Some(&run.id)));
+    assert_eq!(jobs(&second), ["a", "more"]);
+    assert_eq!(second.layers[0], first.layers[0]);
+    let seq = world.store.head();
+    world.engine.play(&run.id, "bad", Principal::User(name("kim"))).await.unwrap();
+    let third = world.finished(seq, &first.commit).await;
+    assert_eq!((third.verdict, &third.layers), (Verdict::Passed, &second.layers), "it may fail");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_run_leaves_nothing_and_takes_nothing_from_its_retry() {
     let (_dir, world) = world().await;
     let ci = "a: {script: 'echo x > x', artifacts: {paths: [x]}}

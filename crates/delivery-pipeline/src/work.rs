@@ -92,8 +92,6 @@ pub struct Artifacts {
     pub exclude: Vec<String>,
     #[serde(default)]
     pub when: Keep,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
     /// Milliseconds from the end of the job; `None` keeps them as long as the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire_ms: Option<u64>,

@@ -188,6 +188,13 @@ pub const NO_EFFECT: &[(&str, (&str, &str))] = &[
             "보여 줄 머지 요청이 없습니다. 실행 페이지에서 보세요",
         ),
     ),
+    (
+        "artifacts:name",
+        (
+            "artifacts are downloaded file by file, there is no archive to name",
+            "아티팩트는 파일 하나씩 받습니다. 이름을 붙일 압축 파일이 없습니다",
+        ),
+    ),
     ("artifacts:access", ALL_READERS),
     ("artifacts:public", ALL_READERS),
     ("environment:on_stop", ONLY_A_NAME),

@@ -21,7 +21,6 @@ pub fn artifacts(
         match part.key.as_str() {
             "paths" => found.paths = read::words(part)?,
             "exclude" => found.exclude = read::words(part)?,
-            "name" => found.name = Some(read::text(part)?),
             "when" => found.when = read::choice(part, KEEP)?,
             "expire_in" => found.expire_ms = expiry(part)?,
             "untracked" if read::flag(part)? => {

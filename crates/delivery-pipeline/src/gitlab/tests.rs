@@ -482,7 +482,7 @@ a:
   script: x
   image: {name: 'rust:1', entrypoint: [''], pull_policy: always}
   cache: {key: k, paths: [p], unprotect: true}
-  artifacts: {paths: [out], expose_as: it, access: all, public: true, reports: {junit: r.xml}}
+  artifacts: {paths: [out], name: n, expose_as: it, access: all, public: true, reports: {junit: r.xml}}
   environment: {name: e, on_stop: b, action: start, auto_stop_in: 1 day, deployment_tier: x}
   when: manual
   manual_confirmation: Sure?
@@ -497,8 +497,8 @@ b: {script: x, cache: {paths: [p], unprotect: false, untracked: false}}
     let lines: Vec<String> = found.iter().map(at).collect();
     let wanted = "2:23 variables:description, 2:46 variables:options, 4:3 tags, 7:3 image, \
         7:27 image:entrypoint, 7:45 image:pull_policy, 8:31 cache:unprotect, \
-        9:29 artifacts:expose_as, 9:44 artifacts:access, 9:57 artifacts:public, \
-        9:81 artifacts:reports:junit, 10:26 environment:on_stop, 10:38 environment:action, \
+        9:29 artifacts:name, 9:38 artifacts:expose_as, 9:53 artifacts:access, \
+        9:66 artifacts:public, 9:90 artifacts:reports:junit, 10:26 environment:on_stop, 10:38 environment:action, \
         10:53 environment:auto_stop_in, 10:74 environment:deployment_tier, \
         12:3 manual_confirmation";
     let wanted: Vec<String> = wanted.split(", ").map(|w| format!("{FILE}:{w}")).collect();
