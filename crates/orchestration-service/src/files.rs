@@ -4,12 +4,12 @@
 //! releases/<tree>/            files of a release, never written to after they got that name
 //! releases/.<n>               on their way there
 //! instances/<workload>/       what an instance writes: its layer over the release, home and tmp
-//! instances/<workload>.log    what it printed
+//! instances/<workload>.log    what it printed; before it `<workload>.log.1`, of a long one
 //! ```
 
 use blob::Blobs;
 use kernel::{Error, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,21 +125,25 @@ impl Files {
         let _ = tokio::fs::remove_dir_all(dir).await;
     }
 
-    /// Names of the log files of workloads that begin with `prefix`, the one written last at the end.
+    /// The workloads whose names begin with `prefix` and that have a log, the one written last at the end.
     pub async fn logs(&self, prefix: &str) -> Result<Vec<String>> {
         let (dir, prefix) = (self.0.instances.clone(), prefix.to_owned());
         blocking(move || {
-            let mut found = Vec::new();
+            let mut found = BTreeMap::new();
             for entry in std::fs::read_dir(dir)? {
                 let entry = entry?;
                 let name = entry.file_name();
-                let id = name.to_str().and_then(|n| n.strip_suffix(".log"));
+                let id = name.to_str().and_then(of_log);
                 if let Some(id) = id.filter(|id| id.starts_with(&prefix)) {
-                    found.push((entry.metadata()?.modified().ok(), id.to_owned()));
+                    // A half may have got its other name meanwhile.
+                    let written = entry.metadata().and_then(|m| m.modified()).ok();
+                    let last = found.entry(id.to_owned()).or_default();
+                    *last = written.max(*last);
                 }
             }
-            found.sort();
-            Ok(found.into_iter().map(|(_, id)| id).collect())
+            let mut found: Vec<_> = found.into_iter().collect();
+            found.sort_by_key(|(_, written)| *written);
+            Ok(found.into_iter().map(|(id, _)| id).collect())
         })
         .await
     }
@@ -173,7 +177,7 @@ impl Files {
                 let entry = entry?;
                 let name = entry.file_name();
                 let Some(name) = name.to_str() else { continue };
-                let needed = match name.strip_suffix(".log") {
+                let needed = match of_log(name) {
                     Some(id) => keeps_log(id),
                     None => is_there(name),
                 };
@@ -219,6 +223,11 @@ impl Drop for Draft {
             std::thread::spawn(move || std::fs::remove_dir_all(dir));
         }
     }
+}
+
+/// Whose log a file of that name is, or the older half of it.
+fn of_log(name: &str) -> Option<&str> {
+    name.strip_suffix(".1").unwrap_or(name).strip_suffix(".log")
 }
 
 fn place(from: &Path, to: &Path) -> std::io::Result<()> {

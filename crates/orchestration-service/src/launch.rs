@@ -4,13 +4,11 @@ use crate::files::Files;
 use crate::kind::Release;
 use crate::state::ServiceKey;
 use crate::tools::Tools;
-use host::{Hidden, Limits, Mount, MountKind, Sandbox, Spec};
+use host::{Hidden, Keep, Limits, Mount, MountKind, Sandbox, Spec};
 use kernel::Name;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// Bytes of log kept of one instance.
-const LOG: u64 = 256 * 1024 * 1024;
 /// Processes and threads of one instance.
 const PIDS: u32 = 4096;
 /// How the release's files are seen.
@@ -64,6 +62,8 @@ pub(crate) struct Launch<'a> {
     /// `PATH`
     pub path: &'a str,
     pub sandboxed: bool,
+    /// Bytes of log kept.
+    pub log: u64,
 }
 
 impl Launch<'_> {
@@ -84,7 +84,8 @@ impl Launch<'_> {
                 memory: config.resources.memory.map(|m| m.0),
                 cpu_milli: config.resources.cpu.map(|c| c.0),
                 pids: Some(PIDS),
-                log: Some(LOG),
+                log: Some(self.log),
+                log_keep: Keep::Latest,
                 grace_ms: config.stop.grace.millis(),
                 ..Limits::default()
             },

@@ -32,6 +32,7 @@ mod measure;
 pub mod page;
 mod plan;
 mod probe;
+mod reader;
 mod record;
 mod release;
 mod rollout;
@@ -94,11 +95,13 @@ pub struct Limits {
     /// Bytes of all files of a commit.
     pub release_bytes: u64,
     pub release_files: u64,
+    /// Bytes of log kept of one instance: the latest.
+    pub instance_log: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { release_bytes: 4 << 30, release_files: 200_000 }
+        Limits { release_bytes: 4 << 30, release_files: 200_000, instance_log: 256 << 20 }
     }
 }
 
@@ -137,7 +140,7 @@ impl Services {
     pub async fn open(options: Options) -> Result<Services> {
         let Options { store, blobs, host, source, edge, dir, limits } = options;
         let files = files::Files::open(&dir, blobs).await?;
-        let yard = Yard::new(store, host, edge, files, Tools::of_machine());
+        let yard = Yard::new(store, host, edge, files, Tools::of_machine(), limits);
         yard.reattach().await?;
         Ok(Services { yard, source, limits, open: Arc::default() })
     }

@@ -4,22 +4,17 @@ use crate::crew::Crew;
 use crate::error;
 use crate::files::Files;
 use crate::launch::Place;
+use crate::reader::Reader;
 use crate::state::ServiceKey;
 use crate::yard::Yard;
 use futures_util::Stream;
-use kernel::log::{Line, Stream as Kind, decode};
-use kernel::{Error, Result, Text};
+use kernel::log::{Line, Stream as Kind};
+use kernel::{Result, Text};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::{mpsc, watch};
 
-/// Bytes from the end of a log that are read for its last lines.
-const TAIL: u64 = 1024 * 1024;
-/// Bytes read at a time when following.
-const CHUNK: u64 = 64 * 1024;
 /// Instances whose logs are read for one answer: the newest.
 const MOST: usize = 50;
 /// Lines on their way to one follower.
@@ -42,7 +37,7 @@ pub(crate) struct LastWords {
 }
 
 pub(crate) async fn last_words(files: &Files, id: &str) -> LastWords {
-    let (lines, _) = end_of(&files.log(id)).await.unwrap_or_default();
+    let lines = Reader::at_end(files.log(id)).await.map(|(lines, _)| lines).unwrap_or_default();
     let said = |kind: Kind| {
         let of = lines.iter().filter(move |l| l.stream == kind && !l.text.trim().is_empty());
         let words: Vec<&str> = of.map(|l| l.text.trim()).collect();
@@ -69,41 +64,6 @@ impl LastWords {
             format!("{}; 마지막 출력: {gist}", say.ko),
         )
     }
-}
-
-/// The whole records in the last part of a file, and where they end. A missing file is an empty one.
-async fn end_of(path: &Path) -> Result<(Vec<Line>, u64)> {
-    let Some(mut file) = open(path).await? else { return Ok((Vec::new(), 0)) };
-    let length = file.metadata().await.map_err(Error::internal)?.len();
-    let from = length.saturating_sub(TAIL);
-    file.seek(std::io::SeekFrom::Start(from)).await.map_err(Error::internal)?;
-    let mut bytes = Vec::new();
-    file.take(TAIL).read_to_end(&mut bytes).await.map_err(Error::internal)?;
-    // The first record is most likely cut.
-    let skip = match from {
-        0 => 0,
-        _ => bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |i| i + 1),
-    };
-    let mut lines = Vec::new();
-    let used = skip + cut(bytes.get(skip..).unwrap_or(&[]), &mut lines);
-    Ok((lines, from + used as u64))
-}
-
-async fn open(path: &Path) -> Result<Option<tokio::fs::File>> {
-    match tokio::fs::File::open(path).await {
-        Ok(file) => Ok(Some(file)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::internal(e)),
-    }
-}
-
-fn cut(bytes: &[u8], lines: &mut Vec<Line>) -> usize {
-    let mut used = 0;
-    while let Some((line, length)) = decode(bytes.get(used..).unwrap_or(&[])) {
-        lines.push(line);
-        used += length;
-    }
-    used
 }
 
 /// Which logs somebody asked for.
@@ -138,18 +98,19 @@ pub(crate) async fn tail(
     Ok(gather(yard.files(), &ids, tail).await?.0)
 }
 
+/// The last lines, and the places after them.
 async fn gather(
     files: &Files,
     ids: &[String],
     tail: usize,
-) -> Result<(Vec<LogLine>, Vec<(String, u64)>)> {
-    let (mut all, mut places) = (Vec::new(), Vec::new());
+) -> Result<(Vec<LogLine>, BTreeMap<String, Reader>)> {
+    let (mut all, mut places) = (Vec::new(), BTreeMap::new());
     for id in ids {
-        let (lines, end) = end_of(&files.log(id)).await?;
+        let (lines, end) = Reader::at_end(files.log(id)).await?;
         let from = lines.len().saturating_sub(tail);
         let named = |line| LogLine { instance: id.clone(), line };
         all.extend(lines.into_iter().skip(from).map(named));
-        places.push((id.clone(), end));
+        places.insert(id.clone(), end);
     }
     // Stable: lines of one instance stay in their order.
     all.sort_by_key(|l| l.line.time);
@@ -166,11 +127,14 @@ pub(crate) async fn follow(
     tail: usize,
 ) -> Result<impl Stream<Item = Result<LogLine>> + Send + use<>> {
     let ids = chosen(yard, key, instance.as_deref()).await?;
-    let (past, places) = gather(yard.files(), &ids, tail).await?;
+    let (past, mut places) = gather(yard.files(), &ids, tail).await?;
+    let crew = yard.crew(key);
+    // Each holds a file open, and those of instances that are gone have been read.
+    places.retain(|id, _| crew.member(id).is_some());
     let (out, lines) = mpsc::channel(QUEUE);
     let follower = Follower {
         files: yard.files().clone(),
-        crew: yard.crew(key),
+        crew,
         instance,
         out,
         places,
@@ -196,7 +160,7 @@ struct Follower {
     instance: Option<String>,
     out: mpsc::Sender<Result<LogLine>>,
     /// How far the logs that were there have been read.
-    places: Vec<(String, u64)>,
+    places: BTreeMap<String, Reader>,
     followed: BTreeSet<String>,
 }
 
@@ -212,15 +176,15 @@ impl Follower {
                 if !wanted || !self.followed.insert(id.clone()) {
                     continue;
                 }
-                let from = self.places.iter().find(|p| p.0 == id).map_or(0, |p| p.1);
-                let file = self.files.log(&id);
+                let reader = self.places.remove(&id);
+                let reader = reader.unwrap_or_else(|| Reader::at_start(self.files.log(&id)));
                 let out = self.out.clone();
                 let ended = {
                     let member = member.clone();
                     move || member.workload.exit().is_some()
                 };
                 let grew = member.workload.log_grew();
-                tails.spawn(async move { follow_one(&file, id, from, grew, ended, out).await });
+                tails.spawn(follow_one(reader, id, grew, ended, out));
             }
             let over = self.instance.is_some() && tails.is_empty();
             if over {
@@ -236,30 +200,23 @@ impl Follower {
 }
 
 async fn follow_one(
-    path: &Path,
+    mut reader: Reader,
     id: String,
-    mut from: u64,
     mut grew: watch::Receiver<u64>,
     ended: impl Fn() -> bool,
     out: mpsc::Sender<Result<LogLine>>,
 ) {
-    let mut partial = Vec::new();
     loop {
         grew.borrow_and_update();
         let over = ended();
         loop {
-            let read = match read_on(path, from).await {
-                Ok(read) => read,
+            let lines = match reader.read_on().await {
+                Ok(lines) => lines,
                 Err(error) => return drop(out.send(Err(error)).await),
             };
-            if read.is_empty() {
+            if lines.is_empty() {
                 break;
             }
-            from += read.len() as u64;
-            partial.extend_from_slice(&read);
-            let mut lines = Vec::new();
-            let used = cut(&partial, &mut lines);
-            partial.drain(..used);
             for line in lines {
                 if out.send(Ok(LogLine { instance: id.clone(), line })).await.is_err() {
                     return;
@@ -270,12 +227,4 @@ async fn follow_one(
             return;
         }
     }
-}
-
-async fn read_on(path: &Path, from: u64) -> Result<Vec<u8>> {
-    let Some(mut file) = open(path).await? else { return Ok(Vec::new()) };
-    file.seek(std::io::SeekFrom::Start(from)).await.map_err(Error::internal)?;
-    let mut chunk = Vec::new();
-    file.take(CHUNK).read_to_end(&mut chunk).await.map_err(Error::internal)?;
-    Ok(chunk)
 }

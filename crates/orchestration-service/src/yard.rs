@@ -7,7 +7,7 @@ use crate::launch::{Launch, Place};
 use crate::probe::{self, Probe};
 use crate::state::{ServiceKey, State};
 use crate::tools::Tools;
-use crate::{error, state};
+use crate::{Limits, error, state};
 use host::{Host, Workload};
 use kernel::port::Edge;
 use kernel::{Error, Name, Result, Text, Time};
@@ -37,6 +37,7 @@ struct Inner {
     edge: Arc<dyn Edge>,
     files: Files,
     tools: Tools,
+    limits: Limits,
     crews: Mutex<BTreeMap<ServiceKey, Arc<Crew>>>,
     poker: OnceLock<Poker<ServiceKey>>,
     /// Rung when files may have become superfluous.
@@ -46,13 +47,21 @@ struct Inner {
 }
 
 impl Yard {
-    pub fn new(store: Store, host: Host, edge: Arc<dyn Edge>, files: Files, tools: Tools) -> Yard {
+    pub fn new(
+        store: Store,
+        host: Host,
+        edge: Arc<dyn Edge>,
+        files: Files,
+        tools: Tools,
+        limits: Limits,
+    ) -> Yard {
         Yard(Arc::new(Inner {
             store,
             host,
             edge,
             files,
             tools,
+            limits,
             crews: Mutex::default(),
             poker: OnceLock::new(),
             broom: Notify::new(),
@@ -198,7 +207,8 @@ impl Yard {
         let port = if release.config.listens { Some(self.free_port()?) } else { None };
         let tools = &self.0.tools;
         let path = tools.path(&self.0.files.release(&release.tree));
-        let launch = Launch { place: &place, name, release, port, tools, path, sandboxed };
+        let log = self.0.limits.instance_log;
+        let launch = Launch { place: &place, name, release, port, tools, path, sandboxed, log };
         let workload = self.0.host.start(launch.spec(&self.0.files)).await?;
         if let Some(gone) = predecessor.filter(|m| matches!(m.phase(), Phase::Ended(_))) {
             self.bury(crew, &gone).await;

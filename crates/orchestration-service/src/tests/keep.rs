@@ -109,6 +109,39 @@ async fn logs_of_all_instances_are_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_may_talk_for_ever_and_is_followed_through_it() {
+    let node = Node::new().await;
+    // Each answer comes with 200 lines; some 33 KB of log is half of what is kept.
+    let talks = app("200 OK", "one").replace(
+        "    c.recv(4096)\n",
+        "    if b'/healthz' not in c.recv(4096):\n        n = globals().get('n', 0) + 1\n        for i in range(200): print(n, i)\n        sys.stdout.flush()\n",
+    );
+    node.live("a1", &manifest(""), &talks, "web-1").await;
+    let mut lines = Box::pin(node.services.log_follow(&node.key(), None, 1).await.unwrap());
+    let mut next = async || lines.next().await.unwrap().unwrap().line.text;
+    assert_eq!(next().await, "serving one as web-1");
+    for n in 1..=50 {
+        node.edge.get("web").await.unwrap();
+        for i in 0..200 {
+            assert_eq!(next().await, format!("{n} {i}"));
+        }
+    }
+    let log = node.services.yard.files().log("shop.web.1.0.1");
+    let older = host::Keep::older(&log);
+    let size = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
+    assert!(size(&log) + size(&older) <= 64 << 10);
+    // The last lines are found on both sides of where the file began again.
+    let kept = node.services.log_tail(&node.key(), None, 10_000).await.unwrap();
+    assert!(kept.len() > 1200, "{}", kept.len());
+    let want: Vec<String> = (0..10_000).map(|k| format!("{} {}", k / 200 + 1, k % 200)).collect();
+    let kept: Vec<String> = kept.into_iter().map(|l| l.line.text).collect();
+    assert_eq!(kept, want[want.len() - kept.len()..]);
+    // A sweep knows the older half for what it is.
+    assert!(crate::sweep::sweep(&node.services.yard).await.unwrap());
+    assert!(older.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_service_goes_away_whole() {
     let node = Node::new().await;
     node.live("a1", &manifest(""), &app("200 OK", "one"), "web-1").await;

@@ -88,7 +88,7 @@ impl Node {
             source: Arc::new(commits.clone()),
             edge: Arc::new(edge.clone()),
             dir: dir.path().to_owned(),
-            limits: Limits::default(),
+            limits: Limits { instance_log: 64 << 10, ..Limits::default() },
         })
         .await?;
         let engine = run::Engine::open(run::Options {
