@@ -4,7 +4,8 @@
 //! ninetieth percentile, no means. Rules where the definition is silent:
 //! - A deployment is a rollout that passed because a change or a configuration arrived. The same commit
 //!   again within the window is one deployment. Rollbacks are counted apart.
-//! - A restart brings nothing new and does not count at all.
+//! - A restart brings nothing new and does not count at all; to go back from it is to go back from what was
+//!   started again.
 //! - A rollout that was stopped before it served users is no deployment and no failure of one.
 //! - A deployment failed when it was rolled back. Recovery runs from its finish to the finish of what
 //!   replaced it.
@@ -84,7 +85,8 @@ pub enum PointKind {
 /// The metrics of each service in `deployments` (oldest first) over the `days` before `now`.
 pub fn metrics(deployments: &[Deployment], now: Time, days: u32) -> Vec<Metrics> {
     let mut services: BTreeMap<(&Name, &Name), Vec<&Deployment>> = BTreeMap::new();
-    for d in deployments.iter().filter(|d| d.cause != Cause::Restart) {
+    let deployments = without_restarts(deployments);
+    for d in &deployments {
         services.entry((&d.project, &d.service)).or_default().push(d);
     }
     for all in services.values_mut() {
@@ -92,6 +94,22 @@ pub fn metrics(deployments: &[Deployment], now: Time, days: u32) -> Vec<Metrics>
     }
     let since = now.0.saturating_sub(i64::from(days) * 86_400_000);
     services.into_iter().map(|((p, s), all)| service(p, s, &all, Time(since), days)).collect()
+}
+
+fn without_restarts(all: &[Deployment]) -> Vec<Deployment> {
+    // What each release that a restart made is a copy of.
+    let mut copies: BTreeMap<(&Name, &Name), Name> = BTreeMap::new();
+    let mut kept = Vec::with_capacity(all.len());
+    for d in all {
+        let previous = d.previous.as_ref();
+        let previous = previous.map(|p| copies.get(&(&d.project, p)).unwrap_or(p).clone());
+        match (d.cause, previous) {
+            (Cause::Restart, Some(of)) => drop(copies.insert((&d.project, &d.release), of)),
+            (Cause::Restart, None) => {}
+            (_, previous) => kept.push(Deployment { previous, ..d.clone() }),
+        }
+    }
+    kept
 }
 
 fn service(project: &Name, service: &Name, all: &[&Deployment], since: Time, days: u32) -> Metrics {

@@ -129,6 +129,10 @@ fn released(change: &mut Change, time: Time, fact: ReleaseMade) {
     if change.releases.iter().any(|r| r.release == fact.release) {
         return;
     }
+    // It may have come to an end before: held back, and now deployed by hand.
+    change.outcome = None;
+    change.finished = None;
+    change.reason = None;
     // All releases of a commit are made in one transaction, before any of their rollouts can end.
     let ReleaseMade { service, release, tree, .. } = fact;
     change.releases.push(Release { service, release, tree, made: time });
@@ -167,12 +171,16 @@ fn rolled(change: &mut Change, time: Time, fact: RolloutFinished) -> Option<End>
     }
 }
 
-/// Whether every service that this change releases serves it.
+/// Whether every service that this change releases serves it. A release that was made again counts for the
+/// one before.
 fn arrived(change: &Change) -> bool {
-    change.releases.iter().all(|release| {
+    let again = |i: usize, release: &Release| {
+        change.releases.iter().skip(i + 1).any(|later| later.service == release.service)
+    };
+    change.releases.iter().enumerate().all(|(i, release)| {
         let passed =
             |r: &&Rollout| r.release == release.release && r.verdict == Some(Verdict::Passed);
-        change.rollouts.iter().any(|r| passed(&r))
+        again(i, release) || change.rollouts.iter().any(|r| passed(&r))
     })
 }
 

@@ -131,24 +131,36 @@ impl World {
     }
 
     async fn rollout(&self, n: u64, previous: Option<u64>, cause: Cause, verdict: Verdict) {
+        self.rollout_of(n, n, previous, cause, verdict).await;
+    }
+
+    /// The release `web-<number>` of change `n`.
+    async fn rollout_of(
+        &self,
+        n: u64,
+        number: u64,
+        previous: Option<u64>,
+        cause: Cause,
+        verdict: Verdict,
+    ) {
         let release = |n: u64| name(&format!("web-{n}"));
         if cause == Cause::Change {
             let made = ReleaseMade {
                 repository: name("web"),
                 commit: sha(n),
                 service: name("web"),
-                release: release(n),
+                release: release(number),
                 tree: "t".into(),
                 services: vec![name("web")],
             };
             self.tell(made, n).await;
         }
-        let run = Id::new(self.clock_now().0, u128::from(n));
+        let run = Id::new(self.clock_now().0, u128::from(number));
         let (service, previous) = (name("web"), previous.map(release));
         self.tell(
             RolloutStarted {
                 service: service.clone(),
-                release: release(n),
+                release: release(number),
                 run: run.clone(),
                 previous: previous.clone(),
                 cause,
@@ -160,7 +172,7 @@ impl World {
         self.tell(
             RolloutFinished {
                 service,
-                release: release(n),
+                release: release(number),
                 run,
                 previous,
                 cause,
@@ -259,6 +271,33 @@ async fn a_branch_passes_and_goes_live_with_the_merge_that_carries_it() {
     w.pipeline(9, Verdict::Passed).await;
     w.rollout(9, None, Cause::Change, Verdict::Passed).await;
     assert_eq!(w.change(1).await.outcome, Some(Outcome::Live));
+}
+
+#[tokio::test]
+async fn what_was_held_back_is_deployed_by_hand_and_again_when_that_fails() {
+    let w = World::new();
+    w.push("topic", &[1], &[]).await;
+    w.pipeline(1, Verdict::Passed).await;
+    let (repository, commit) = (name("web"), sha(1));
+    let reason = Text::plain("not the default branch");
+    w.tell(ReleaseSkipped { repository, commit, verdict: Verdict::Passed, reason }, 1).await;
+    w.rollout_of(1, 7, None, Cause::Change, Verdict::Failed).await;
+    w.rollout_of(1, 8, None, Cause::Change, Verdict::Passed).await;
+    let outcomes: Vec<Outcome> = w.finished().await.iter().map(|(_, f)| f.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Passed, Outcome::Failed, Outcome::Live]);
+    assert_eq!(w.change(1).await.outcome, Some(Outcome::Live));
+}
+
+#[tokio::test]
+async fn a_restart_is_no_deployment() {
+    let w = World::new();
+    w.push("main", &[1], &[]).await;
+    w.pipeline(1, Verdict::Passed).await;
+    w.rollout(1, None, Cause::Change, Verdict::Passed).await;
+    w.rollout_of(1, 2, Some(1), Cause::Restart, Verdict::Passed).await;
+    let m = &w.insight.metrics(&name("shop"), 30).await.unwrap()[0];
+    assert_eq!((m.deployments, m.points.len()), (1, 1));
+    assert_eq!(w.finished().await.len(), 1, "the journey does not end twice");
 }
 
 #[tokio::test]

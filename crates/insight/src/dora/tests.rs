@@ -92,6 +92,22 @@ fn a_restart_counts_as_nothing() {
 }
 
 #[test]
+fn going_back_from_a_restart_undoes_what_was_started_again() {
+    let all = [
+        deployment(1, 100, Cause::Change, Verdict::Passed, None),
+        deployment(2, 80, Cause::Change, Verdict::Passed, Some("web-1")),
+        deployment(3, 60, Cause::Restart, Verdict::Passed, Some("web-2")),
+        deployment(4, 50, Cause::Restart, Verdict::Passed, Some("web-3")),
+        Deployment {
+            event: 5,
+            ..deployment(1, 40, Cause::Rollback, Verdict::Passed, Some("web-4"))
+        },
+    ];
+    let m = one(&all);
+    assert_eq!((m.deployments, m.failed, m.rollbacks), (2, 1, 1));
+}
+
+#[test]
 fn the_same_commit_twice_is_one_deployment() {
     let mut again = deployment(2, 10, Cause::Change, Verdict::Passed, None);
     again.commit = Some(format!("{:040}", 1));
