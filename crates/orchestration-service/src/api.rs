@@ -39,6 +39,18 @@ pub(crate) const ROUTES: &[Route] = &[
         ("replace all instances", "모든 인스턴스 다시 시작"),
         |c| Box::pin(restart(c)),
     ),
+    Route::post(
+        "/api/v1/projects/{project}/changes/{change}/deploy",
+        DEPLOY,
+        ("release a change whose pipeline passed", "파이프라인을 통과한 변경 배포"),
+        |c| Box::pin(deploy(c)),
+    ),
+    Route::get(
+        "/api/v1/host",
+        Access::SignedIn,
+        ("what this machine can enforce", "이 머신이 적용할 수 있는 제한"),
+        |c| Box::pin(host(c)),
+    ),
     Route::get(
         "/api/v1/projects/{project}/services/{service}/logs",
         VIEW,
@@ -89,6 +101,16 @@ async fn scale(mut call: Call) -> Result<Response> {
 async fn restart(call: Call) -> Result<Response> {
     let (key, who) = (key(&call)?, call.who.clone());
     json_status(status_accepted(), &call.part::<Services>()?.restart(&key, who).await?)
+}
+
+async fn deploy(call: Call) -> Result<Response> {
+    let (project, change, who) = (call.project()?, call.name("change")?, call.who.clone());
+    let begun = call.part::<Services>()?.deploy(project, change, who).await?;
+    json_status(status_accepted(), &begun)
+}
+
+async fn host(call: Call) -> Result<Response> {
+    json(call.part::<Services>()?.abilities())
 }
 
 async fn logs(call: Call) -> Result<Response> {

@@ -1,15 +1,16 @@
-//! `naru service`, `naru rollback`, `naru logs`.
+//! `naru service`, `naru rollback`, `naru deploy`, `naru logs`.
 
-use crate::{InstanceView, LogLine, ServiceView};
+use crate::{InstanceView, LogLine, ServiceView, wait};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use cli::{Command, Context, Format, Output, Table, segment};
 use kernel::log::Stream;
-use kernel::{Error, Lang, Result, text};
+use kernel::{Error, Lang, Result, Text, text};
 use serde_json::{Value, json};
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command { name: "service", build: service_command, run: |c, m| Box::pin(service(c, m)) },
     Command { name: "rollback", build: rollback_command, run: |c, m| Box::pin(rollback(c, m)) },
+    Command { name: "deploy", build: deploy_command, run: |c, m| Box::pin(deploy(c, m)) },
     Command { name: "logs", build: logs_command, run: |c, m| Box::pin(logs(c, m)) },
 ];
 
@@ -40,12 +41,15 @@ fn service_command(lang: Lang) -> clap::Command {
                 .arg(name(lang)),
         )
         .subcommand(
-            verb("scale", "set the number of instances", "인스턴스 수 정하기").arg(name(lang)).arg(
-                Arg::new("replicas")
-                    .required(true)
-                    .value_name("REPLICAS")
-                    .value_parser(value_parser!(u32)),
-            ),
+            verb("scale", "set the number of instances", "인스턴스 수 정하기")
+                .arg(name(lang))
+                .arg(
+                    Arg::new("replicas")
+                        .required(true)
+                        .value_name("REPLICAS")
+                        .value_parser(value_parser!(u32)),
+                )
+                .arg(wait::argument(lang)),
         )
         .subcommand(
             verb(
@@ -54,7 +58,7 @@ fn service_command(lang: Lang) -> clap::Command {
                 "모든 인스턴스를 차례로 교체",
             )
             .arg(name(lang))
-            .arg(crate::wait::argument(lang)),
+            .arg(wait::argument(lang)),
         )
 }
 
@@ -66,7 +70,29 @@ fn rollback_command(lang: Lang) -> clap::Command {
         .arg(Arg::new("release").value_name("RELEASE").help(
             lang.pick("web-7; else what served before", "예: web-7. 없으면 직전 릴리스").to_owned(),
         ))
-        .arg(crate::wait::argument(lang))
+        .arg(wait::argument(lang))
+}
+
+fn deploy_command(lang: Lang) -> clap::Command {
+    clap::Command::new("deploy")
+        .about(
+            lang.pick(
+                "release a change whose pipeline has passed, whatever its branch",
+                "파이프라인을 통과한 변경 배포 (브랜치 무관)",
+            )
+            .to_owned(),
+        )
+        .arg(project())
+        .arg(
+            Arg::new("change").required(true).value_name("CHANGE").help(
+                lang.pick(
+                    "web-1a2b3c4d5e6f; see `naru change list`",
+                    "예: web-1a2b3c4d5e6f. `naru change list` 참고",
+                )
+                .to_owned(),
+            ),
+        )
+        .arg(wait::argument(lang))
 }
 
 fn logs_command(lang: Lang) -> clap::Command {
@@ -105,8 +131,8 @@ fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
     matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
 }
 
-/// `/api/v1/projects/shop/services`
-fn base(matches: &ArgMatches) -> Result<String> {
+/// `/api/v1/projects/shop`
+fn home(matches: &ArgMatches) -> Result<String> {
     let project = word(matches, "project").ok_or_else(|| {
         Error::invalid("project.missing", text!("which project?", "어느 프로젝트인가요?")).hint(
             text!(
@@ -115,7 +141,11 @@ fn base(matches: &ArgMatches) -> Result<String> {
             ),
         )
     })?;
-    Ok(format!("/api/v1/projects/{}/services", segment(project)))
+    Ok(format!("/api/v1/projects/{}", segment(project)))
+}
+
+fn base(matches: &ArgMatches) -> Result<String> {
+    Ok(format!("{}/services", home(matches)?))
 }
 
 fn one(matches: &ArgMatches) -> Result<String> {
@@ -131,7 +161,7 @@ async fn service(context: Context, matches: ArgMatches) -> Result<()> {
         Some(("restart", sub)) => {
             let path = format!("{}/restart", one(sub)?);
             let project = word(sub, "project").unwrap_or_default();
-            crate::wait::roll(&context, sub, project, &path, &json!({})).await
+            wait::roll(&context, sub, project, &path, &json!({})).await
         }
         _ => Ok(()),
     }
@@ -140,6 +170,11 @@ async fn service(context: Context, matches: ArgMatches) -> Result<()> {
 async fn list(context: &Context, matches: &ArgMatches) -> Result<()> {
     let answer: Value = context.client()?.get(&base(matches)?).await?;
     let items = answer.get("items").cloned().unwrap_or_default();
+    // A remark is not worth failing for: an older server does not know.
+    let host: Value = context.client()?.get("/api/v1/host").await.unwrap_or_default();
+    if let Some(warning) = unisolated(&host) {
+        context.output.remark(warning.get(context.lang));
+    }
     context.output.show(&items, |items, out| {
         let lang = out.lang;
         let mut table =
@@ -159,6 +194,14 @@ async fn list(context: &Context, matches: &ArgMatches) -> Result<()> {
         }
         table
     })
+}
+
+/// What to know about the machine before one trusts its services.
+fn unisolated(host: &Value) -> Option<Text> {
+    (host.get("namespaces")? == "none").then_some(Text::fixed(
+        "warning: this machine gives naru no namespaces; services run without isolation and see the machine as naru does",
+        "경고: 이 머신에서는 네임스페이스를 쓸 수 없어, 서비스가 격리 없이 naru와 똑같이 이 머신을 볼 수 있습니다",
+    ))
 }
 
 async fn show(context: &Context, matches: &ArgMatches) -> Result<()> {
@@ -215,16 +258,15 @@ fn instance_row(i: &InstanceView, lang: Lang) -> [String; 6] {
 
 async fn scale(context: &Context, matches: &ArgMatches) -> Result<()> {
     let replicas = matches.get_one::<u32>("replicas").copied().unwrap_or(1);
-    let path = format!("{}/scale", one(matches)?);
-    let _: Value = context.client()?.post(&path, &json!({ "replicas": replicas })).await?;
-    let said = json!({ "service": word(matches, "service"), "replicas": replicas });
-    context.output.line(&said, |_| {
-        let service = word(matches, "service").unwrap_or_default();
-        match context.lang {
-            Lang::En => format!("{service} is wanted {replicas} times"),
-            Lang::Ko => format!("{service} 인스턴스 수를 {replicas}(으)로 정했습니다"),
-        }
-    })
+    let project = word(matches, "project").unwrap_or_default();
+    wait::scale(context, matches, project, &one(matches)?, replicas).await
+}
+
+async fn deploy(context: Context, matches: ArgMatches) -> Result<()> {
+    let change = segment(word(&matches, "change").unwrap_or_default());
+    let path = format!("{}/changes/{change}/deploy", home(&matches)?);
+    let project = word(&matches, "project").unwrap_or_default();
+    wait::deploy(&context, &matches, project, &path).await
 }
 
 async fn rollback(context: Context, matches: ArgMatches) -> Result<()> {
@@ -234,7 +276,7 @@ async fn rollback(context: Context, matches: ArgMatches) -> Result<()> {
         None => json!({}),
     };
     let project = word(&matches, "project").unwrap_or_default();
-    crate::wait::roll(&context, &matches, project, &path, &body).await
+    wait::roll(&context, &matches, project, &path, &body).await
 }
 
 async fn logs(context: Context, matches: ArgMatches) -> Result<()> {
@@ -290,4 +332,27 @@ fn draw(line: &LogLine) -> String {
     let clean = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
     let text: String = line.line.text.chars().map(clean).collect();
     format!("{name} {mark} {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_namespaces_is_warned_of() {
+        let mut machine = host::Abilities {
+            namespaces: host::Namespaces::None,
+            overlay: false,
+            cgroups: host::Cgroups::None,
+            memory: false,
+            cpu: false,
+            pids: false,
+        };
+        let warned = |machine: &host::Abilities| {
+            unisolated(&serde_json::to_value(machine).unwrap()).map(|t| t.en.to_string())
+        };
+        assert!(warned(&machine).unwrap().contains("without isolation"));
+        machine.namespaces = host::Namespaces::User;
+        assert_eq!(warned(&machine), None);
+    }
 }

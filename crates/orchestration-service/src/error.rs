@@ -77,3 +77,39 @@ pub(crate) fn not_started() -> Error {
         Text::fixed("naru is still starting", "naru가 아직 시작하는 중입니다"),
     )
 }
+
+pub(crate) fn unknown_change(name: &Name) -> Error {
+    Error::not_found("change.unknown", text!("there is no change {name}", "{name} 변경이 없습니다"))
+        .hint(Text::fixed(
+            "`naru change list` shows them",
+            "`naru change list`로 목록을 볼 수 있습니다",
+        ))
+}
+
+pub(crate) fn pipeline_running(change: &Name) -> Error {
+    Error::conflict(
+        "change.running",
+        text!(
+            "the pipeline of {change} has not ended",
+            "{change}의 파이프라인이 끝나지 않았습니다"
+        ),
+    )
+    .hint(text!(
+        "`naru change show {change}` tells how far it is",
+        "`naru change show {change}`로 진행 상황을 볼 수 있습니다"
+    ))
+}
+
+pub(crate) fn pipeline_failed(change: &Name) -> Error {
+    Error::conflict(
+        "change.failed",
+        text!(
+            "the pipeline of {change} did not pass",
+            "{change}의 파이프라인이 통과하지 못했습니다"
+        ),
+    )
+    .hint(text!(
+        "`naru change show {change}` says why; only what has passed is deployed",
+        "까닭은 `naru change show {change}`에 있습니다. 통과한 변경만 배포할 수 있습니다"
+    ))
+}

@@ -1,10 +1,10 @@
 //! Rollouts that people ask for: an earlier release, or the same one again.
 
-use crate::error;
 use crate::kind::Service;
 use crate::release::{prune, put_release};
 use crate::rollout::{self, Order};
 use crate::state::{self, ServiceKey, State};
+use crate::{error, hosts};
 use kernel::journey::Cause;
 use kernel::{Error, Id, Name, Principal, Result};
 use store::{Put, Tx};
@@ -12,7 +12,8 @@ use store::{Put, Tx};
 /// Rolls an earlier release out: the named one, else what served before.
 ///
 /// # Errors
-/// `service.unknown`, `service.empty`, `rollback.nothing`, `rollback.current`, `release.unknown`.
+/// `service.unknown`, `service.empty`, `rollback.nothing`, `rollback.current`, `release.unknown`,
+/// `host.taken`.
 pub(crate) fn roll_back(
     tx: &mut Tx<'_>,
     key: &ServiceKey,
@@ -39,6 +40,7 @@ pub(crate) fn roll_back(
     }
     let release =
         state::release(tx, key, &name)?.ok_or_else(|| error::unknown_release(name.as_str()))?;
+    hosts::check(tx, key, &release.config)?;
     // The spec follows what runs; how many is for people to say.
     let replicas = found.spec::<Service>()?.replicas;
     let config = Service { replicas, ..release.config.clone() };

@@ -5,15 +5,15 @@
 //! memory and found again in the journal after a restart.
 
 use crate::manifest::{self, Wanted};
-use crate::release::{self, Made, Passed};
+use crate::release::{self, Begun, Made, Passed, Skipped};
 use crate::state::{LOW, SEEN};
 use crate::sync::ready_of_others;
 use crate::yard::Yard;
-use crate::{Limits, state::ServiceKey};
+use crate::{Limits, error, state::ServiceKey};
 use blob::{Choose, Held};
 use kernel::journey::{Fact, PipelineFinished, Verdict};
 use kernel::port::{Metadata, Source};
-use kernel::{BoxFuture, ErrorKind, Event, Key, Name, Result, Text};
+use kernel::{BoxFuture, Error, ErrorKind, Event, Key, Name, Principal, Result, Text, text};
 use reconcile::{Next, Reconciler};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -129,8 +129,9 @@ impl Intake {
         };
         let low = self.open().low_without(event.seq);
         let change = event.fact.change.clone();
-        let passed = Arc::new(Passed { event: event.seq, project, change, fact, low });
-        let error = match self.act(&passed).await {
+        let (event, by) = (event.seq, None);
+        let passed = Passed { event, project, change, fact, low, by, procfile: false };
+        let error = match self.act(passed.clone()).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -141,46 +142,68 @@ impl Intake {
         if ours {
             let tries = {
                 let mut open = self.open();
-                let tries = open.tries.entry(event.seq).or_default();
+                let tries = open.tries.entry(event).or_default();
                 *tries += 1;
                 *tries
             };
             if error.kind() != ErrorKind::Internal || tries < TRIES {
                 return Err(error);
             }
-            tracing::error!(seq = event.seq, %error, "a release could not be made");
+            tracing::error!(seq = event, %error, "a release could not be made");
         }
-        self.skip(&passed, Verdict::Failed, error.sentence()).await
+        let reason = error.sentence();
+        self.skip(passed, Skipped { verdict: Verdict::Failed, reason, empty: false }).await
     }
 
-    async fn act(&self, passed: &Arc<Passed>) -> Result<()> {
+    async fn act(&self, passed: Passed) -> Result<()> {
         if passed.fact.verdict != Verdict::Passed {
-            let passed = passed.clone();
             return self.yard.store().write(move |tx| release::ignore(tx, &passed)).await;
         }
-        if let Some(reason) = self.held_back(passed).await? {
-            return self.skip(passed, Verdict::Passed, reason).await;
+        if let Some(reason) = self.held_back(&passed).await? {
+            let skipped = Skipped { verdict: Verdict::Passed, reason, empty: false };
+            return self.skip(passed, skipped).await;
         }
-        let services = self.services(passed).await?;
+        match self.release(passed.clone()).await? {
+            Made::Rollouts(_) => Ok(()),
+            Made::Not(skipped) => self.skip(passed, skipped).await,
+        }
+    }
+
+    /// Releases the commit of a change because somebody says so, whatever its branch and its project say.
+    ///
+    /// # Errors
+    /// `change.unknown`, `change.running`, `change.failed`; `deploy.nothing` when it has no service; those
+    /// of its files.
+    pub async fn deploy(&self, project: Name, change: Name, by: Principal) -> Result<Vec<Begun>> {
+        let (p, c) = (project.clone(), change.clone());
+        let (event, fact) = self.yard.store().read(move |v| passed_pipeline(v, &p, &c)).await?;
+        let (change, by) = (Some(change), Some(by));
+        let passed = Passed { event, project, change, fact, low: 0, by, procfile: false };
+        match self.release(passed).await? {
+            Made::Rollouts(begun) => Ok(begun),
+            Made::Not(skipped) => Err(Error::conflict("deploy.nothing", skipped.reason)),
+        }
+    }
+
+    /// Stores the files of the commit, and writes releases of all its services.
+    async fn release(&self, mut passed: Passed) -> Result<Made> {
+        let services = self.services(&mut passed).await?;
         if services.is_empty() {
             let reason = Text::fixed(
                 "the commit has no service: neither naru.yaml nor Procfile",
                 "커밋에 서비스가 없습니다 (naru.yaml, Procfile 모두 없음)",
             );
-            return self.skip(passed, Verdict::Passed, reason).await;
+            return Ok(Made::Not(Skipped { verdict: Verdict::Passed, reason, empty: true }));
         }
         // From here until the transaction, no sweep may take the files away.
         let _kept = self.yard.files().in_use().await;
-        let held = self.files(passed).await?;
+        let held = self.files(&passed).await?;
         let made = self.make(passed, services, &held).await?;
-        match made {
-            Made::Rollouts(keys) => {
-                keys.iter().for_each(|key| self.yard.poke(key));
-                self.yard.broom().notify_one();
-            }
-            Made::Not(reason) => self.skip(passed, Verdict::Passed, reason).await?,
+        if let Made::Rollouts(begun) = &made {
+            begun.iter().for_each(|b| self.yard.poke(&b.key));
+            self.yard.broom().notify_one();
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Why a passed pipeline is not meant for production.
@@ -196,18 +219,25 @@ impl Intake {
         let Some(project) = project else {
             return Ok(Some(Text::fixed("the project is gone", "프로젝트가 없어졌습니다")));
         };
-        Ok((!project.spec::<policy::Project>()?.deploy).then_some(Text::fixed(
-            "the project does not deploy by itself (`deploy: false`)",
-            "프로젝트가 자동 배포를 하지 않습니다 (`deploy: false`)",
-        )))
+        let (name, change) = (&passed.project, passed.change.as_ref());
+        let change = change.map_or("CHANGE", Name::as_str);
+        Ok((!project.spec::<policy::Project>()?.deploy).then(|| {
+            text!(
+                "the project does not deploy by itself (`deploy: false`); `naru deploy {change} -p {name}` does",
+                "자동 배포를 끈 프로젝트입니다 (`deploy: false`). `naru deploy {change} -p {name}`로 배포할 수 있습니다"
+            )
+        }))
     }
 
-    async fn services(&self, passed: &Passed) -> Result<Vec<Wanted>> {
+    async fn services(&self, passed: &mut Passed) -> Result<Vec<Wanted>> {
         if let Some(bytes) = self.file(passed, manifest::YAML).await? {
             return manifest::yaml(&bytes);
         }
         match self.file(passed, manifest::PROCFILE).await? {
-            Some(bytes) => manifest::procfile(&bytes),
+            Some(bytes) => {
+                passed.procfile = true;
+                manifest::procfile(&bytes)
+            }
             None => Ok(Vec::new()),
         }
     }
@@ -237,21 +267,44 @@ impl Intake {
         files.blobs().overlay(&trees).await
     }
 
-    async fn make(&self, passed: &Arc<Passed>, services: Vec<Wanted>, held: &Held) -> Result<Made> {
+    async fn make(&self, passed: Passed, services: Vec<Wanted>, held: &Held) -> Result<Made> {
         let old = |w: &Wanted| {
             let key = ServiceKey::new(&passed.project, &w.name);
             (w.name.clone(), ready_of_others(&self.yard.crew(&key), u64::MAX))
         };
         let ready: BTreeMap<Name, u32> = services.iter().map(old).collect();
-        let (passed, tree) = (passed.clone(), held.hash.clone());
+        let tree = held.hash.clone();
         let write =
             move |tx: &mut store::Tx<'_>| release::make(tx, &passed, services, &tree, &ready);
         self.yard.store().write(write).await
     }
 
-    async fn skip(&self, passed: &Arc<Passed>, verdict: Verdict, reason: Text) -> Result<()> {
-        let passed = passed.clone();
-        self.yard.store().write(move |tx| release::skip(tx, &passed, verdict, reason)).await
+    async fn skip(&self, passed: Passed, skipped: Skipped) -> Result<()> {
+        self.yard.store().write(move |tx| release::skip(tx, &passed, skipped)).await
+    }
+}
+
+/// The last pipeline of a change, if it passed.
+fn passed_pipeline(
+    view: &store::View<'_>,
+    project: &Name,
+    change: &Name,
+) -> Result<(u64, PipelineFinished)> {
+    let of_change = |kind: Option<&str>| Filter {
+        project: Some(project.clone()),
+        change: Some(change.clone()),
+        kind: kind.map(str::to_owned),
+        ..Filter::default()
+    };
+    let last = view.events_back(u64::MAX, 1, &of_change(Some(PipelineFinished::KIND)))?;
+    let last = last.first().and_then(|e| Some((e.seq, PipelineFinished::of(e)?)));
+    match last {
+        Some((seq, fact)) if fact.verdict == Verdict::Passed => Ok((seq, fact)),
+        Some(_) => Err(error::pipeline_failed(change)),
+        None if view.events_back(u64::MAX, 1, &of_change(None))?.is_empty() => {
+            Err(error::unknown_change(change))
+        }
+        None => Err(error::pipeline_running(change)),
     }
 }
 

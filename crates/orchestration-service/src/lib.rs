@@ -23,9 +23,11 @@ mod files;
 #[doc(hidden)]
 pub mod fuzz;
 mod hand;
+mod hosts;
 mod intake;
 mod kind;
 mod launch;
+mod left;
 mod log;
 mod manifest;
 mod measure;
@@ -51,7 +53,7 @@ pub use kind::{
 pub use log::LogLine;
 pub use measure::{Cores, Length, Share, Size};
 pub use state::ServiceKey;
-pub use view::{InstanceView, ReleaseView, RolledBack, ServiceView};
+pub use view::{Deployed, InstanceView, ReleaseView, RolledBack, ServiceView};
 
 use blob::Blobs;
 use host::Host;
@@ -145,6 +147,15 @@ impl Services {
         Ok(Services { yard, source, limits, open: Arc::default() })
     }
 
+    pub(crate) fn intake(&self) -> intake::Intake {
+        intake::Intake {
+            yard: self.yard.clone(),
+            source: self.source.clone(),
+            limits: self.limits,
+            open: self.open.clone(),
+        }
+    }
+
     /// What performs the steps of rollouts: hand them to the engine.
     pub fn actors(&self) -> Vec<Arc<dyn Actor>> {
         vec![Arc::new(actor::Start(self.yard.clone())), Arc::new(actor::Retire(self.yard.clone()))]
@@ -168,13 +179,7 @@ impl Services {
         let keeper = sync::Keeper { yard: yard.clone(), engine };
         let services = reconcile::spawn(store.clone(), keeper, options, stop.clone());
         yard.wake_by(services.poker());
-        let intake = intake::Intake {
-            yard: yard.clone(),
-            source: self.source.clone(),
-            limits: self.limits,
-            open: self.open.clone(),
-        };
-        let releases = reconcile::spawn(store.clone(), intake, options, stop.clone());
+        let releases = reconcile::spawn(store.clone(), self.intake(), options, stop.clone());
         let filter = Filter { kind: Some("run.finished".into()), ..Filter::default() };
         let endings =
             reconcile::follow_some(store, PART_NAME, filter, rollout::ended, stop.clone());

@@ -1,15 +1,15 @@
 //! Releases in the store: making them, keeping the newest, forgetting the rest.
 
-use crate::PART_NAME;
 use crate::kind::{Instance, Release, Service, release_name};
 use crate::manifest::Wanted;
 use crate::rollout::{self, Order};
 use crate::state::{self, SEEN, STATE, ServiceKey, State};
+use crate::{PART_NAME, hosts, left};
 use blob::{refer, release_all};
 use kernel::journey::{
     Cause, Fact, PipelineFinished, Pushed, ReleaseMade, ReleaseSkipped, Verdict,
 };
-use kernel::{Error, Event, Key, Kind, Name, Principal, Result, Text, text};
+use kernel::{Error, Event, Id, Key, Kind, Name, Principal, Result, Text, text};
 use std::collections::BTreeMap;
 use store::{Filter, Put, Tx, View};
 
@@ -21,6 +21,7 @@ const NUMBER: &str = "service.number";
 pub(crate) const REPOSITORY: &str = "naru.dev/repository";
 
 /// A pipeline that passed, with what its commit says and what was made of it.
+#[derive(Clone)]
 pub(crate) struct Passed {
     pub event: u64,
     pub project: Name,
@@ -28,6 +29,11 @@ pub(crate) struct Passed {
     pub fact: PipelineFinished,
     /// Sequence up to which no `pipeline.finished` is open once this one is done.
     pub low: u64,
+    /// Who wants it released, when it is not released by itself. Then it may be done again, and instead of
+    /// what a newer push brought.
+    pub by: Option<Principal>,
+    /// The commit has a `Procfile` and no `naru.yaml`.
+    pub procfile: bool,
 }
 
 impl Passed {
@@ -37,6 +43,9 @@ impl Passed {
 
     /// Whether this transaction is the first for this event; if so, it is the last.
     fn once(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        if self.by.is_some() {
+            return Ok(true);
+        }
         let seen: u64 = tx.row(SEEN, &self.row())?.unwrap_or(0);
         if seen >= self.event {
             return Ok(false);
@@ -46,6 +55,10 @@ impl Passed {
         Ok(true)
     }
 
+    fn actor(&self) -> Principal {
+        self.by.clone().unwrap_or_else(|| Principal::part(PART_NAME))
+    }
+
     fn append(
         &self,
         tx: &mut Tx<'_>,
@@ -53,7 +66,7 @@ impl Passed {
         say: Text,
         subject: Option<Key>,
     ) -> Result<()> {
-        let event = fact.event(Principal::part(PART_NAME), say)?.project(&self.project);
+        let event = fact.event(self.actor(), say)?.project(&self.project);
         let event = match subject {
             Some(key) => event.subject(key),
             None => event,
@@ -69,9 +82,13 @@ pub(crate) fn ignore(tx: &mut Tx<'_>, passed: &Passed) -> Result<()> {
 }
 
 /// Writes that this pipeline leads to no release, and why.
-pub(crate) fn skip(tx: &mut Tx<'_>, passed: &Passed, verdict: Verdict, reason: Text) -> Result<()> {
+pub(crate) fn skip(tx: &mut Tx<'_>, passed: &Passed, skipped: Skipped) -> Result<()> {
     if !passed.once(tx)? {
         return Ok(());
+    }
+    let Skipped { verdict, reason, empty } = skipped;
+    if empty {
+        left::announce(tx, passed, &[])?;
     }
     let fact = ReleaseSkipped {
         repository: passed.fact.repository.clone(),
@@ -86,17 +103,32 @@ pub(crate) fn skip(tx: &mut Tx<'_>, passed: &Passed, verdict: Verdict, reason: T
     passed.append(tx, &fact, say, None)
 }
 
+/// Why nothing is released.
+pub(crate) struct Skipped {
+    pub verdict: Verdict,
+    pub reason: Text,
+    /// The commit has no service.
+    pub empty: bool,
+}
+
+/// A rollout that has begun.
+pub(crate) struct Begun {
+    pub key: ServiceKey,
+    pub release: Name,
+    pub run: Id,
+}
+
 /// What became of it.
 pub(crate) enum Made {
-    Rollouts(Vec<ServiceKey>),
-    /// Nothing, for this reason.
-    Not(Text),
+    Rollouts(Vec<Begun>),
+    Not(Skipped),
 }
 
 /// Services, releases, events, references and rollouts: all in this transaction or nothing of it.
 ///
 /// # Errors
-/// `service.owned` when a service belongs to another repository.
+/// `service.owned` when a service belongs to another repository, `host.taken` when a host name does to
+/// another service.
 pub(crate) fn make(
     tx: &mut Tx<'_>,
     passed: &Passed,
@@ -108,25 +140,29 @@ pub(crate) fn make(
     for wanted in &services {
         let key = ServiceKey::new(&passed.project, &wanted.name);
         check_owner(tx, &key, &passed.fact.repository)?;
-        if let Some(newer) = newer(tx, &key, &passed.fact.repository, pushed)? {
-            return Ok(Made::Not(text!(
+        let newer = newer(tx, &key, &passed.fact.repository, pushed)?;
+        if let (Some(newer), None) = (newer, &passed.by) {
+            let reason = text!(
                 "{newer} is of a newer push; `naru rollback` goes back to an earlier release",
                 "{newer}이(가) 더 새로운 푸시의 릴리스입니다. 이전 릴리스로 가려면 `naru rollback`을 쓰세요"
-            )));
+            );
+            return Ok(Made::Not(Skipped { verdict: Verdict::Passed, reason, empty: false }));
         }
     }
     if !passed.once(tx)? {
         return Ok(Made::Rollouts(Vec::new()));
     }
     let names: Vec<Name> = services.iter().map(|s| s.name.clone()).collect();
-    let mut keys = Vec::new();
+    left::announce(tx, passed, &names)?;
+    let mut begun = Vec::new();
     for wanted in services {
         let key = ServiceKey::new(&passed.project, &wanted.name);
         let old = ready.get(&wanted.name).copied().unwrap_or(0);
-        make_one(tx, passed, &key, wanted, Files { tree, pushed, old, names: &names })?;
-        keys.push(key);
+        // Here, where those before it have theirs.
+        hosts::check(tx, &key, &wanted.spec)?;
+        begun.push(make_one(tx, passed, key, wanted, Files { tree, pushed, old, names: &names })?);
     }
-    Ok(Made::Rollouts(keys))
+    Ok(Made::Rollouts(begun))
 }
 
 struct Files<'a> {
@@ -139,12 +175,12 @@ struct Files<'a> {
 fn make_one(
     tx: &mut Tx<'_>,
     passed: &Passed,
-    key: &ServiceKey,
+    key: ServiceKey,
     wanted: Wanted,
     files: Files<'_>,
-) -> Result<()> {
-    let mut state = State::load(tx, key)?;
-    let spec = put_service(tx, passed, key, wanted)?;
+) -> Result<Begun> {
+    let mut state = State::load(tx, &key)?;
+    let spec = put_service(tx, passed, &key, wanted, &mut state)?;
     let release = Release {
         service: key.service.clone(),
         number: 0,
@@ -155,7 +191,7 @@ fn make_one(
         config: spec.config,
         pushed: files.pushed,
     };
-    let (name, release) = put_release(tx, key, &mut state, release)?;
+    let (name, release) = put_release(tx, &key, &mut state, release)?;
     let fact = ReleaseMade {
         service: key.service.clone(),
         repository: release.repository.clone(),
@@ -170,17 +206,18 @@ fn make_one(
     state.generation = spec.generation;
     state.spec = Some(release.config.clone());
     let order = Order {
-        key,
+        key: &key,
         name: &name,
         release: &release,
         cause: Cause::Change,
-        actor: Principal::part(PART_NAME),
+        actor: passed.actor(),
         replicas: release.config.replicas,
         old: files.old,
     };
-    rollout::begin(tx, &mut state, order)?;
-    state.save(tx, key)?;
-    prune(tx, key, &state)
+    let run = rollout::begin(tx, &mut state, order)?;
+    state.save(tx, &key)?;
+    prune(tx, &key, &state)?;
+    Ok(Begun { key, release: name, run })
 }
 
 struct Written {
@@ -193,6 +230,7 @@ fn put_service(
     passed: &Passed,
     key: &ServiceKey,
     wanted: Wanted,
+    state: &mut State,
 ) -> Result<Written> {
     let mut config = wanted.spec;
     let found = tx.resource(&key.resource())?;
@@ -200,6 +238,11 @@ fn put_service(
         config.replicas = found.spec::<Service>()?.replicas;
     }
     let mut labels = found.map(|f| f.labels).unwrap_or_default();
+    // Those of the last file that are not in this one go; those that people gave it stay.
+    let given = wanted.labels.keys().cloned().collect();
+    for gone in std::mem::replace(&mut state.labels, given) {
+        labels.remove(&gone);
+    }
     labels.extend(wanted.labels);
     labels.insert(REPOSITORY.into(), passed.fact.repository.to_string());
     let spec = serde_json::to_value(&config).map_err(Error::internal)?;

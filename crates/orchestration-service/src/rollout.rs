@@ -157,7 +157,8 @@ pub(crate) fn ended(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
     let reason = reason(&run, &finished);
     if newest && finished.verdict == Verdict::Passed {
         let before = state.current.replace(rollout.release.clone());
-        if before.as_ref() != Some(&rollout.release) {
+        // What a restart replaces is the same, and nobody would want to go back to it.
+        if before.as_ref() != Some(&rollout.release) && rollout.cause != Cause::Restart {
             state.previous = before;
         }
         state.replicas = replicas_now(tx, &key)?.unwrap_or(state.replicas);

@@ -4,6 +4,7 @@ use crate::kind::{Release, Service};
 use kernel::journey::Cause;
 use kernel::{Id, Key, Name, Result, Text};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use store::{Tx, View};
 
 /// [`State`] by `<project>/<service>`.
@@ -59,6 +60,8 @@ pub(crate) struct State {
     pub rollout: Option<Rollout>,
     /// Rollouts that a newer one overtook and that have not ended yet.
     pub overtaken: Vec<Rollout>,
+    /// Keys of the labels that the last `naru.yaml` gave it.
+    pub labels: BTreeSet<String>,
     /// Why the last rollout failed, until one passes.
     pub failure: Option<Text>,
 }

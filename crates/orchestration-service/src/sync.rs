@@ -8,7 +8,7 @@ use crate::plan::{Action, next};
 use crate::rollout::{self, Order};
 use crate::state::{self, ServiceKey, State};
 use crate::yard::Yard;
-use crate::{PART_NAME, record, release};
+use crate::{PART_NAME, hosts, record, release};
 use kernel::journey::Cause;
 use kernel::{BoxFuture, Event, Key, Kind, Name, Principal, Resource, Result, Text};
 use reconcile::{Next, Reconciler};
@@ -296,11 +296,18 @@ fn take_up_edit(
     let changed = state.spec.as_ref().is_some_and(|seen| wanted.needs_release(seen));
     state.generation = generation;
     state.replicas = wanted.replicas;
-    state.spec = Some(wanted.clone());
     let Some(current) = current.filter(|_| changed) else {
+        state.spec = Some(wanted);
         state.save(tx, key)?;
         return Ok(false);
     };
+    if let Err(refused) = hosts::check(tx, key, &wanted) {
+        // What was written cannot be taken back; the service goes on as it was, and says so.
+        state.failure = Some(refused.sentence());
+        state.save(tx, key)?;
+        return Ok(false);
+    }
+    state.spec = Some(wanted.clone());
     let replicas = wanted.replicas;
     let next = Release { config: wanted, ..current };
     let (name, next) = release::put_release(tx, key, &mut state, next)?;

@@ -1,9 +1,11 @@
 //! Acting tests: a real host, engine, store and blob store; a source of directories and an edge that
 //! balances real requests.
 
+mod ask;
 mod chaos;
 mod deploy;
 mod fakes;
 mod keep;
 mod node;
+mod own;
 mod serve;

@@ -65,6 +65,14 @@ pub struct RolledBack {
     pub run: Id,
 }
 
+/// A change whose deployment has begun.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployed {
+    pub change: Name,
+    /// One for each service of the commit.
+    pub rollouts: Vec<RolledBack>,
+}
+
 impl Services {
     /// All services of a project, by name.
     pub async fn list(&self, project: &Name) -> Result<Vec<ServiceView>> {
@@ -154,6 +162,22 @@ impl Services {
             .await?;
         self.yard.poke(key);
         Ok(RolledBack { release, run })
+    }
+
+    /// Releases the commit of a change whose pipeline has passed, whatever its branch.
+    ///
+    /// # Errors
+    /// `change.unknown`, `change.running`, `change.failed`; `deploy.nothing` when the commit has no service;
+    /// what is wrong with its files.
+    pub async fn deploy(&self, project: Name, change: Name, actor: Principal) -> Result<Deployed> {
+        let begun = self.intake().deploy(project, change.clone(), actor).await?;
+        let rollouts = begun.into_iter().map(|b| RolledBack { release: b.release, run: b.run });
+        Ok(Deployed { change, rollouts: rollouts.collect() })
+    }
+
+    /// What this machine can enforce.
+    pub fn abilities(&self) -> &host::Abilities {
+        self.yard.host().abilities()
     }
 
     /// Sets how many instances are wanted.

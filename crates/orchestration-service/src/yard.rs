@@ -73,6 +73,10 @@ impl Yard {
         &self.0.store
     }
 
+    pub fn host(&self) -> &Host {
+        &self.0.host
+    }
+
     pub fn files(&self) -> &Files {
         &self.0.files
     }

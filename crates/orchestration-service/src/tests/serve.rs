@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 const WEB: &str = "/api/v1/projects/shop/services/web";
 
 /// A client for each of these people: a maintainer, a viewer, and one who is no member.
-async fn clients(node: &Node, stop: &CancellationToken) -> [cli::Client; 3] {
+pub async fn clients(node: &Node, stop: &CancellationToken) -> [cli::Client; 3] {
     let policy = Policy::open(node.store.clone()).await.unwrap();
     let people = [("kim", Some(Role::Maintainer)), ("lee", Some(Role::Viewer)), ("park", None)];
     let member =
@@ -28,7 +28,7 @@ async fn clients(node: &Node, stop: &CancellationToken) -> [cli::Client; 3] {
         store: node.store.clone(),
         policy: policy.clone(),
         kinds: PART.kinds.to_vec(),
-        routes: PART.routes.to_vec(),
+        routes: [PART.routes, console::PART.routes].concat(),
         assets: Vec::new(),
         error_page: None,
     });
