@@ -7,7 +7,8 @@ use network_proxy::wire::{Decoder, Reject, Scan, Step};
 /// `bytes` in some portions: byte by byte, by a few at a time, and cut once. Where depends on the bytes alone,
 /// so that a finding stays one.
 pub fn cuttings(bytes: &[u8]) -> [Vec<&[u8]>; 3] {
-    let sum = bytes.iter().fold(0usize, |sum, b| sum.wrapping_mul(31).wrapping_add(usize::from(*b)));
+    let sum =
+        bytes.iter().fold(0usize, |sum, b| sum.wrapping_mul(31).wrapping_add(usize::from(*b)));
     let (first, rest) = bytes.split_at(sum % (bytes.len() + 1));
     [bytes.chunks(1).collect(), bytes.chunks(2 + sum % 13).collect(), vec![first, rest]]
 }

@@ -9,14 +9,18 @@ use std::path::{Component, Path};
 fuzz_target!(|bytes: &[u8]| {
     for name in tree(bytes).into_iter().flatten() {
         assert!(!name.is_empty() && !name.contains(&b'/') && !name.contains(&0), "{name:?}");
-        assert!(!matches!(name.to_ascii_lowercase().as_slice(), b"." | b".." | b".git"), "{name:?}");
+        assert!(
+            !matches!(name.to_ascii_lowercase().as_slice(), b"." | b".." | b".git"),
+            "{name:?}"
+        );
     }
     if let Some(commit) = commit(bytes) {
         assert!(commit.subject.chars().count() <= 500 && !commit.subject.contains('\n'));
     }
     let Ok(words) = std::str::from_utf8(bytes) else { return };
     if is_refname(words) {
-        let odd = words.contains("..") || words.starts_with('-') || words.chars().any(char::is_control);
+        let odd =
+            words.contains("..") || words.starts_with('-') || words.chars().any(char::is_control);
         assert!(!odd && words.starts_with("refs/"), "{words:?}");
     }
     if let Some(path) = path(words) {

@@ -1,8 +1,9 @@
-//! The one door to the chores: `cargo xtask test | tidy | bench`.
+//! The one door to the chores: `cargo xtask test | tidy | bench | fuzz`.
 
 #![allow(clippy::indexing_slicing, reason = "a chore may fail loudly")]
 
 mod bench;
+mod fuzz;
 mod run;
 mod setup;
 mod tidy;
@@ -12,7 +13,8 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask test [-- ARGS]   install what the tests need, check the rules, build, run all tests
 cargo xtask tidy             formatting, clippy with warnings denied, layer rules, dependency rules
-cargo xtask bench [NAME]     side-by-side measurements: push, runs, store, edge, idle";
+cargo xtask bench [NAME]     side-by-side measurements: push, runs, store, edge, idle
+cargo xtask fuzz [TARGET] [SECONDS]   bytes from outside at everything that reads them: each target for 60 s";
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,6 +22,7 @@ fn main() -> Result<()> {
     match args.first().map(String::as_str) {
         Some("test") => test(rest),
         Some("tidy") => tidy::tidy(),
+        Some("fuzz") => fuzz::fuzz(rest),
         Some("bench") => bench::bench(rest),
         _ => {
             println!("{HELP}");

@@ -14,6 +14,9 @@ pub const TEST: &[Need] = &[
     ("chromium", "chromium"),
 ];
 
+/// libFuzzer is C++.
+pub const FUZZ: &[Need] = &[("c++", "g++")];
+
 pub const BENCH: &[Need] = &[("nginx", "nginx-light"), ("wrk", "wrk")];
 
 /// Installs what is missing, saying so and asking nothing.
