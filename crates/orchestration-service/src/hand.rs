@@ -27,14 +27,8 @@ pub(crate) fn roll_back(
     if state.number == 0 {
         return Err(error::nothing_released(&key.service));
     }
-    let name = match release {
-        Some(name) => name,
-        // While a rollout is under way, back means back to what serves.
-        None if state.rollout.is_some() => {
-            state.current.clone().ok_or_else(|| error::no_earlier(&key.service))?
-        }
-        None => state.previous.clone().ok_or_else(|| error::no_earlier(&key.service))?,
-    };
+    let target = release.or_else(|| behind(&state));
+    let name = target.ok_or_else(|| error::no_earlier(&key.service))?;
     if state.rollout.is_none() && state.current.as_ref() == Some(&name) {
         return Err(error::already_serves(&name));
     }
@@ -60,6 +54,11 @@ pub(crate) fn roll_back(
     let run = rollout::begin(tx, &mut state, order)?;
     state.save(tx, key)?;
     Ok((name, run))
+}
+
+/// Where back is when nobody says: while a rollout is under way, what serves; else what served before.
+fn behind(state: &State) -> Option<Name> {
+    if state.rollout.is_some() { state.current.clone() } else { state.previous.clone() }
 }
 
 /// The release that serves, made again under a new number: all its instances are replaced.

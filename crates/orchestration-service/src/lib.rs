@@ -38,6 +38,7 @@ mod reader;
 mod record;
 mod release;
 mod rollout;
+mod service;
 mod state;
 mod sweep;
 mod sync;

@@ -8,7 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Between the first probes of an instance that starts.
-pub(crate) const FIRST: Duration = Duration::from_millis(5);
+const FIRST: Duration = Duration::from_millis(5);
+/// The longest pause between two probes of an instance that is not ready yet.
+const STARTING: Duration = Duration::from_millis(250);
 /// The longest status line that is read.
 const LINE: usize = 1024;
 
@@ -46,6 +48,43 @@ impl Probe {
                 let what = self.what();
                 let limit = kernel::time::show_duration(self.timeout);
                 Err(text!("{what} gave no answer within {limit}", "{what}: {limit} 안에 응답 없음"))
+            }
+        }
+    }
+
+    /// Probes from a few milliseconds on until the first good answer. Pauses grow with the time gone by, and
+    /// not faster: an instance that took a second to start must not wait for another one to be noticed.
+    ///
+    /// # Errors
+    /// How the last probe failed, when none is good `within` that time.
+    pub async fn first_answer(&self, within: Duration) -> Result<(), Text> {
+        let mut last = Text::fixed("it was not asked", "확인하지 못함");
+        let began = tokio::time::Instant::now();
+        let longest = STARTING.min(self.interval);
+        let asking = async {
+            while let Err(why) = self.ask().await {
+                last = why;
+                let pause = (began.elapsed() / 8).clamp(FIRST, longest.max(FIRST));
+                tokio::time::sleep(pause).await;
+            }
+        };
+        let answered = tokio::time::timeout(within, asking).await.is_ok();
+        if answered { Ok(()) } else { Err(last) }
+    }
+
+    /// Probes at the interval; returns why when too many failed in a row.
+    pub async fn loses_health(&self) -> Text {
+        let mut failed = 0;
+        loop {
+            tokio::time::sleep(self.interval).await;
+            match self.ask().await {
+                Ok(()) => failed = 0,
+                Err(why) => {
+                    failed += 1;
+                    if failed >= self.failures {
+                        return why;
+                    }
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::PART_NAME;
 use crate::crew::{Crew, Member};
 use crate::kind::{Condition, Instance, Service, ServiceStatus};
-use crate::state::ServiceKey;
+use crate::state::{ServiceKey, State};
 use crate::sync::Look;
 use crate::yard::Yard;
 use kernel::{Key, Name, Principal, Result};
@@ -33,8 +33,16 @@ pub(crate) async fn write_down(yard: &Yard, crew: &Crew, look: &Look) -> Result<
         .filter(|r| !instances.contains_key(&r.key.name))
         .map(|r| r.key.clone())
         .collect();
-    let key = crew.key.clone();
-    yard.store().write(move |tx| write(tx, &key, &status, &instances, &gone)).await
+    let (key, state) = (crew.key.clone(), look.state.clone());
+    yard.store()
+        .write(move |tx| {
+            // A rollout has begun or ended since: what it wrote is newer, and its event brings us back.
+            if State::load(tx, &key)? != state {
+                return Ok(());
+            }
+            write(tx, &key, &status, &instances, &gone)
+        })
+        .await
 }
 
 fn status(yard: &Yard, crew: &Crew, look: &Look) -> ServiceStatus {

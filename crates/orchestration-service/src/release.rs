@@ -192,17 +192,7 @@ fn make_one(
         pushed: files.pushed,
     };
     let (name, release) = put_release(tx, &key, &mut state, release)?;
-    let fact = ReleaseMade {
-        service: key.service.clone(),
-        repository: release.repository.clone(),
-        commit: release.commit.clone(),
-        release: name.clone(),
-        tree: release.tree.clone(),
-        services: files.names.to_vec(),
-    };
-    let short = release.commit.get(..8).unwrap_or(&release.commit).to_owned();
-    let say = text!("{name} made of {short}", "{short}(으)로 {name} 릴리스 생성");
-    passed.append(tx, &fact, say, Some(key.release(&name)))?;
+    tell_made(tx, passed, (&key, &name), &release, files.names)?;
     state.generation = spec.generation;
     state.spec = Some(release.config.clone());
     let order = Order {
@@ -218,6 +208,26 @@ fn make_one(
     state.save(tx, &key)?;
     prune(tx, &key, &state)?;
     Ok(Begun { key, release: name, run })
+}
+
+fn tell_made(
+    tx: &mut Tx<'_>,
+    passed: &Passed,
+    (key, name): (&ServiceKey, &Name),
+    release: &Release,
+    services: &[Name],
+) -> Result<()> {
+    let fact = ReleaseMade {
+        service: key.service.clone(),
+        repository: release.repository.clone(),
+        commit: release.commit.clone(),
+        release: name.clone(),
+        tree: release.tree.clone(),
+        services: services.to_vec(),
+    };
+    let short = release.commit.get(..8).unwrap_or(&release.commit);
+    let say = text!("{name} made of {short}", "{short}(으)로 {name} 릴리스 생성");
+    passed.append(tx, &fact, say, Some(key.release(name)))
 }
 
 struct Written {

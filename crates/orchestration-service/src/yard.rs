@@ -4,13 +4,13 @@ use crate::crew::{Crew, Member, Phase};
 use crate::files::Files;
 use crate::kind::Release;
 use crate::launch::{Launch, Place};
-use crate::probe::{self, Probe};
+use crate::probe::Probe;
 use crate::state::{ServiceKey, State};
 use crate::tools::Tools;
 use crate::{Limits, error, state};
 use host::{Host, Workload};
 use kernel::port::Edge;
-use kernel::{Error, Name, Result, Text, Time};
+use kernel::{Error, Name, Result, Time};
 use reconcile::Poker;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -20,8 +20,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The longest pause between two probes of an instance that is not ready yet.
-const STARTING: Duration = Duration::from_millis(250);
 /// How long an instance that does not listen has to stay up to count as ready.
 const SETTLED: Duration = Duration::from_secs(1);
 /// How often another port is drawn when one is another instance's.
@@ -305,7 +303,7 @@ impl Yard {
         };
         let probe = Probe::new(address, host, &member.config);
         if member.phase() == Phase::Starting {
-            match first_answer(&probe, member.config.ready_within.0).await {
+            match probe.first_answer(member.config.ready_within.0).await {
                 Ok(()) => self.became(crew, member, Phase::Ready),
                 Err(why) => {
                     crew.trouble(member, self.0.store.now());
@@ -313,7 +311,7 @@ impl Yard {
                 }
             }
         }
-        let why = loses_health(&probe).await;
+        let why = probe.loses_health().await;
         if !member.leaving() {
             crew.trouble(member, self.0.store.now());
             self.became(crew, member, Phase::Unready(why));
@@ -323,40 +321,6 @@ impl Yard {
     fn became(&self, crew: &Crew, member: &Member, phase: Phase) {
         crew.enter(member, phase, self.0.store.now());
         self.poke(&crew.key);
-    }
-}
-
-/// Probes from a few milliseconds on until the first good answer. Pauses grow with the time gone by, and
-/// not faster: an instance that took a second to start must not wait for another one to be noticed.
-async fn first_answer(probe: &Probe, within: Duration) -> Result<(), Text> {
-    let mut last = Text::fixed("it was not asked", "확인하지 못함");
-    let began = tokio::time::Instant::now();
-    let longest = STARTING.min(probe.interval);
-    let asking = async {
-        while let Err(why) = probe.ask().await {
-            last = why;
-            let pause = (began.elapsed() / 8).clamp(probe::FIRST, longest.max(probe::FIRST));
-            tokio::time::sleep(pause).await;
-        }
-    };
-    let answered = tokio::time::timeout(within, asking).await.is_ok();
-    if answered { Ok(()) } else { Err(last) }
-}
-
-/// Probes at the interval; returns when too many failed in a row.
-async fn loses_health(probe: &Probe) -> Text {
-    let mut failed = 0;
-    loop {
-        tokio::time::sleep(probe.interval).await;
-        match probe.ask().await {
-            Ok(()) => failed = 0,
-            Err(why) => {
-                failed += 1;
-                if failed >= probe.failures {
-                    return why;
-                }
-            }
-        }
     }
 }
 

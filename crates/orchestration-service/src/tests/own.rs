@@ -71,8 +71,17 @@ async fn a_host_name_has_one_owner_for_as_long_as_it_wants() {
     spec.hosts = vec!["www.example.com".into()];
     let seq = node.store.head();
     node.put(node.key().resource(), serde_json::to_value(&spec).unwrap()).await;
-    node.event(seq, "resource.status").await;
-    let status = node.view().await.status;
+    let mut feed = node.store.follow(seq);
+    let said = async {
+        loop {
+            let status = node.view().await.status;
+            if status.message.is_some() {
+                return status;
+            }
+            feed.next().await.unwrap();
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(20), said).await.expect("it says so");
     assert!(status.message.unwrap().en.contains("shop/api"));
     assert_eq!(status.release, Some(name("web-2")));
 }

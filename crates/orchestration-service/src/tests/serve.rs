@@ -58,6 +58,11 @@ async fn people_see_scale_and_go_back_as_far_as_their_rights_reach() {
     let scale = json!({ "replicas": 2 });
     let refused = lee.post::<Value>(&format!("{WEB}/scale"), &scale).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Forbidden);
+    let deploy = "/api/v1/projects/shop/changes/web-a1a1a1a1a1a1/deploy";
+    let refused = lee.post::<Value>(deploy, &json!({})).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forbidden);
+    let machine: Value = park.get("/api/v1/host").await.unwrap();
+    assert_eq!(machine, serde_json::to_value(node.host.abilities()).unwrap());
     let hidden = park.get::<Value>(&format!("{WEB}/logs")).await.unwrap_err();
     assert_eq!(hidden.kind(), ErrorKind::NotFound);
 
