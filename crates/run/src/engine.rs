@@ -44,11 +44,20 @@ pub(crate) struct Shared {
     pub store: Store,
     pub logs: Arc<Logs>,
     pub slots: usize,
-    pub actors: HashMap<&'static str, Arc<dyn Actor>>,
     pub messages: mpsc::Sender<Message>,
     pub stop: CancellationToken,
-    inbox: Mutex<Option<mpsc::Receiver<Message>>>,
+    /// Until it starts.
+    idle: Mutex<Option<Idle>>,
 }
+
+/// What only the scheduler has. The actors must be nowhere else: theirs may be handles on this engine, and
+/// with the scheduler's end that circle is broken.
+struct Idle {
+    inbox: mpsc::Receiver<Message>,
+    actors: Actors,
+}
+
+pub(crate) type Actors = HashMap<&'static str, Arc<dyn Actor>>;
 
 impl Engine {
     /// Does not start yet: runs can be created and read, and nothing moves until [`Engine::start`].
@@ -59,14 +68,14 @@ impl Engine {
         tokio::fs::create_dir_all(&options.dir).await.map_err(Error::internal)?;
         let (messages, inbox) = mpsc::channel(MESSAGES);
         let clock = options.store.clock().clone();
+        let actors = options.actors.into_iter().map(|a| (a.uses(), a)).collect();
         let shared = Shared {
             logs: Arc::new(Logs::new(options.dir, clock)),
             store: options.store,
             slots: options.slots.max(1),
-            actors: options.actors.into_iter().map(|a| (a.uses(), a)).collect(),
             messages,
             stop: CancellationToken::new(),
-            inbox: Mutex::new(Some(inbox)),
+            idle: Mutex::new(Some(Idle { inbox, actors })),
         };
         Ok(Engine { shared: Arc::new(shared) })
     }
@@ -74,9 +83,9 @@ impl Engine {
     /// Resumes unfinished runs, then serves until [`Engine::drain`]. A second call does nothing. Must be
     /// called inside a tokio runtime.
     pub fn start(&self) {
-        let inbox = self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(inbox) = inbox {
-            tokio::spawn(scheduler::serve(self.shared.clone(), inbox));
+        let idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Idle { inbox, actors }) = idle {
+            tokio::spawn(scheduler::serve(self.shared.clone(), inbox, actors));
         }
     }
 
@@ -189,7 +198,7 @@ impl Engine {
     pub async fn drain(&self) {
         self.shared.stop.cancel();
         // Of an engine that was never started.
-        drop(self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.stopped().await;
     }
 

@@ -42,8 +42,8 @@ impl Scheduler {
         let under_way = UnderWay { cancel: task.cancel.clone(), log: task.log.clone() };
         self.under_way.insert((id.clone(), i), under_way);
         let shared = self.shared.clone();
+        let actor = self.actors.get(uses.as_str()).cloned();
         self.tasks.spawn(async move {
-            let actor = shared.actors.get(uses.as_str()).cloned();
             let clock = shared.store.clock().clone();
             let outcome = perform(actor, uses, task, clock).await;
             let ended = Fact::Ended { run: id, step: i, epoch, outcome };

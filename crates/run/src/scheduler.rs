@@ -11,7 +11,11 @@ use crate::queue::Queue;
 use crate::settle::{self, Settled};
 use crate::state::{BOOT, BOOT_KEY, OPEN, Open, RunState};
 use crate::turn::{Effect, Turn};
-use crate::{Outcome, StepState, engine::Shared, facts};
+use crate::{
+    Outcome, StepState,
+    engine::{Actors, Shared},
+    facts,
+};
 use kernel::{Error, Id, Result, Time};
 use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -41,11 +45,11 @@ pub(crate) enum Fact {
     Ended { run: Id, step: usize, epoch: u64, outcome: Outcome },
 }
 
-pub(crate) async fn serve(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Message>) {
+pub(crate) async fn serve(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Message>, actors: Actors) {
     let logs = shared.logs.clone();
     let mut watch = JoinSet::new();
     watch.spawn(watch_created(shared.clone(), shared.store.head()));
-    let mut scheduler = Scheduler::new(shared);
+    let mut scheduler = Scheduler::new(shared, actors);
     scheduler.serve(&mut inbox).await;
     // Dropping an actor's future lets go of its workload.
     scheduler.tasks.shutdown().await;
@@ -70,6 +74,7 @@ async fn watch_created(shared: Arc<Shared>, mut after: u64) {
 
 pub(crate) struct Scheduler {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) actors: Actors,
     boot: u64,
     starts: u64,
     pub(crate) runs: BTreeMap<Id, Open>,
@@ -83,10 +88,11 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    fn new(shared: Arc<Shared>) -> Scheduler {
+    fn new(shared: Arc<Shared>, actors: Actors) -> Scheduler {
         Scheduler {
-            queue: Queue::new(light(&shared)),
+            queue: Queue::new(light(&actors)),
             shared,
+            actors,
             boot: 0,
             starts: 0,
             runs: BTreeMap::new(),
@@ -169,7 +175,7 @@ impl Scheduler {
         self.boot = boot.await?;
         // A resumption that failed half way has left something.
         self.runs.clear();
-        self.queue = Queue::new(light(&self.shared));
+        self.queue = Queue::new(light(&self.actors));
         self.stale.clear();
         let mut turn = Turn::new(self.now());
         let mut after: Option<String> = None;
@@ -426,6 +432,6 @@ fn carry_out(queue: &mut Queue, run: &mut Open, command: &Command, turn: &mut Tu
     Ok(())
 }
 
-fn light(shared: &Shared) -> HashSet<&'static str> {
-    shared.actors.values().filter(|a| a.light()).map(|a| a.uses()).collect()
+fn light(actors: &Actors) -> HashSet<&'static str> {
+    actors.values().filter(|a| a.light()).map(|a| a.uses()).collect()
 }

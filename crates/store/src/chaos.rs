@@ -1,6 +1,7 @@
 //! Crashes on purpose, for simulations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
 
 /// Where in a commit the store dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +20,12 @@ pub struct Chaos {
     at: u64,
     moment: Moment,
     seen: AtomicU64,
+    dead: watch::Sender<bool>,
 }
 
 impl Chaos {
     pub fn new(at: u64, moment: Moment) -> Chaos {
-        Chaos { at, moment, seen: AtomicU64::new(0) }
+        Chaos { at, moment, seen: AtomicU64::new(0), dead: watch::Sender::new(false) }
     }
 
     /// How many commits were reached: a run that ends with fewer than `at` never crashed.
@@ -33,6 +35,16 @@ impl Chaos {
 
     pub fn crashed(&self) -> bool {
         self.seen() >= self.at
+    }
+
+    /// Resolves once the store has died, for whoever plays the process around it. Cancel safe.
+    pub async fn died(&self) {
+        // The sender lives in `self`.
+        let _ = self.dead.subscribe().wait_for(|dead| *dead).await;
+    }
+
+    pub(crate) fn die(&self) {
+        self.dead.send_replace(true);
     }
 
     pub(crate) fn next(&self) -> Option<Moment> {

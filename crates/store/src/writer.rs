@@ -86,6 +86,7 @@ impl Thread {
             let jobs = std::mem::take(&mut group);
             if self.commit(jobs).is_break() {
                 // A crash: whoever waits hears only that the channel is gone.
+                self.chaos.iter().for_each(|chaos| chaos.die());
                 return;
             }
         }

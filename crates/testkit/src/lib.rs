@@ -191,7 +191,7 @@ impl Drop for Naru {
 }
 
 /// Shims outlive the server on purpose; these are the ones of this data directory, by their command line.
-fn shims(data: &Path) -> Vec<Pid> {
+pub fn shims(data: &Path) -> Vec<Pid> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let data = data.as_os_str().as_encoded_bytes();
     let ours = |pid: i32| {

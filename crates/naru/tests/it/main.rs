@@ -9,6 +9,7 @@ mod journey;
 mod kill;
 mod page;
 mod route;
+mod simulation;
 mod tls;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -319,6 +319,29 @@ async fn an_engine_that_was_taken_over_records_nothing_more() {
     assert_eq!(old.count("run.finished").await, 1);
 }
 
+/// An actor's part may have a handle on the engine: neither may keep the other, and the store, for ever.
+#[tokio::test]
+async fn an_engine_that_was_drained_has_let_go_of_its_actors() {
+    struct Circle(std::sync::OnceLock<Engine>);
+    impl Actor for Circle {
+        fn uses(&self) -> &'static str {
+            "circle"
+        }
+        fn act(&self, _: Task) -> kernel::BoxFuture<'static, Outcome> {
+            Box::pin(async { Outcome::Done(Value::Null) })
+        }
+    }
+    let (dir, world) = (tempfile::tempdir().unwrap(), World::default());
+    let store = house(dir.path(), &world, 1).await.store;
+    let actor = Arc::new(Circle(std::sync::OnceLock::new()));
+    let (dir, actors) = (dir.path().join("circle"), vec![actor.clone() as Arc<dyn Actor>]);
+    let engine = Engine::open(Options { store, dir, slots: 1, actors }).await.unwrap();
+    assert!(actor.0.set(engine.clone()).is_ok());
+    engine.start();
+    soon(engine.drain()).await;
+    assert_eq!(Arc::strong_count(&actor), 1);
+}
+
 #[tokio::test]
 async fn a_stale_outcome_is_refused() {
     let (dir, world) = (tempfile::tempdir().unwrap(), World::default());
