@@ -5,7 +5,7 @@
 
 use crate::{run, setup};
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Longer inputs find little more and take much longer.
@@ -21,7 +21,7 @@ pub fn fuzz(args: &[String]) -> Result<()> {
     if !installed() {
         run::step("install cargo-fuzz", "cargo", &["install", "--locked", "cargo-fuzz"])?;
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+    let root = &root()?;
     let all = targets(&std::fs::read_to_string(root.join("fuzz/Cargo.toml"))?);
     if let Some(unknown) = wanted.filter(|w| all.iter().all(|t| t != w)) {
         bail!("no target {unknown}; there are {}", all.join(", "));
@@ -88,13 +88,19 @@ fn passes(root: &Path, target: &str, seconds: u32) -> Result<bool> {
     Ok(command.status().context("start cargo fuzz")?.success())
 }
 
+/// The workspace. Cargo says where it is; what the compiler saw may be another checkout that shares the cache.
+fn root() -> Result<PathBuf> {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask fuzz`")?;
+    Ok(Path::new(&own).parent().context("no workspace")?.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_target_has_its_file_and_every_file_its_target() {
-        let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+        let fuzz = root().unwrap().join("fuzz");
         let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
         let mut listed = targets(&manifest);
         listed.sort();

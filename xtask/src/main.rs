@@ -1,6 +1,7 @@
 //! The one door to the chores: `cargo xtask test | tidy | bench | fuzz`.
 
 #![allow(clippy::indexing_slicing, reason = "a chore may fail loudly")]
+#![allow(clippy::print_stderr, reason = "its surface is the terminal")]
 
 mod bench;
 mod fuzz;
@@ -9,6 +10,7 @@ mod setup;
 mod tidy;
 
 use anyhow::{Result, bail};
+use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask test [-- ARGS]   install what the tests need, check the rules, build, run all tests
@@ -16,7 +18,17 @@ cargo xtask tidy             formatting, clippy with warnings denied, layer rule
 cargo xtask bench [NAME]     side-by-side measurements: push, runs, store, edge, idle
 cargo xtask fuzz [TARGET] [SECONDS]   bytes from outside at everything that reads them: each target for 60 s";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match chore() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let rest = args.get(1..).unwrap_or_default();
     match args.first().map(String::as_str) {

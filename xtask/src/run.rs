@@ -11,8 +11,10 @@ use std::time::Instant;
 pub fn step(what: &str, program: &str, args: &[&str]) -> Result<()> {
     println!("── {what}: {program} {}", args.join(" "));
     let began = Instant::now();
-    let status =
-        Command::new(program).args(args).status().with_context(|| format!("start {program}"))?;
+    let mut command = Command::new(program);
+    // A failed test's words are what is wanted; the stacks of a hundred frames bury them.
+    let status = command.args(args).env("RUST_BACKTRACE", "0").status();
+    let status = status.with_context(|| format!("start {program}"))?;
     if !status.success() {
         bail!("{what}: {program} ended with {status}");
     }

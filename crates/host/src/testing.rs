@@ -50,15 +50,23 @@ fn build(profile: &Path) {
         ])
         .arg("--target-dir")
         .arg(profile.parent().unwrap_or(profile))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(own_dir())
         .status()
         .expect("cargo runs");
     assert!(status.success(), "building naru-shim failed");
 }
 
+/// This crate's directory, beside that of the crate whose tests run. Asked for while they run: checkouts in
+/// different places share build products, and what the compiler saw may be another checkout's path.
+#[allow(clippy::expect_used)]
+fn own_dir() -> PathBuf {
+    let tested = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    PathBuf::from(tested).with_file_name("host")
+}
+
 fn newest_source() -> Option<std::time::SystemTime> {
     let mut newest = None;
-    let mut dirs = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut dirs = vec![own_dir().join("src")];
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
             let path = entry.path();

@@ -18,7 +18,8 @@ pub fn holds(condition: &str, get: &dyn Fn(&str) -> Option<String>) -> Result<bo
     expr::parse(condition, &nowhere()).map(|expr| expr.holds(get))
 }
 
-/// Whether a pattern of `changes` matches a path.
-pub fn matches(glob: &str, path: &str) -> bool {
-    Globs::new(&[glob.to_owned()]).matches(path)
+/// Which of the paths a pattern of `changes` matches.
+pub fn matches(glob: &str, paths: &[&str]) -> Vec<bool> {
+    let globs = Globs::new(&[glob.to_owned()]);
+    paths.iter().map(|path| globs.matches(path)).collect()
 }

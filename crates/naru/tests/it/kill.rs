@@ -9,9 +9,12 @@ use testkit::{Naru, Repository, request};
 
 const KILLS: u32 = 100;
 
-/// A free address that stays the same over restarts.
+/// A free address that stays the same over restarts. It is one of the loopback's that only this process uses:
+/// connections of others come from 127.0.0.1, so none of them takes the port while the server is down.
 fn address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let own = std::net::Ipv4Addr::new(127, a | 0x40, b, c);
+    std::net::TcpListener::bind((own, 0)).unwrap().local_addr().unwrap().to_string()
 }
 
 /// Numbers that look random and are the same in every run (splitmix64).
