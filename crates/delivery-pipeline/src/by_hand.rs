@@ -1,7 +1,8 @@
 //! Pipelines that people start.
 
-use crate::create::{Asked, Prepared, create_in, prepare};
+use crate::create::{Asked, create_in};
 use crate::gitlab::{FILE, Origin};
+use crate::prepare::{Prepared, prepare};
 use crate::tip::{self, Tip};
 use crate::variables::Variable;
 use kernel::{Error, Id, Name, Principal, Result, Text, text};

@@ -23,6 +23,7 @@ mod keep;
 mod last_words;
 pub mod lint;
 pub mod page;
+mod prepare;
 mod retire;
 mod script;
 mod sync;

@@ -1,7 +1,8 @@
 //! The followers: pushes become pipelines, ends of runs become facts, what is over is cleaned up.
 
-use crate::create::{self, Asked, OPEN, Prepared, REPORTS};
+use crate::create::{self, Asked, OPEN, REPORTS};
 use crate::gitlab::{Compiled, Origin};
+use crate::prepare::{self, Prepared};
 use crate::tip::{self, Tip};
 use crate::variables::{Variable, is_name};
 use crate::work::Output;
@@ -131,7 +132,7 @@ async fn create(
 async fn prepare(parts: &Parts, asked: &Asked) -> Prepared {
     let mut pause = Duration::from_millis(100);
     for tried in 1..=TRIES {
-        let error = match tokio::time::timeout(PATIENCE, create::prepare(parts, asked)).await {
+        let error = match tokio::time::timeout(PATIENCE, prepare::prepare(parts, asked)).await {
             Ok(Ok(prepared)) => return prepared,
             Ok(Err(error)) => error,
             Err(_) => Error::internal("the repository does not answer"),
