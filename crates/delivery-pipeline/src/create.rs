@@ -81,11 +81,7 @@ pub fn overtaken(open: &[(String, bool)]) -> Vec<Id> {
 
 fn labels(asked: &Asked) -> Labels {
     let tip = &asked.tip;
-    let origin = match asked.origin {
-        Origin::Push => "push",
-        Origin::Web => "web",
-        Origin::Api => "api",
-    };
+    let origin = asked.origin.word();
     let mut labels: Labels = [
         ("repository", tip.repository.as_str()),
         ("commit", &*tip.commit.id),

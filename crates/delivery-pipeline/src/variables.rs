@@ -14,6 +14,12 @@ pub struct Variable {
     /// Whether `$NAME` in the value stands for another variable.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub expand: bool,
+    /// Its value is hidden in logs.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub masked: bool,
+    /// The job finds the value in a file, and that file's path in the variable.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub file: bool,
 }
 
 fn yes() -> bool {
@@ -24,9 +30,19 @@ fn is_yes(flag: &bool) -> bool {
     *flag
 }
 
+fn is_no(flag: &bool) -> bool {
+    !flag
+}
+
 impl Variable {
     pub fn new(name: &str, value: impl Into<String>) -> Variable {
-        Variable { name: name.to_owned(), value: value.into(), expand: true }
+        Variable {
+            name: name.to_owned(),
+            value: value.into(),
+            expand: true,
+            masked: false,
+            file: false,
+        }
     }
 
     /// One whose `$` is only a dollar sign: a commit message, another program's words.

@@ -3,6 +3,7 @@
 
 use crate::variables::Variable;
 use kernel::Name;
+use kernel::journey::{EnvironmentAction, ReportFile, Tier};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,6 +43,26 @@ pub struct Work {
     /// The image the file asks for; noted in the log, because jobs use the machine's own tools for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// What else runs while the job does, found by its names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Service>,
+    /// Machine-readable results.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<Reports>,
+    /// Artifacts of other pipelines that are laid under its files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fetch: Vec<Fetch>,
+    #[serde(default)]
+    pub checkout: Checkout,
+    /// Signed statements of who the job is, each in a variable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub id_tokens: Vec<IdToken>,
+    /// What is published of a job that passed: a directory of its artifacts as a web site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<Site>,
+    /// The tag that is made when it passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<TagRelease>,
     /// A regular expression of the regex crate, looked for in what the job printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<String>,
@@ -95,9 +116,15 @@ pub struct Artifacts {
     /// Milliseconds from the end of the job; `None` keeps them as long as the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire_ms: Option<u64>,
+    /// All files that the job made, beside those of `paths`.
+    #[serde(default)]
+    pub untracked: bool,
+    /// What the archive is called; variables in it are expanded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cache {
     /// Variables in it are expanded.
     pub key: String,
@@ -108,13 +135,118 @@ pub struct Cache {
     pub push: bool,
     #[serde(default)]
     pub when: Keep,
+    #[serde(default)]
+    pub untracked: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a job deploys to, or what else it has to do with such a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    #[serde(default)]
+    pub action: EnvironmentAction,
+    /// The step of the same run that stops it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_stop: Option<String>,
+    /// Milliseconds after which it is stopped by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_stop_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+}
+
+/// A process beside the job: a database, a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// The image as written, with its variables: `postgres:15`.
+    pub image: String,
+    /// Names by which the job finds it, beside those made of the image's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<Variable>,
+}
+
+/// Result files of one format: `junit`, `cobertura`, `jacoco`, `lcov`, `codequality`, `sarif`, `load_performance`, ….
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reports {
+    pub format: String,
+    /// Globs below the working directory.
+    pub paths: Vec<String>,
+}
+
+/// The artifacts of a job of another pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fetch {
+    /// Of the newest passed pipeline of a branch or tag.
+    Newest { project: Name, repository: Name, refname: String, job: String },
+    /// Of the pipeline that started this one, or of another one by its run's id; both may hold variables.
+    Run { run: String, job: String },
+}
+
+/// How the commit's files are laid out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkout {
+    #[serde(default)]
+    pub submodules: Submodules,
+    /// Commits of history that `.git` shows; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u32>,
+    /// Commands that run before the files are there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Submodules {
+    #[default]
+    None,
+    Normal,
+    Recursive,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdToken {
+    /// The variable that holds it.
+    pub name: String,
+    /// Whom it is for; variables in it are expanded.
+    pub audience: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// The directory, below the working directory.
+    pub dir: String,
+    /// Where below the project's site it is found; empty: at its root.
+    #[serde(default)]
+    pub prefix: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_ms: Option<u64>,
+}
+
+/// Variables in its texts are expanded when the job has passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagRelease {
+    pub tag: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub description: String,
+    /// What the tag points to, when there is none yet: the job's commit, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Name and URL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<(String, String)>,
 }
 
 /// What all jobs of a pipeline know, stored once beside the run because a plan is written whole.
@@ -137,6 +269,18 @@ pub struct Output {
     pub variables: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Environment>,
+    /// Machine-readable results, each in a blob that the run refers to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<ReportFile>,
+    /// User and system time of all its processes, in milliseconds, where the machine can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
+    /// The tree of the web site that it publishes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// With everything in it expanded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<TagRelease>,
     /// Percent, as the job's own tests measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<f64>,

@@ -44,6 +44,12 @@ facts! {
     "rollout.started" RolloutStarted,
     "rollout.finished" RolloutFinished,
     "change.finished" ChangeFinished,
+    "job.reported" JobReported,
+    "environment.deployed" EnvironmentDeployed,
+    "environment.opened" EnvironmentOpened,
+    "environment.closed" EnvironmentClosed,
+    "site.published" SitePublished,
+    "tag.asked" TagAsked,
 }
 
 /// The name of a change: its repository and the first twelve digits of its commit.
@@ -239,6 +245,129 @@ pub struct ChangeFinished {
     pub took_ms: u64,
     /// Where it serves, when it does.
     pub url: Option<String>,
+}
+
+/// A file of machine-readable results, such as a JUnit report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportFile {
+    /// `junit`, `cobertura`, `jacoco`, `lcov`, `codequality`, `sarif`, `load_performance`, ….
+    pub format: String,
+    /// Below the job's directory.
+    pub path: String,
+    /// Hash of its blob, kept as long as the run.
+    pub blob: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// `job.reported`: an attempt of a job has ended. Written for every attempt that ran, with or without
+/// files, so that what it cost is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobReported {
+    pub repository: Name,
+    pub commit: String,
+    pub branch: Option<String>,
+    pub default_branch: bool,
+    pub run: Id,
+    pub step: String,
+    pub attempt: u32,
+    pub passed: bool,
+    /// Milliseconds of wall time.
+    pub took_ms: u64,
+    /// Milliseconds of processor time, where the machine can tell.
+    pub cpu_ms: Option<u64>,
+    pub files: Vec<ReportFile>,
+}
+
+/// What a job does to the environment that it names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvironmentAction {
+    #[default]
+    Start,
+    Stop,
+    /// Nothing is deployed; it only needs the environment.
+    Prepare,
+    Verify,
+    Access,
+}
+
+/// What an environment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    Production,
+    Staging,
+    Testing,
+    Development,
+    Other,
+}
+
+/// `environment.deployed`: a job with an environment has passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentDeployed {
+    pub repository: Name,
+    pub commit: String,
+    /// `refs/heads/main`
+    pub refname: String,
+    pub run: Id,
+    pub step: String,
+    /// As written: `review/fix-1`.
+    pub name: String,
+    pub url: Option<String>,
+    pub tier: Option<Tier>,
+    pub action: EnvironmentAction,
+    /// The step of the same run that stops it.
+    pub on_stop: Option<String>,
+    pub auto_stop_ms: Option<u64>,
+    /// What the run's jobs have left so far, in the order in which they are to be laid over the commit.
+    pub layers: Vec<Layer>,
+}
+
+/// `environment.opened`: services of the commit are wanted for an environment of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentOpened {
+    /// The environment's resource name: `review-fix-1`.
+    pub environment: Name,
+    pub repository: Name,
+    pub commit: String,
+    pub layers: Vec<Layer>,
+}
+
+/// `environment.closed`: its services are to go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentClosed {
+    pub environment: Name,
+}
+
+/// `site.published`: a job has left a directory that is to be a web site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SitePublished {
+    pub repository: Name,
+    pub commit: String,
+    pub default_branch: bool,
+    pub run: Id,
+    pub step: String,
+    /// Hash of the tree of its files.
+    pub tree: String,
+    /// Where below the repository's site; empty: at its root.
+    pub prefix: String,
+    pub expires: Option<Time>,
+}
+
+/// `tag.asked`: a job has passed that makes a release of the repository, which is a tag with words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagAsked {
+    pub repository: Name,
+    /// What the tag will point to unless it is there already.
+    pub commit: String,
+    pub run: Id,
+    pub tag: String,
+    pub message: Option<String>,
+    pub name: String,
+    pub description: String,
+    /// Name and URL.
+    pub links: Vec<(String, String)>,
 }
 
 /// The subject of an event about a named thing of a project.

@@ -75,6 +75,15 @@ pub enum Metadata {
     With,
 }
 
+/// Signs statements about workloads. What it signs is checked by others with the keys that it publishes.
+pub trait Identity: Send + Sync {
+    /// Who signs: an URL below which the keys are found (OpenID Connect Discovery 1.0).
+    fn issuer(&self) -> String;
+
+    /// A signed token (RFC 7519) with these claims.
+    fn sign<'a>(&'a self, claims: serde_json::Value) -> BoxFuture<'a, Result<String>>;
+}
+
 /// One place that can answer for a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {

@@ -6,8 +6,11 @@ use crate::parts;
 use blob::Blobs;
 use cli::Endpoint;
 use console::Console;
+use delivery_environment::Environments;
 use delivery_git::Git;
+use delivery_load::Loads;
 use delivery_pipeline::Pipelines;
+use delivery_report::Reports;
 use host::Host;
 use insight::Insight;
 use kernel::port::{Edge, Source};
@@ -41,6 +44,9 @@ pub struct Platform {
     engine: Engine,
     git: Git,
     pipelines: Pipelines,
+    reports: Reports,
+    environments: Environments,
+    loads: Loads,
     services: Services,
     insight: Insight,
     site: Arc<Site>,
@@ -125,6 +131,15 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         actors,
     })
     .await?;
+    let reports = Reports::open(store.clone(), blobs.clone(), engine.clone())?;
+    let loads = Loads::open(store.clone(), blobs.clone())?;
+    let environments = Environments::open(delivery_environment::Options {
+        store: store.clone(),
+        blobs: blobs.clone(),
+        engine: engine.clone(),
+        edge: edge.clone(),
+        dir: data.join("sites"),
+    })?;
     let insight = Insight::new(store.clone(), edge);
     let token = machine_token(&policy, data, &url, doors).await?;
     let site = Site::new(SiteOptions {
@@ -138,6 +153,9 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     .with(Console { engine: engine.clone() })
     .with(git.clone())
     .with(pipelines.clone())
+    .with(reports.clone())
+    .with(environments.clone())
+    .with(loads.clone())
     .with(services.clone())
     .with(insight.clone())
     .with(proxy.clone())
@@ -154,6 +172,9 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         engine,
         git,
         pipelines,
+        reports,
+        environments,
+        loads,
         services,
         insight,
         site: Arc::new(site),
@@ -209,6 +230,9 @@ impl Platform {
         // Routes before the edge listens: a service that outlived the last server answers at once.
         let loops = self.services.start(self.engine.clone(), stop.clone());
         tasks.push(tokio::spawn(loops.join()));
+        tasks.push(self.reports.start(stop.clone()));
+        tasks.push(self.environments.start(stop.clone()));
+        tasks.push(self.loads.start(stop.clone()));
         self.pipelines.start(self.engine.clone(), stop.clone());
         self.git.start(stop.clone());
         self.engine.start();

@@ -55,6 +55,34 @@ pub enum Origin {
     Push,
     Web,
     Api,
+    Schedule,
+    /// Somebody with a trigger token.
+    Trigger,
+    /// A pipeline of another project.
+    Pipeline,
+    /// A pipeline of the same project.
+    Parent,
+    MergeRequest,
+    /// Nobody's server: a developer's own machine.
+    Local,
+}
+
+impl Origin {
+    /// The word of `CI_PIPELINE_SOURCE`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Origin::Push => "push",
+            Origin::Web => "web",
+            Origin::Api => "api",
+            Origin::Schedule => "schedule",
+            Origin::Trigger => "trigger",
+            Origin::Pipeline => "pipeline",
+            Origin::Parent => "parent_pipeline",
+            Origin::MergeRequest => "merge_request_event",
+            // What the file would do for a push is what its author wants to see.
+            Origin::Local => "push",
+        }
+    }
 }
 
 /// All that the plan depends on beside the files.

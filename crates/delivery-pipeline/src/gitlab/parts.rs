@@ -264,9 +264,9 @@ fn combinations(node: &Node, before: usize) -> Result<Vec<Row>> {
 
 pub fn environment(entry: &Entry, warnings: &mut Warnings) -> Result<Environment> {
     if entry.value.map().is_none() {
-        return Ok(Environment { name: read::text(entry)?, url: None });
+        return Ok(Environment { name: read::text(entry)?, ..Environment::default() });
     }
-    let mut found = Environment { name: String::new(), url: None };
+    let mut found = Environment::default();
     for part in read::map(&entry.value, "environment", ENVIRONMENT)? {
         match part.key.as_str() {
             "name" => found.name = read::text(part)?,

@@ -1,7 +1,7 @@
 //! The `CI_*` variables. What is only known when a job starts is written as a reference to the actor's
 //! own `NARU_*` variables, so that the actor need not know this dialect.
 
-use super::{Context, Origin};
+use super::Context;
 use crate::variables::Variable;
 use kernel::Time;
 use kernel::journey::Commit;
@@ -26,12 +26,7 @@ pub fn pipeline(context: &Context) -> Vec<Variable> {
     set("CI_PIPELINE_ID", &number);
     set("CI_PIPELINE_IID", &project_number);
     set("CI_PIPELINE_CREATED_AT", &second(context.now));
-    let origin = match context.origin {
-        Origin::Push => "push",
-        Origin::Web => "web",
-        Origin::Api => "api",
-    };
-    set("CI_PIPELINE_SOURCE", origin);
+    set("CI_PIPELINE_SOURCE", context.origin.word());
     set("GITLAB_USER_LOGIN", &context.actor);
     set("GITLAB_USER_NAME", &context.actor);
     for (name, value) in [

@@ -1,5 +1,6 @@
 //! `rules`, `workflow:rules` and `only`/`except`: whether a job is in, and which line decided it.
 
+use super::Context;
 use super::error;
 use super::expr::{self, Expr};
 use super::glob::Globs;
@@ -7,7 +8,6 @@ use super::job::{Job, Need, WHEN, Warnings, When, start_in};
 use super::parts::{self, AllowFailure, Only, RefIs, Variables};
 use super::read;
 use super::yaml::{At, Entry, Node};
-use super::{Context, Origin};
 use crate::variables::Scope;
 use kernel::{Result, Text, text};
 use std::sync::Arc;
@@ -219,11 +219,7 @@ fn ref_is(wanted: &RefIs, context: &Context) -> bool {
     match wanted {
         RefIs::Branches => context.branch.is_some(),
         RefIs::Tags => context.tag.is_some(),
-        RefIs::Source(name) => match context.origin {
-            Origin::Push => *name == "push",
-            Origin::Web => *name == "web",
-            Origin::Api => *name == "api",
-        },
+        RefIs::Source(name) => *name == context.origin.word(),
         RefIs::Name(name) => context.ref_name() == name,
         RefIs::Matches(regex) => regex.is_match(context.ref_name()),
     }

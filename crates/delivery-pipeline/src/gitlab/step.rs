@@ -81,6 +81,13 @@ impl Pipeline<'_> {
             caches: job.caches.iter().map(|c| cache(c, self.context)).collect(),
             environment,
             image: job.image.clone(),
+            services: Vec::new(),
+            reports: Vec::new(),
+            fetch: Vec::new(),
+            checkout: work::Checkout::default(),
+            id_tokens: Vec::new(),
+            site: None,
+            tag: None,
             coverage: job.coverage.clone(),
             timeout_ms: job.timeout_ms,
             interruptible: decision.interruptible.unwrap_or(job.interruptible),
@@ -137,6 +144,7 @@ fn environment(environment: &Environment, scope: &Scope) -> Environment {
         name: scope.expand(&environment.name),
         // May hold variables that only the job learns.
         url: environment.url.clone(),
+        ..environment.clone()
     }
 }
 

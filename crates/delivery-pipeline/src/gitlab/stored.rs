@@ -81,6 +81,7 @@ fn cache(node: &Node, warnings: &mut Warnings) -> Result<CacheKey> {
         pull: true,
         push: true,
         when: Keep::OnSuccess,
+        untracked: false,
     };
     for entry in read::map(node, "cache", CACHE)? {
         match entry.key.as_str() {
