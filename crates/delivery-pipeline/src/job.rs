@@ -3,6 +3,8 @@
 //! Everything here is repeatable: a workload is found again by its id, a place is made anew unless its
 //! workload was started, and what is kept is named by its content.
 
+mod judge;
+
 use crate::keep::{self, Bounds};
 use crate::script;
 use crate::variables::{Scope, Variable};
@@ -102,16 +104,13 @@ impl Job {
         output.coverage = self.coverage().await;
         let took = |e: &Exit| u64::try_from(e.finished.since(e.started).as_millis()).unwrap_or(0);
         output.user_ms = took(&exit) + exit_after.as_ref().map_or(0, took);
+        let reports = output.reports.clone();
         let output = serde_json::to_value(&output).map_err(Error::internal)?;
         if passed {
             return Ok(Outcome::Done(output));
         }
-        Ok(Outcome::Failed {
-            class: class(&exit).to_owned(),
-            exit_code: exit.code,
-            say: self.complaint(&exit).await,
-            output,
-        })
+        let (class, say) = self.judged(&exit, &reports).await;
+        Ok(Outcome::Failed { class, exit_code: exit.code, say, output })
     }
 
     /// A first start: the files, then the script.
@@ -176,6 +175,7 @@ impl Job {
         let mut spec = self.spec(id, script, time_ms, &home)?;
         let mut scope = self.scope.clone();
         scope.add(&[Variable::literal("NARU_JOB_STATUS", status)]);
+        scope.add(&self.failed_before().await);
         spec.env = scope.all();
         Ok(self.watch(self.parts.host.start(spec).await?).await)
     }

@@ -41,7 +41,7 @@ pub use keep::Bounds;
 
 use blob::Blobs;
 use host::{Host, Mount};
-use kernel::port::Source;
+use kernel::port::{Source, Verdicts};
 use kernel::{Error, Id, Result};
 use run::{Actor, Engine};
 use std::collections::HashMap;
@@ -102,6 +102,8 @@ pub struct Options {
     pub blobs: Blobs,
     pub host: Host,
     pub source: Arc<dyn Source>,
+    /// Who knows tests beyond one job; without it every failure counts.
+    pub verdicts: Option<Arc<dyn Verdicts>>,
     /// `<data>/work`
     pub dir: PathBuf,
     /// Where people reach this server: `http://127.0.0.1:8080`.
@@ -115,6 +117,7 @@ pub(crate) struct Parts {
     pub blobs: Blobs,
     pub host: Host,
     pub source: Arc<dyn Source>,
+    pub verdicts: Option<Arc<dyn Verdicts>>,
     pub workspaces: Workspaces,
     pub url: String,
     pub limits: Limits,
@@ -145,6 +148,7 @@ impl Pipelines {
             blobs: options.blobs,
             host: options.host,
             source: options.source,
+            verdicts: options.verdicts,
             workspaces,
             url: options.url,
             limits: options.limits,

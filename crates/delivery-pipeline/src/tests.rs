@@ -162,6 +162,7 @@ impl World {
             store: store.clone(),
             blobs,
             host: host.clone(),
+            verdicts: None,
             source: shelf.clone(),
             dir: data.join("work"),
             url: "http://127.0.0.1:8080".into(),

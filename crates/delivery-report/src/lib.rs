@@ -1,8 +1,10 @@
 //! Reports a team reads: what tests, coverage and analyses of each commit came to, and how they change.
 
+mod judge;
+
 use blob::Blobs;
-use kernel::Result;
-use run::Engine;
+use kernel::port::Source;
+use std::sync::Arc;
 use store::Store;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,12 +17,12 @@ pub struct Reports {
     #[allow(dead_code)]
     blobs: Blobs,
     #[allow(dead_code)]
-    engine: Engine,
+    source: Arc<dyn Source>,
 }
 
 impl Reports {
-    pub fn open(store: Store, blobs: Blobs, engine: Engine) -> Result<Reports> {
-        Ok(Reports { store, blobs, engine })
+    pub fn open(store: Store, blobs: Blobs, source: Arc<dyn Source>) -> Reports {
+        Reports { store, blobs, source }
     }
 
     /// Follows what jobs report, until `stop`.

@@ -1,6 +1,7 @@
 //! What one domain asks of another. Each trait has one implementer, wired in the `naru` crate.
 
-use crate::{BoxFuture, Name, Result, journey::Commit};
+use crate::journey::{Commit, ReportFile};
+use crate::{BoxFuture, Id, Name, Result, Text};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,46 @@ pub trait Identity: Send + Sync {
 
     /// A signed token (RFC 7519) with these claims.
     fn sign<'a>(&'a self, claims: serde_json::Value) -> BoxFuture<'a, Result<String>>;
+}
+
+/// What is known of tests beyond one job. Implemented by `delivery-report`.
+pub trait Verdicts: Send + Sync {
+    /// Whether the failure of a job counts, by the results that it left. Asked when its script has failed,
+    /// once `files` are kept.
+    fn judge<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        files: &'a [ReportFile],
+    ) -> BoxFuture<'a, Result<Judgement>>;
+
+    /// The tests that failed when this step of the run was last tried, in this run before `attempt` or in
+    /// the run of which this one is a retry. `None`: it was not tried, it left no results, or none failed.
+    fn failed_before<'a>(
+        &'a self,
+        run: &'a Id,
+        step: &'a str,
+        attempt: u32,
+    ) -> BoxFuture<'a, Result<Option<FailedTests>>>;
+}
+
+/// What a failure comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Why the failure is allowed: all tests that failed are in quarantine. `None`: it counts.
+    pub excuse: Option<Text>,
+    /// What whoever reads the job's log should know: whose quarantine is over.
+    pub notes: Vec<Text>,
+}
+
+/// Tests to try again, ready for their runners.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailedTests {
+    /// How many.
+    pub count: usize,
+    /// Variables that each name a file, and what is in it: `NARU_FAILED_TESTS` has one id in a line, and
+    /// `NARU_FAILED_TESTS_PYTEST` and its like have arguments of that runner.
+    pub files: Vec<(String, String)>,
 }
 
 /// One place that can answer for a service.

@@ -99,11 +99,13 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     })
     .await?;
     let source: Arc<dyn Source> = Arc::new(git.clone());
+    let reports = Reports::open(store.clone(), blobs.clone(), source.clone());
     let pipelines = Pipelines::open(delivery_pipeline::Options {
         store: store.clone(),
         blobs: blobs.clone(),
         host: host.clone(),
         source: source.clone(),
+        verdicts: Some(Arc::new(reports.clone())),
         dir: data.join("work"),
         url: url.clone(),
         limits: delivery_pipeline::Limits {
@@ -131,7 +133,6 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         actors,
     })
     .await?;
-    let reports = Reports::open(store.clone(), blobs.clone(), engine.clone())?;
     let loads = Loads::open(store.clone(), blobs.clone())?;
     let environments = Environments::open(delivery_environment::Options {
         store: store.clone(),

@@ -45,6 +45,10 @@ pub struct Task {
     pub key: String,
 }
 
+/// The class of a failure that does not count, whatever the plan says: the actor has found that what failed
+/// is known and excused. It is not tried again.
+pub const EXCUSED: &str = "excused";
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

@@ -48,7 +48,7 @@ mod show;
 mod state;
 mod turn;
 
-pub use actor::{Actor, Outcome, Task};
+pub use actor::{Actor, EXCUSED, Outcome, Task};
 pub use create::NewRun;
 pub use engine::{Engine, Options};
 pub use log::StepLog;

@@ -1,7 +1,7 @@
 //! What an attempt's outcome makes of its step. Pure.
 
 use crate::state::{Attempt, StepRow};
-use crate::{Outcome, Step, StepState, Wait};
+use crate::{EXCUSED, Outcome, Step, StepState, Wait};
 use kernel::{Text, Time, text};
 use serde_json::Value;
 use std::time::Duration;
@@ -69,8 +69,10 @@ pub(crate) fn settle(
 fn fail(step: &Step, row: &mut StepRow, canceled: bool, failure: Failure, now: Time) -> Settled {
     let retry = &step.retry;
     let wanted = retry.only.is_empty() || retry.only.contains(&failure.class);
-    let again = wanted && row.attempt <= retry.max && !canceled;
-    let allowed = failure.exit_code.is_some_and(|code| step.allow_exit_codes.contains(&code));
+    let excused = failure.class == EXCUSED;
+    let again = wanted && !excused && row.attempt <= retry.max && !canceled;
+    let by_code = failure.exit_code.is_some_and(|code| step.allow_exit_codes.contains(&code));
+    let allowed = excused || by_code;
     row.output = failure.output;
     row.exit_code = failure.exit_code;
     row.reason = Some(shorten(failure.say));

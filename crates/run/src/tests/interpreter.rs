@@ -215,6 +215,16 @@ fn an_allowed_exit_code_is_an_allowed_failure() {
 }
 
 #[test]
+fn an_excused_failure_is_allowed_and_not_tried_again() {
+    let retry = Retry { max: 2, ..Retry::default() };
+    let plan = Step { retry, ..step("a", &[]) };
+    let mut row = StepRow { state: StepState::Running, attempt: 1, ..StepRow::default() };
+    let outcome = Outcome::failed(crate::EXCUSED, Text::plain("known"));
+    settle(&plan, &mut row, false, outcome, Time(0));
+    assert_eq!((row.state, row.attempt), (StepState::AllowedFailure, 1));
+}
+
+#[test]
 fn the_infrastructure_fails_at_most_twenty_times() {
     let plan = step("a", &[]);
     let mut row = StepRow::default();
