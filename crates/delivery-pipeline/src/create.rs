@@ -3,6 +3,7 @@
 use crate::gitlab::{Compiled, Origin};
 use crate::tip::Tip;
 use crate::variables::Variable;
+use crate::work::OnNewCommit;
 use crate::{KIND, Report, SHARED};
 use kernel::error::Place;
 use kernel::journey::{Fact, PipelineCreated, PipelineFinished, Verdict};
@@ -65,7 +66,7 @@ pub fn create_in(tx: &mut Tx<'_>, asked: &Asked, compiled: Compiled) -> Result<(
     let report = Report { jobs: compiled.jobs, warnings: compiled.warnings, ..Report::default() };
     tx.set_row(REPORTS, run.as_str(), &report)?;
     let prefix = format!("{}/", tip.key());
-    let may = interruptible && compiled.auto_cancel;
+    let may = interruptible && compiled.auto_cancel.on_new_commit != OnNewCommit::Nothing;
     tx.set_row(OPEN, &format!("{prefix}{run}"), &may)?;
     let open = tx.rows::<bool>(OPEN, &prefix, None, 1000)?;
     Ok((run, overtaken(&open)))

@@ -28,6 +28,7 @@ mod retire;
 mod script;
 mod sync;
 mod tip;
+pub mod trigger_plan;
 pub mod variables;
 pub mod work;
 mod workspace;

@@ -109,6 +109,7 @@ fn context(suppose: &Suppose) -> Result<Context> {
         (None, None) => Some("main".to_owned()),
         (branch, _) => branch.clone(),
     };
+    let default_branch = suppose.default_branch.clone().unwrap_or_else(|| "main".to_owned());
     let file = |path: &String| TreeEntry {
         path: path.clone(),
         mode: 0o100_644,
@@ -128,9 +129,10 @@ fn context(suppose: &Suppose) -> Result<Context> {
             subject: String::new(),
             message: String::new(),
         },
+        protected: branch.as_deref() == Some(&*default_branch),
         branch,
         tag: suppose.tag.clone(),
-        default_branch: suppose.default_branch.clone().unwrap_or_else(|| "main".to_owned()),
+        default_branch,
         before: None,
         origin: Origin::Push,
         number: 1,
@@ -141,6 +143,7 @@ fn context(suppose: &Suppose) -> Result<Context> {
         tree: suppose.tree.iter().map(file).collect(),
         changed: suppose.changed.clone(),
         given: suppose.variables.iter().map(|(n, v)| Variable::literal(n, v.as_str())).collect(),
+        more: gitlab::More::default(),
     })
 }
 

@@ -128,6 +128,8 @@ async fn context(parts: &Parts, asked: &Asked, (number, project_number): (u64, u
         tree: Vec::new(),
         changed: None,
         given: asked.given.clone(),
+        protected: tip.default_branch,
+        more: gitlab::More::default(),
     }
 }
 

@@ -43,6 +43,12 @@ pub struct Work {
     /// The image the file asks for; noted in the log, because jobs use the machine's own tools for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// What the image is started with instead of its own entry point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// The user inside of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// What else runs while the job does, found by its names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
@@ -72,6 +78,9 @@ pub struct Work {
     /// A newer push to the branch may cancel it.
     #[serde(default)]
     pub interruptible: bool,
+    /// What somebody is asked before it is started by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
 }
 
 /// What a job finds in its directory.
@@ -122,6 +131,31 @@ pub struct Artifacts {
     /// What the archive is called; variables in it are expanded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Under which words people find them beside the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_as: Option<String>,
+    #[serde(default, skip_serializing_if = "Readers::is_all")]
+    pub readers: Readers,
+}
+
+/// Who may download artifacts; later jobs always may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readers {
+    /// Whoever may see the project.
+    #[default]
+    All,
+    /// Whoever may write to it.
+    Developers,
+    /// Whoever may change its settings.
+    Maintainers,
+    Nobody,
+}
+
+impl Readers {
+    fn is_all(&self) -> bool {
+        *self == Readers::All
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,9 +219,11 @@ pub struct Reports {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fetch {
-    /// Of the newest passed pipeline of a branch or tag.
-    Newest { project: Name, repository: Name, refname: String, job: String },
-    /// Of the pipeline that started this one, or of another one by its run's id; both may hold variables.
+    /// Of the newest passed pipeline of a branch or tag. All may hold variables; `path` is
+    /// `project/repository`, and a single word a repository of the same project.
+    Newest { path: String, refname: String, job: String },
+    /// Of a pipeline above this one (the one that started it, or that one's, …), by its number on this
+    /// server or its run's id. Both may hold variables.
     Run { run: String, job: String },
 }
 
@@ -241,12 +277,49 @@ pub struct TagRelease {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub description: String,
+    /// A file below the working directory that holds the description, if `description` is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description_file: Option<String>,
     /// What the tag points to, when there is none yet: the job's commit, if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// RFC 3339; when it is or was released, if not now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<String>,
     /// Name and URL.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<(String, String)>,
+}
+
+/// When a pipeline is canceled by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutoCancel {
+    #[serde(default)]
+    pub on_new_commit: OnNewCommit,
+    #[serde(default)]
+    pub on_job_failure: OnJobFailure,
+}
+
+/// What a newer push to the same branch does to a pipeline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNewCommit {
+    /// Cancels it as long as no job has started that is not interruptible.
+    #[default]
+    Conservative,
+    /// Cancels its interruptible jobs.
+    Interruptible,
+    Nothing,
+}
+
+/// What the first failure of a job does to the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnJobFailure {
+    #[default]
+    Nothing,
+    /// Cancels the pipeline: jobs that have not started, and interruptible ones that have.
+    All,
 }
 
 /// What all jobs of a pipeline know, stored once beside the run because a plan is written whole.

@@ -11,7 +11,7 @@ use super::step::{self, Pipeline};
 use super::yaml::{At, Entry, Is, Node};
 use super::{Context, predefined, read};
 use crate::variables::{Scope, Variable};
-use crate::work::Shared;
+use crate::work::{AutoCancel, OnJobFailure, OnNewCommit, Shared};
 use kernel::error::Place;
 use kernel::{Result, Text, text};
 use run::Plan;
@@ -46,9 +46,8 @@ pub struct Compiled {
     /// Key of `shared`.
     #[serde(skip)]
     pub shared_key: String,
-    /// Whether a newer push cancels what is interruptible.
     #[serde(skip)]
-    pub auto_cancel: bool,
+    pub auto_cancel: AutoCancel,
 }
 
 /// Compiles a merged file.
@@ -91,6 +90,15 @@ pub fn compile(root: &Node, context: &Context) -> Result<Compiled> {
     })
 }
 
+const ON_NEW_COMMIT: &[(&str, OnNewCommit)] = &[
+    ("conservative", OnNewCommit::Conservative),
+    ("interruptible", OnNewCommit::Interruptible),
+    ("none", OnNewCommit::Nothing),
+];
+
+const ON_JOB_FAILURE: &[(&str, OnJobFailure)] =
+    &[("none", OnJobFailure::Nothing), ("all", OnJobFailure::All)];
+
 pub fn place(at: &At) -> Place {
     Place { file: at.file.to_string(), line: at.line, column: at.column }
 }
@@ -117,7 +125,7 @@ struct Workflow {
     name: Option<String>,
     variables: Variables,
     nothing: Option<Text>,
-    auto_cancel: bool,
+    auto_cancel: AutoCancel,
 }
 
 impl<'a> File<'a> {
@@ -177,8 +185,12 @@ impl<'a> File<'a> {
     }
 
     fn workflow(&mut self) -> Result<Workflow> {
-        let mut out =
-            Workflow { name: None, variables: Vec::new(), nothing: None, auto_cancel: true };
+        let mut out = Workflow {
+            name: None,
+            variables: Vec::new(),
+            nothing: None,
+            auto_cancel: AutoCancel::default(),
+        };
         let Some(entry) = self.global("workflow")? else { return Ok(out) };
         for part in read::map(&entry.value, "workflow", &["rules", "name", "auto_cancel"])? {
             match part.key.as_str() {
@@ -209,24 +221,16 @@ impl<'a> File<'a> {
         Ok(out)
     }
 
-    fn auto_cancel(&mut self, entry: &Entry) -> Result<bool> {
-        let mut cancel = true;
+    fn auto_cancel(&mut self, entry: &Entry) -> Result<AutoCancel> {
+        let mut out = AutoCancel::default();
         let known = ["on_new_commit", "on_job_failure"];
         for part in read::map(&entry.value, "auto_cancel", &known)? {
             match part.key.as_str() {
-                "on_new_commit" => {
-                    let choices =
-                        &[("conservative", true), ("interruptible", true), ("none", false)];
-                    cancel = read::choice(part, choices)?;
-                }
-                _ if part.value.text() == Some("none") => {}
-                _ => {
-                    let hint = Text::fixed("leave it out", "빼 주세요");
-                    return Err(error::unsupported(&part.at, "auto_cancel:on_job_failure", hint));
-                }
+                "on_new_commit" => out.on_new_commit = read::choice(part, ON_NEW_COMMIT)?,
+                _ => out.on_job_failure = read::choice(part, ON_JOB_FAILURE)?,
             }
         }
-        Ok(cancel)
+        Ok(out)
     }
 
     /// A job with the defaults laid under it.

@@ -113,6 +113,80 @@ pub struct Context {
     pub changed: Option<BTreeSet<String>>,
     /// Variables given by hand: stronger than the file's.
     pub given: Vec<Variable>,
+    /// Only some may push to the ref.
+    pub protected: bool,
+    /// What is known beside the commit itself.
+    pub more: More,
+}
+
+/// Facts that few pipelines have, so that a context is made without them.
+#[derive(Clone, Debug, Default)]
+pub struct More {
+    /// The merge request that it is for.
+    pub merge_request: Option<MergeRequest>,
+    /// Open ones of the branch, as `project/repository!1`.
+    pub open_merge_requests: Vec<String>,
+    /// The pipeline that started this one.
+    pub upstream: Option<Upstream>,
+    /// What the schedule that started it says of itself.
+    pub schedule: Option<String>,
+    /// What `changes: {compare_to}` asks about: paths that differ from a ref. A ref that is not here, or
+    /// has none, cannot be compared with.
+    pub compared: BTreeMap<String, Option<BTreeSet<String>>>,
+    /// What `exists: {project, ref}` asks about: the paths of other repositories.
+    pub elsewhere: BTreeMap<Elsewhere, BTreeSet<String>>,
+}
+
+/// A merge request, as far as jobs learn about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MergeRequest {
+    /// Unique on this server.
+    pub id: u64,
+    /// Unique in its repository.
+    pub number: u64,
+    pub title: String,
+    pub description: String,
+    pub labels: Vec<String>,
+    pub assignees: Vec<String>,
+    pub draft: bool,
+    pub approved: bool,
+    /// `refs/merge-requests/1/head`
+    pub refname: String,
+    /// `merged_result`, `merge_train` or `detached`.
+    pub event: String,
+    pub source: Side,
+    pub target: Side,
+    /// Where the two branches part.
+    pub base: Option<String>,
+}
+
+/// One side of a merge request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Side {
+    /// `project/repository`
+    pub path: String,
+    pub branch: String,
+    pub commit: Option<String>,
+    pub protected: bool,
+}
+
+/// The pipeline above one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upstream {
+    /// Unique on this server.
+    pub number: u64,
+    /// `project/repository`
+    pub path: String,
+    pub job: String,
+}
+
+/// A commit of another repository, as a file names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Elsewhere {
+    /// `project/repository`
+    pub path: String,
+    /// `None`: its default branch.
+    pub refname: Option<String>,
 }
 
 impl Context {

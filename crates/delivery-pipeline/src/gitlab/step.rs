@@ -81,6 +81,8 @@ impl Pipeline<'_> {
             caches: job.caches.iter().map(|c| cache(c, self.context)).collect(),
             environment,
             image: job.image.clone(),
+            entrypoint: None,
+            user: None,
             services: Vec::new(),
             reports: Vec::new(),
             fetch: Vec::new(),
@@ -91,6 +93,7 @@ impl Pipeline<'_> {
             coverage: job.coverage.clone(),
             timeout_ms: job.timeout_ms,
             interruptible: decision.interruptible.unwrap_or(job.interruptible),
+            confirm: None,
         }
     }
 }

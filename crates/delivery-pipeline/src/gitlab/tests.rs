@@ -34,6 +34,8 @@ fn context() -> Context {
         tree: Vec::new(),
         changed: None,
         given: Vec::new(),
+        protected: false,
+        more: More::default(),
     }
 }
 
