@@ -12,7 +12,7 @@ use run::{Engine, Run, RunState, StepState, StepView, Wait};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::timeout;
-use web::widget::{self, Log, Node, State, Tone};
+use web::widget::{self, Log, Node, Search, State, Tone};
 use web::{Page, Reader};
 
 /// Lines of a log on the page; the whole is one click away.
@@ -20,7 +20,9 @@ const TAIL: usize = 2000;
 /// How long a page waits for the next line of a log: what is on disk comes at once.
 const NEXT: Duration = Duration::from_millis(40);
 /// How long it reads a long one.
-const READ: Duration = Duration::from_secs(2);
+const READ: Duration = Duration::from_secs(5);
+/// Lines that a search shows.
+const HITS: usize = 500;
 
 /// The step that is looked at.
 pub(super) struct Open {
@@ -29,15 +31,32 @@ pub(super) struct Open {
     pub lines: Vec<Line>,
     /// Number of the first line.
     pub first: usize,
+    /// How many lines there are, as far as it was read.
+    pub count: usize,
+    /// What is looked for, and the lines that have it.
+    pub search: Option<(String, Vec<(usize, Line)>)>,
+}
+
+/// What part of a log is asked for.
+#[derive(Default)]
+struct Asked {
+    attempt: Option<u32>,
+    /// Around this line rather than at the end.
+    line: Option<usize>,
+    words: Option<String>,
 }
 
 pub(super) async fn show(call: Call) -> Result<Response> {
     let run = of_call(&call).await?;
     let engine = &call.part::<Console>()?.engine;
     let wanted = call.query("step");
-    let attempt = call.number("attempt")?.and_then(|a| u32::try_from(a).ok());
+    let asked = Asked {
+        attempt: call.number("attempt")?.and_then(|a| u32::try_from(a).ok()),
+        line: call.number("line")?.and_then(|n| usize::try_from(n).ok()),
+        words: call.query("q").filter(|q| !q.trim().is_empty()),
+    };
     let open = match chosen(&run, wanted.as_deref()) {
-        Some(step) => Some(read(engine, &run, step, attempt).await?),
+        Some(step) => Some(read(engine, &run, step, asked).await?),
         None => None,
     };
     let r = Reader::of(&call);
@@ -62,29 +81,71 @@ fn chosen<'a>(run: &'a Run, wanted: Option<&str>) -> Option<&'a StepView> {
         .or_else(|| run.steps.first())
 }
 
-/// The end of the step's log, as far as it is written.
-async fn read(engine: &Engine, run: &Run, step: &StepView, attempt: Option<u32>) -> Result<Open> {
-    let attempt = attempt.filter(|a| (1..=step.attempt).contains(a)).unwrap_or(step.attempt);
-    let mut open = Open { name: step.name.clone(), attempt, lines: Vec::new(), first: 1 };
-    if attempt == 0 {
-        return Ok(open);
-    }
-    let mut lines = Box::pin(engine.follow_log(&run.id, &step.name, Some(attempt)));
-    let (mut tail, mut count) = (VecDeque::new(), 0);
-    let reading = async {
-        while let Ok(Some(Ok(line))) = timeout(NEXT, lines.next()).await {
-            if tail.len() == TAIL {
-                tail.pop_front();
+/// The part of the step's log that is asked for, as far as it is written.
+async fn read(engine: &Engine, run: &Run, step: &StepView, asked: Asked) -> Result<Open> {
+    let attempt = asked.attempt.filter(|a| (1..=step.attempt).contains(a)).unwrap_or(step.attempt);
+    let mut window = Window::new(&asked);
+    if attempt > 0 {
+        let mut lines = Box::pin(engine.follow_log(&run.id, &step.name, Some(attempt)));
+        let reading = async {
+            while let Ok(Some(Ok(line))) = timeout(NEXT, lines.next()).await {
+                window.take(line);
             }
-            tail.push_back(line);
-            count += 1;
+        };
+        // What was read until then is shown.
+        let _ = timeout(READ, reading).await;
+    }
+    Ok(Open {
+        name: step.name.clone(),
+        attempt,
+        first: window.first(),
+        count: window.count,
+        lines: window.lines.into(),
+        search: asked.words.map(|words| (words, window.hits)),
+    })
+}
+
+/// The last lines of a log, or those around one of them, and the lines with some words.
+struct Window {
+    lines: VecDeque<Line>,
+    /// The lines that went by.
+    count: usize,
+    /// No line after this one.
+    last: usize,
+    wanted: Option<String>,
+    hits: Vec<(usize, Line)>,
+}
+
+impl Window {
+    fn new(asked: &Asked) -> Window {
+        Window {
+            lines: VecDeque::new(),
+            count: 0,
+            last: asked.line.map_or(usize::MAX, |line| line.saturating_add(TAIL / 2)),
+            wanted: asked.words.as_ref().map(|w| w.to_lowercase()),
+            hits: Vec::new(),
         }
-    };
-    // What was read until then is shown.
-    let _ = timeout(READ, reading).await;
-    open.first = count - tail.len() + 1;
-    open.lines = tail.into();
-    Ok(open)
+    }
+
+    fn take(&mut self, line: Line) {
+        self.count += 1;
+        let hit = self.wanted.as_ref().is_some_and(|w| line.text.to_lowercase().contains(w));
+        if hit && self.hits.len() < HITS {
+            self.hits.push((self.count, line.clone()));
+        }
+        if self.count > self.last {
+            return;
+        }
+        if self.lines.len() == TAIL {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    /// The number of the first line that is kept.
+    fn first(&self) -> usize {
+        self.count.min(self.last) + 1 - self.lines.len()
+    }
 }
 
 pub(super) fn draw(r: &Reader, run: &Run, open: Option<&Open>) -> Markup {
@@ -240,25 +301,43 @@ fn written(r: &Reader, run: &Run, step: &StepView, open: &Open) -> Markup {
         web::segment(&step.name),
         open.attempt
     );
-    let growing = step.finished.is_none() && open.attempt == step.attempt;
+    // Lines around one that was linked to stand still.
+    let end = open.first - 1 + open.lines.len();
+    let growing = step.finished.is_none() && open.attempt == step.attempt && end == open.count;
     let follow = format!("{api}&follow=true");
+    let (here, number) = (address(run), open.attempt.to_string());
+    let action = format!("{here}#log");
+    let fields = [("step", step.name.as_str()), ("attempt", number.as_str())];
+    let search = Search {
+        action: &action,
+        fields: &fields,
+        words: open.search.as_ref().map(|(words, _)| words.as_str()),
+    };
+    let line = format!("{here}?step={}&attempt={number}&line=", web::segment(&step.name));
     let log = Log {
         id: "l",
-        after: Some(open.first - 1 + open.lines.len()),
+        after: Some(end),
         lines: &open.lines,
         first: open.first,
         follow: growing.then_some(follow.as_str()),
         raw: (!growing).then_some(api.as_str()),
+        line: Some(&line),
+        search: Some(search),
         ..Log::default()
     };
-    html! {
-        @if open.first > 1 {
-            p.part-in.soft {
-                (r.t("The last lines; the raw log has them all", "마지막 부분입니다. 전체는 원본 로그에 있습니다"))
-            }
-        }
-        (widget::log(r, &log))
+    if let Some((words, hits)) = &open.search {
+        return widget::found(r, &log, hits, words);
     }
+    html! {
+        @if open.first > 1 { (elsewhere(&line, open.first - 1, r.t("Earlier lines", "앞부분"))) }
+        (widget::log(r, &log))
+        @if end < open.count { (elsewhere(&line, end + 1, r.t("Later lines", "뒷부분"))) }
+    }
+}
+
+/// A way to the lines around another one.
+fn elsewhere(line: &str, number: usize, words: &str) -> Markup {
+    html! { p.part-in.soft { a href=(format!("{line}{number}#l-{number}")) { (words) } } }
 }
 
 /// `cancel`, `retry` and `play` from a button.

@@ -78,7 +78,7 @@ fn a_run(state: RunState, steps: Vec<StepView>) -> Run {
 
 fn open(step: &str, attempt: u32, text: &str) -> Open {
     let line = Line { time: NOW, stream: Stream::Out, whole: true, text: text.into() };
-    Open { name: step.into(), attempt, lines: vec![line], first: 1 }
+    Open { name: step.into(), attempt, lines: vec![line], first: 1, count: 1, search: None }
 }
 
 #[test]
@@ -102,6 +102,33 @@ fn a_failed_run_offers_a_retry_and_a_running_one_a_cancel() {
     assert!(html.contains("/cancel\"") && !html.contains("/retry\""));
     assert!(html.contains("/steps/unit/log?attempt=1&amp;follow=true"));
     assert!(words(&html).contains("so far"), "without JavaScript, too");
+}
+
+#[test]
+fn what_a_command_wrote_folds_and_every_line_has_an_address() {
+    let passed = a_run(RunState::Passed, vec![step(0, "unit", StepState::Passed, &[])]);
+    let line = |text: &str| Line { time: NOW, stream: Stream::Out, whole: true, text: text.into() };
+    let lines = vec![line("$ make"), line("cc a.c"), line("$ true")];
+    let long = Open { lines, first: 4001, count: 9000, ..open("unit", 1, "") };
+    let html = drawn(|r| run_page::draw(r, &passed, Some(&long)));
+    assert_eq!(html.matches("<details class=\"ln-fold\" open").count(), 1, "{html}");
+    assert!(html.contains("?step=unit&amp;attempt=1&amp;line=4002#l-4002"));
+    assert!(words(&html).contains("Earlier lines") && words(&html).contains("Later lines"));
+    assert!(!html.contains("data-follow"), "lines around one that was linked to stand still");
+}
+
+#[test]
+fn a_search_shows_the_lines_that_have_the_words_and_leads_to_them() {
+    let passed = a_run(RunState::Passed, vec![step(0, "unit", StepState::Passed, &[])]);
+    let hit = Line { time: NOW, stream: Stream::Err, whole: true, text: "an <Error>".into() };
+    let mut looked = open("unit", 2, "");
+    looked.search = Some(("error".into(), vec![(17, hit)]));
+    let html = drawn(|r| run_page::draw(r, &passed, Some(&looked)));
+    assert!(html.contains("an &lt;<mark>Error</mark>&gt;"), "{html}");
+    assert!(html.contains("line=17#l-17") && html.contains("value=\"error\""));
+    looked.search = Some(("nothing".into(), vec![]));
+    let none = words(&drawn(|r| run_page::draw(r, &passed, Some(&looked))));
+    assert!(none.contains("no line has these words"));
 }
 
 #[test]

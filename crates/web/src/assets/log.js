@@ -1,5 +1,5 @@
 // Follows a log by server-sent events, from after the lines that the server drew. Text goes in as text, never
-// as markup. Scrolling up pauses; at most LINES lines are kept.
+// as markup. Scrolling up pauses; at most LINES lines are kept. Sections fold as the server draws them (fold.rs).
 
 const LINES = 5000;
 
@@ -17,6 +17,7 @@ class Follower {
     this.begun = Date.parse(root.dataset.begun) || 0;
     this.following = true;
     this.partial = {};
+    this.sections = [];
     this.buttons();
     if (root.dataset.follow) this.open();
     // What matters is at the end, unless a line was linked to.
@@ -27,6 +28,13 @@ class Follower {
     const wrap = this.root.querySelector('[data-log="wrap"]');
     wrap.hidden = false;
     wrap.addEventListener("click", () => this.root.classList.toggle("wrap"));
+    const fold = this.root.querySelector('[data-log="fold"]');
+    fold.hidden = false;
+    fold.addEventListener("click", () => {
+      const folds = [...this.lines.querySelectorAll("details")];
+      const open = !folds.some((one) => one.open);
+      for (const one of folds) one.open = open;
+    });
     if (!this.root.dataset.follow) return;
     this.stay.hidden = false;
     this.stay.addEventListener("click", () => this.follow(!this.following));
@@ -77,6 +85,7 @@ class Follower {
       this.count = 0;
       this.begun = 0;
       this.partial = {};
+      this.sections = [];
     }
     let line;
     try {
@@ -110,32 +119,89 @@ class Follower {
 
   draw() {
     this.drawing = 0;
-    const block = document.createDocumentFragment();
-    for (const line of this.queue.splice(0)) this.add(block, line);
-    this.lines.append(block);
-    while (this.lines.childElementCount > LINES) this.lines.firstElementChild.remove();
+    if (this.sections.length === 0) this.resume();
+    for (const line of this.queue.splice(0)) this.add(line);
+    this.trim();
     if (this.following) this.bottom();
   }
 
-  add(block, line) {
+  // The sections that the server's lines have left open: those at the very end.
+  resume() {
+    for (let last = this.lines.lastElementChild; last && last.localName === "details"; last = last.lastElementChild) {
+      this.sections.push({ name: "", at: last });
+    }
+  }
+
+  trim() {
+    let rows = this.lines.getElementsByClassName("ln").length;
+    while (rows > LINES && this.lines.firstElementChild) {
+      const first = this.lines.firstElementChild;
+      const inside = first.localName === "details" ? first.getElementsByClassName("ln").length : 1;
+      // One section alone may hold more than is kept.
+      if (inside > 1 && rows - inside < LINES / 2) {
+        first.children[1].remove();
+        rows -= 1;
+        continue;
+      }
+      first.remove();
+      rows -= inside;
+    }
+  }
+
+  add(line) {
     const key = `${line.instance || ""} ${line.stream}`;
     const open = this.partial[key];
     this.partial[key] = null;
-    const text = open ? open : this.row(block, line);
-    paint(text, line.text);
+    if (open) {
+      paint(open, line.text);
+      if (line.whole === false) this.partial[key] = open;
+      return;
+    }
+    const { marks, rest } = read(line);
+    let head = null;
+    for (const mark of marks) {
+      if (mark.end !== undefined) this.close(mark.end);
+      else head = this.begin(mark, head);
+    }
+    const only = marks.length > 0 && !head && rest.trim() === "";
+    const text = this.row(head || this.place(), line, head !== null, only);
+    if (!text) return;
+    paint(text, rest);
     if (line.whole === false) this.partial[key] = text;
   }
 
-  row(block, line) {
+  place() {
+    return this.sections.length > 0 ? this.sections[this.sections.length - 1].at : this.lines;
+  }
+
+  begin(mark, head) {
+    if (head || this.sections.length >= 8) return head;
+    const last = this.sections[this.sections.length - 1];
+    if (mark.name === "" && last && last.name === "") this.sections.pop();
+    const details = document.createElement("details");
+    details.className = "ln-fold";
+    details.open = !mark.closed;
+    this.place().append(details);
+    this.sections.push({ name: mark.name, at: details });
+    return details;
+  }
+
+  close(name) {
+    const at = this.sections.map((one) => one.name).lastIndexOf(name);
+    if (at >= 0) this.sections.length = at;
+  }
+
+  row(into, line, head, silent) {
     const kinds = { err: "ln-err", note: "ln-note" };
-    const row = document.createElement("div");
-    row.className = "ln " + (kinds[line.stream] || "ln-out");
+    const row = document.createElement(head ? "summary" : "div");
+    row.className = "ln " + (head ? "ln-head " : "") + (kinds[line.stream] || "ln-out");
     this.count += 1;
+    if (silent) return null;
     row.id = this.root.id + "-" + this.count;
     const number = document.createElement("a");
     number.className = "ln-no";
     number.dataset.n = this.count;
-    number.href = "#" + row.id;
+    number.href = (this.root.dataset.line ? this.root.dataset.line + this.count : "") + "#" + row.id;
     const at = document.createElement("span");
     at.className = "ln-at";
     const time = Date.parse(line.time);
@@ -154,13 +220,31 @@ class Follower {
     const text = document.createElement("span");
     text.className = "ln-text";
     row.append(text);
-    block.append(row);
+    into.append(row);
     return text;
   }
 
   bottom() {
     this.lines.scrollTop = this.lines.scrollHeight;
   }
+}
+
+// The marks of a line, and what is left of it to be read: as `marks` in fold.rs.
+function read(line) {
+  let rest = line.text;
+  if (line.stream === "note") return { marks: [], rest };
+  if (rest.startsWith("$ ")) return { marks: [{ name: "" }], rest };
+  if (rest.startsWith("::group::")) return { marks: [{ name: "::group::" }], rest: rest.slice(9) };
+  if (rest.trimEnd() === "::endgroup::") return { marks: [{ end: "::group::" }], rest: "" };
+  const marks = [];
+  const section = /^(?:\x1b\[0K)?section_(start|end):[0-9]+:([^\r[]*)(?:\[([^\]\r]*)\])?[^\r]*(?:\r(?:\x1b\[0K)?|$)/;
+  for (let found = section.exec(rest); found; found = section.exec(rest)) {
+    const name = found[2].trimEnd();
+    const closed = (found[3] || "").split(",").some((option) => option.trim() === "collapsed=true");
+    marks.push(found[1] === "start" ? { name, closed } : { end: name });
+    rest = rest.slice(found[0].length);
+  }
+  return { marks, rest };
 }
 
 // Colours of ECMA-48 become classes; every other control character is dropped.

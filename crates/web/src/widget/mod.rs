@@ -2,6 +2,7 @@
 
 mod ansi;
 mod bits;
+mod fold;
 mod graph;
 mod lane;
 mod log;
@@ -17,7 +18,7 @@ pub use bits::{
 };
 pub use graph::{Node, graph};
 pub use lane::{Lane, Station, lane, lane_heads, river_list};
-pub use log::{Log, log};
+pub use log::{Log, Search, found, log};
 pub use plot::{Dot, Mark, Plot, bars, plot, spark};
 pub use state::{State, badge, pip, strip};
 pub use table::{Cell, Table, table};
