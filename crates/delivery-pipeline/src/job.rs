@@ -235,6 +235,11 @@ impl Job {
                 git.to_str().ok_or_else(|| Error::internal("a data directory not in UTF-8"))?;
             mount(at, MountKind::ReadOnly { from: git.clone() });
         }
+        for objects in self.parts.source.borrowed(&self.task.project, &self.work.repository) {
+            if let Some(at) = objects.to_str() {
+                mount(at, MountKind::ReadOnly { from: objects.clone() });
+            }
+        }
         mount(&self.work.dir, MountKind::Overlay { lower, scratch: self.place.scratch() });
         Ok(Spec {
             id: id.to_owned(),
@@ -432,5 +437,6 @@ fn scope(parts: &Parts, task: &Task, work: &Work, shared: &Shared) -> Scope {
         scope.add(&handed.collect::<Vec<_>>());
     }
     scope.add(&shared.given);
+    scope.add(&parts.given);
     scope
 }

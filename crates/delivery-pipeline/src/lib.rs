@@ -110,6 +110,8 @@ pub struct Options {
     /// Where people reach this server: `http://127.0.0.1:8080`.
     pub url: String,
     pub limits: Limits,
+    /// What every job is given beside what its pipeline says, stronger than all of that and never stored.
+    pub given: Vec<Variable>,
 }
 
 /// What the actor and the followers share.
@@ -124,6 +126,8 @@ pub(crate) struct Parts {
     pub limits: Limits,
     /// What jobs get of the server's own environment.
     pub env: Vec<Variable>,
+    /// As in [`Options`].
+    pub given: Vec<Variable>,
     pub toolchain: Vec<Mount>,
     pub shell: String,
     /// Overlays turned out not to work here.
@@ -154,6 +158,7 @@ impl Pipelines {
             url: options.url,
             limits: options.limits,
             env: environment(),
+            given: options.given,
             toolchain: host::toolchain_mounts(readable_environment()),
             shell: shell(),
             copies: AtomicBool::new(false),

@@ -167,6 +167,7 @@ impl World {
             dir: data.join("work"),
             url: "http://127.0.0.1:8080".into(),
             limits: Limits { grace_ms: 500, disk: 64 << 20, log: 1 << 20, ..Limits::default() },
+            given: Vec::new(),
         });
         let pipelines = pipelines.await.ok()?;
         let engine = Engine::open(run::Options {

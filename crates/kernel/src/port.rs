@@ -68,6 +68,12 @@ pub trait Source: Send + Sync {
 
     /// The bare repository on disk. A job that gets a checkout with metadata must be able to read it there.
     fn git_dir(&self, project: &Name, repository: &Name) -> PathBuf;
+
+    /// Directories outside of [`Source::git_dir`] whose objects a checkout with metadata reads, too.
+    fn borrowed(&self, project: &Name, repository: &Name) -> Vec<PathBuf> {
+        let _ = (project, repository);
+        Vec::new()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

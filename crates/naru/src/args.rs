@@ -37,10 +37,48 @@ pub fn command(lang: Lang) -> clap::Command {
         )
         .subcommand(crate::up::command(lang))
         .subcommand(completions(lang));
-    for row in parts::all(|p| p.commands) {
-        command = command.subcommand((row.build)(lang));
+    for name in parts::nouns() {
+        command = command.subcommand(noun(name, lang));
     }
     command
+}
+
+/// A noun may have verbs of several parts, and one part may say what it does without a verb.
+fn noun(name: &str, lang: Lang) -> clap::Command {
+    let rows = parts::all(|p| p.commands).into_iter().filter(|row| row.name == name);
+    let join = |whole: clap::Command, more: clap::Command| {
+        let taken: Vec<clap::Id> = whole.get_arguments().map(|a| a.get_id().clone()).collect();
+        let fresh = more.get_arguments().filter(|a| !taken.contains(a.get_id())).cloned();
+        let verb = more.is_subcommand_required_set() && whole.is_subcommand_required_set();
+        let mut joined = whole
+            .args(fresh)
+            .subcommands(more.get_subcommands().cloned())
+            .subcommand_required(verb)
+            .arg_required_else_help(verb);
+        for words in [more.get_after_help().cloned()].into_iter().flatten() {
+            joined = joined.after_help(words);
+        }
+        if !more.is_subcommand_required_set()
+            && let Some(about) = more.get_about().cloned()
+        {
+            joined = joined.about(about);
+        }
+        joined
+    };
+    rows.map(|row| (row.build)(lang)).reduce(join).unwrap_or_else(|| clap::Command::new("none"))
+}
+
+/// The row that has the verb, or the one that needs none.
+fn row(name: &str, matches: &ArgMatches, lang: Lang) -> Option<cli::Command> {
+    let rows: Vec<_> = parts::all(|p| p.commands).into_iter().filter(|r| r.name == name).collect();
+    let fits = |row: &&cli::Command| {
+        let built = (row.build)(lang);
+        match matches.subcommand_name() {
+            Some(verb) => built.find_subcommand(verb).is_some(),
+            None => !built.is_subcommand_required_set(),
+        }
+    };
+    rows.iter().find(fits).or(rows.first()).copied()
 }
 
 fn completions(lang: Lang) -> clap::Command {
@@ -61,11 +99,8 @@ pub fn run(name: &str, matches: &ArgMatches, lang: Lang) -> Result<()> {
         clap_complete::generate(shell, &mut command(lang), "naru", &mut std::io::stdout());
         return Ok(());
     }
-    let rows = parts::all(|p| p.commands);
-    let row = rows
-        .iter()
-        .find(|c| c.name == name)
-        .ok_or_else(|| Error::internal(format!("no command {name}")))?;
+    let row =
+        row(name, matches, lang).ok_or_else(|| Error::internal(format!("no command {name}")))?;
     let context = Context {
         lang,
         output: Output::new(format(matches), lang),

@@ -112,6 +112,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
             disk: config.job_disk,
             ..delivery_pipeline::Limits::default()
         },
+        given: Vec::new(),
     })
     .await?;
     let services = Services::open(orchestration_service::Options {

@@ -19,6 +19,17 @@ pub fn all<T: Copy + 'static>(pick: fn(&Part) -> &'static [T]) -> Vec<T> {
     PARTS.iter().flat_map(|p| pick(p).iter().copied()).collect()
 }
 
+/// The nouns of the command line, in order, each once.
+pub fn nouns() -> Vec<&'static str> {
+    let mut nouns: Vec<&str> = Vec::new();
+    for row in all(|p| p.commands) {
+        if !nouns.contains(&row.name) {
+            nouns.push(row.name);
+        }
+    }
+    nouns
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,12 +49,15 @@ mod tests {
                 kind.kind
             );
         }
+        // A noun may be shared by parts; a verb, and what the noun does without one, may not.
         for command in all(|p| p.commands) {
-            assert!(
-                seen.insert(format!("naru {}", command.name)),
-                "two commands: {}",
-                command.name
-            );
+            let built = (command.build)(kernel::Lang::En);
+            let alone = (!built.is_subcommand_required_set()).then_some("");
+            let verbs = built.get_subcommands().map(clap::Command::get_name).chain(alone);
+            for verb in verbs {
+                let words = format!("naru {} {verb}", command.name);
+                assert!(seen.insert(words.clone()), "two commands: {words}");
+            }
         }
     }
 
