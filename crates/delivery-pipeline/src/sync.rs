@@ -6,7 +6,7 @@ use crate::prepare::{self, Prepared};
 use crate::tip::{self, Tip};
 use crate::variables::{Variable, is_name};
 use crate::work::Output;
-use crate::{EXPIRES, KIND, Parts, Report, owner};
+use crate::{EXPIRES, KIND, Parts, Report, left, owner, told};
 use kernel::journey::{Fact, Layer, PipelineCreated, PipelineFinished, Pushed, Verdict};
 use kernel::{Error, Event, Id, Name, Principal, Result, Text, Time, text};
 use run::{Engine, Run, RunState, StepState};
@@ -34,6 +34,9 @@ pub fn spawn(parts: Arc<Parts>, engine: Engine, stop: CancellationToken) {
     reconcile::follow_some(store(), name, filter("run.finished"), finished, stop.clone());
     let name = "delivery-pipeline.retried";
     reconcile::follow_some(store(), name, filter("run.created"), retried, stop.clone());
+    told::spawn(store(), stop.clone());
+    let name = "delivery-pipeline.deleted";
+    reconcile::follow_some(store(), name, filter("resource.deleted"), deleted, stop.clone());
     let until = |stop: CancellationToken, work: kernel::BoxFuture<'static, ()>| {
         tokio::spawn(async move {
             tokio::select! {
@@ -210,7 +213,7 @@ pub async fn overtake(engine: &Engine, runs: Vec<Id>) {
     }
 }
 
-fn run_of(event: &Event) -> Option<Id> {
+pub(crate) fn run_of(event: &Event) -> Option<Id> {
     let data = &event.fact.data;
     let ours = data.get("kind").and_then(Value::as_str) == Some(KIND);
     ours.then(|| Id::parse(data.get("run")?.as_str()?))?
@@ -232,6 +235,9 @@ fn finished(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
         // It was opened again by a manual step; its next end says more.
         _ => return Ok(()),
     };
+    if verdict == Verdict::Passed {
+        left::note(tx, &run, &place.repository, &place.refname)?;
+    }
     let fact = PipelineFinished {
         repository: place.repository,
         commit: place.commit,
@@ -245,16 +251,17 @@ fn finished(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
     create::finish(tx, &run.project, run.change.clone(), fact)
 }
 
-struct Place {
-    repository: Name,
-    commit: String,
-    refname: String,
-    default_branch: bool,
+/// What a pipeline is about.
+pub(crate) struct Place {
+    pub repository: Name,
+    pub commit: String,
+    pub refname: String,
+    pub default_branch: bool,
 }
 
 impl Place {
     /// From the labels that `create` gave the run.
-    fn of(run: &Run) -> Option<Place> {
+    pub fn of(run: &Run) -> Option<Place> {
         let label = |name: &str| run.labels.get(name).cloned();
         Some(Place {
             repository: Name::parse(&label("repository")?).ok()?,
@@ -267,7 +274,13 @@ impl Place {
 
 /// What passed jobs left, in the order of the plan.
 fn layers(run: &Run) -> Vec<Layer> {
-    let passed = run.steps.iter().filter(|s| s.state == StepState::Passed);
+    layers_until(run, Time(i64::MAX))
+}
+
+/// The same, of those that had passed at that time.
+pub(crate) fn layers_until(run: &Run, time: Time) -> Vec<Layer> {
+    let over = |s: &&run::StepView| s.finished.is_some_and(|at| at <= time);
+    let passed = run.steps.iter().filter(|s| s.state == StepState::Passed).filter(over);
     let layer = |step: &run::StepView| {
         let output: Output = serde_json::from_value(step.output.clone()).ok()?;
         Some(Layer { job: step.name.clone(), tree: output.artifacts? })
@@ -300,6 +313,17 @@ fn retried(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
     let fact = PipelineCreated { repository: place.repository.clone(), run: run.id.clone(), jobs };
     let event = fact.event(run.actor.clone(), say)?.project(&run.project);
     tx.append(event.subject(create::subject(&run.project, &run.id)?).change(run.change)).map(drop)
+}
+
+/// A repository is gone, and with it what was remembered of its refs.
+fn deleted(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
+    let Some(key) = event.fact.subject.as_ref().filter(|key| key.kind == "Repository") else {
+        return Ok(());
+    };
+    match &key.project {
+        Some(project) => tip::forget_all(tx, project, &key.name),
+        None => Ok(()),
+    }
 }
 
 /// Removes what jobs leave on disk once their results are recorded.

@@ -16,6 +16,8 @@ use std::time::Duration;
 use store::{Chaos, Durability, Moment, Store};
 use tokio_util::sync::CancellationToken;
 
+mod flow;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Files = BTreeMap<String, String>;
@@ -637,7 +639,10 @@ b: {stage: deploy, script: 'test -e ~/go || { touch ~/go; exit 1; }; echo $CI_PI
         PipelineFinished::of(e).filter(|f| f.run.as_ref() == Some(&third))
     });
     assert_eq!(end.await.verdict, Verdict::Passed, "its variables are still there");
-    for id in [&retry, &third] {
+    // What is the newest of its branch is kept for other pipelines, until something newer is there.
+    let ci = "a: {script: 'echo y > x', artifacts: {paths: [x]}}";
+    let (_, newer) = world.pipeline("shop", ci).await;
+    for id in [&retry, &third, &newer.id] {
         world.pipelines.forget(id).await.unwrap();
     }
     world.pipelines.0.blobs.collect().await.unwrap();

@@ -1,12 +1,16 @@
 //! Refs as they were last pushed, so that a pipeline can be started on one by hand.
 
+use crate::left;
 use kernel::journey::{Commit, Pushed};
 use kernel::{Name, Result};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use store::{Tx, View};
 
 /// [`Tip`] by `<project>/<repository>/<refname>`.
 const TIPS: &str = "delivery-pipeline.tip";
+/// Refs forgotten together.
+const PAGE: usize = 1_000;
 
 /// A ref, as it was last pushed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,7 +66,22 @@ impl Tip {
 /// Forgets a deleted ref.
 pub fn forget(tx: &mut Tx<'_>, project: &Name, pushed: &Pushed) -> Result<()> {
     let key = format!("{project}/{}/{}", pushed.repository, pushed.refname);
-    tx.delete_row(TIPS, &key).map(drop)
+    tx.delete_row(TIPS, &key)?;
+    left::forget(tx, project, &pushed.repository, &pushed.refname)
+}
+
+/// Forgets all refs of a repository.
+pub fn forget_all(tx: &mut Tx<'_>, project: &Name, repository: &Name) -> Result<()> {
+    let prefix = format!("{project}/{repository}/");
+    loop {
+        let page = tx.rows::<IgnoredAny>(TIPS, &prefix, None, PAGE)?;
+        for (key, _) in &page {
+            tx.delete_row(TIPS, key)?;
+        }
+        if page.len() < PAGE {
+            return left::forget(tx, project, repository, "");
+        }
+    }
 }
 
 /// The branch or tag of that name, or the ref.

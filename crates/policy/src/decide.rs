@@ -149,6 +149,19 @@ impl Policy {
     }
 }
 
+/// Whether `who` may do `wanted` in `project`, decided in a transaction of the caller's.
+///
+/// # Errors
+/// The store's.
+pub fn allows(
+    view: &View<'_>,
+    who: &Principal,
+    wanted: Permission,
+    project: &Name,
+) -> Result<bool> {
+    Ok(decide(standing(view, who, project)?, wanted) == Decision::Allow)
+}
+
 fn unknown_project(project: &Name) -> Error {
     Error::not_found(
         "project.unknown",

@@ -12,7 +12,7 @@ mod secret;
 mod session;
 mod token;
 
-pub use decide::{Permission, Role};
+pub use decide::{Permission, Role, allows};
 pub use kind::{KINDS, Member, Project, ProjectStatus, User, UserStatus};
 pub use token::TokenView;
 

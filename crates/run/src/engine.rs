@@ -4,8 +4,8 @@ use crate::ask::Request;
 use crate::create::{self, BY_KIND, BY_PROJECT, BY_PROJECT_KIND};
 use crate::log::{self, Logs};
 use crate::scheduler::{self, Message, Reply};
-use crate::state::{HEAD, Open};
-use crate::{Actor, NewRun, Run, error};
+use crate::state::{self, HEAD, Head, Open, PLAN, STEP, StepRow};
+use crate::{Actor, NewRun, Plan, Run, Step, StepView, error};
 use futures_util::Stream;
 use kernel::log::Line;
 use kernel::{Error, Id, Name, Principal, Result, Text};
@@ -150,6 +150,32 @@ impl Engine {
     /// The store's.
     pub fn show_in(view: &View<'_>, run: &Id) -> Result<Option<Run>> {
         Ok(Open::load(view, run)?.map(Run::of))
+    }
+
+    /// A run without its plan and its steps, which are empty: cheap, where those are not asked about.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn head_in(view: &View<'_>, run: &Id) -> Result<Option<Run>> {
+        let head = view.row::<Head>(HEAD, run.as_str())?;
+        Ok(head.map(|head| Run::of_head(head, Plan::default())))
+    }
+
+    /// The plan of a run, which never changes.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn plan_in(view: &View<'_>, run: &Id) -> Result<Option<Plan>> {
+        view.row(PLAN, run.as_str())
+    }
+
+    /// One step of a run: `step` is the one at `index` of its plan.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn step_in(view: &View<'_>, run: &Id, index: usize, step: &Step) -> Result<StepView> {
+        let row = view.row::<StepRow>(STEP, &state::step_key(run, index))?;
+        Ok(StepView::of(index, step, row.unwrap_or_default()))
     }
 
     /// Newest first, those older than `before`; at most 200.

@@ -9,20 +9,21 @@ use serde_json::json;
 /// Enough of a run to speak of one of its steps.
 struct About<'a> {
     run: &'a Open,
+    index: usize,
     step: &'a Step,
     row: &'a StepRow,
 }
 
 impl<'a> About<'a> {
     fn of(run: &'a Open, i: usize) -> Option<About<'a>> {
-        Some(About { run, step: run.plan.steps.get(i)?, row: run.state.steps.get(i)? })
+        Some(About { run, index: i, step: run.plan.steps.get(i)?, row: run.state.steps.get(i)? })
     }
 
     fn event(&self, kind: &str, actor: Principal, say: Text) -> Result<NewEvent> {
         let head = &self.run.state.head;
         let data = json!({
             "run": head.id, "kind": head.kind, "step": self.step.name, "stage": self.step.stage,
-            "attempt": self.row.attempt,
+            "index": self.index, "attempt": self.row.attempt,
         });
         Ok(create::event(head, kind, actor, say)?.data(data))
     }

@@ -14,10 +14,10 @@
 //! | Kind | More data |
 //! |---|---|
 //! | `run.created` | `title`, `steps` (how many), `retry_of` |
-//! | `run.step.started` | `step`, `stage`, `attempt` |
+//! | `run.step.started` | `step`, `stage`, `index` (its place in the plan), `attempt` |
 //! | `run.step.retried` | as above: this attempt failed, another follows |
 //! | `run.step.finished` | as above and `verdict` (a [`StepState`]), `ready_at`, `started`, `finished`, `reason`, `class`, `exit_code` |
-//! | `run.step.played` | `step`, `stage`, `attempt`; the actor is who said go |
+//! | `run.step.played` | `step`, `stage`, `index`, `attempt`; the actor is who said go |
 //! | `run.cancel.requested` | `reason`; the actor is who asked |
 //! | `run.waiting`, `run.finished` | `verdict`, `reason`, `created`, `started`, `finished`, `subject` |
 //!

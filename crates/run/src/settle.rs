@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Largest output kept in a row, in bytes of JSON.
 const MAX_OUTPUT: usize = 64 * 1024;
+/// Largest output kept of an attempt that another one follows: there may be a hundred of them.
+const MAX_EARLIER: usize = 16 * 1024;
 /// Longest sentence kept of an actor's reason, in characters.
 const MAX_SAY: usize = 1_000;
 const MAX_CLASS: usize = 64;
@@ -85,6 +87,9 @@ fn fail(step: &Step, row: &mut StepRow, canceled: bool, failure: Failure, now: T
         return settled;
     }
     row.finished = None;
+    if let Some(attempt) = row.attempts.last_mut().filter(|_| size(&row.output) <= MAX_EARLIER) {
+        attempt.output = row.output.clone();
+    }
     pause(row, doubled(retry.backoff_ms, row.attempt.saturating_sub(1)), now);
     Settled::Retried
 }
@@ -98,6 +103,7 @@ fn finish(row: &mut StepRow, state: StepState, class: Option<String>, now: Time)
         class,
         exit_code: row.exit_code,
         reason: row.reason.clone(),
+        output: Value::Null,
     });
     row.state = state;
     row.finished = Some(now);

@@ -66,28 +66,33 @@ pub struct StepView {
 
 impl Run {
     pub(crate) fn of(open: Open) -> Run {
-        let Head { id, kind, project, change, title, actor, labels, subject, .. } = open.state.head;
         let steps = open.plan.steps.iter().zip(open.state.steps).enumerate();
         let steps = steps.map(|(i, (step, row))| StepView::of(i, step, row)).collect();
+        let plan = std::sync::Arc::unwrap_or_clone(open.plan);
+        Run { steps, ..Run::of_head(open.state.head, plan) }
+    }
+
+    /// Without steps.
+    pub(crate) fn of_head(head: Head, plan: Plan) -> Run {
         Run {
-            id,
-            kind,
-            project,
-            change,
-            title,
-            actor,
-            state: open.state.head.state,
-            reason: open.state.head.reason,
-            created: open.state.head.created,
-            started: open.state.head.started,
-            finished: open.state.head.finished,
-            canceled_by: open.state.head.cancel.map(|c| c.actor),
-            retry_of: open.state.head.retry_of,
-            priority: open.state.head.priority,
-            steps,
-            labels,
-            subject,
-            plan: std::sync::Arc::unwrap_or_clone(open.plan),
+            id: head.id,
+            kind: head.kind,
+            project: head.project,
+            change: head.change,
+            title: head.title,
+            actor: head.actor,
+            state: head.state,
+            reason: head.reason,
+            created: head.created,
+            started: head.started,
+            finished: head.finished,
+            canceled_by: head.cancel.map(|c| c.actor),
+            retry_of: head.retry_of,
+            priority: head.priority,
+            steps: Vec::new(),
+            labels: head.labels,
+            subject: head.subject,
+            plan,
         }
     }
 
@@ -97,7 +102,7 @@ impl Run {
 }
 
 impl StepView {
-    fn of(index: usize, step: &Step, row: StepRow) -> StepView {
+    pub(crate) fn of(index: usize, step: &Step, row: StepRow) -> StepView {
         StepView {
             index,
             name: step.name.clone(),

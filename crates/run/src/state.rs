@@ -223,6 +223,10 @@ pub struct Attempt {
     pub exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text>,
+    /// What a failed one left that another attempt followed, up to 16 KiB of JSON; the last attempt's
+    /// output is the step's.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub output: Value,
 }
 
 /// What has happened to a step.
