@@ -16,6 +16,8 @@ use store::Tx;
 /// Runs that are not finished, by `<project>/<repository>/<refname>/<run>`; the value says whether a newer
 /// push may cancel it.
 pub const OPEN: &str = "delivery-pipeline.open";
+/// Runs by the number of their pipeline on this server.
+pub const NUMBERED: &str = "delivery-pipeline.numbered";
 /// [`Report`] by run.
 pub const REPORTS: &str = "delivery-pipeline.report";
 /// The event that names the keywords without effect; data: `run` and `warnings`, each with `at` and `say`.

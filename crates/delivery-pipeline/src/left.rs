@@ -69,22 +69,47 @@ pub fn of_run(view: &View<'_>, run: &Id, job: &str) -> Result<Option<Left>> {
 /// `artifacts.unknown` when there is nothing of that name. The same when whoever started the run may not
 /// see the other project: what one may not see looks as if it were not there.
 pub fn fetch(view: &View<'_>, run: &Id, fetch: &Fetch) -> Result<Left> {
-    let (found, job) = match fetch {
-        Fetch::Newest { project, repository, refname, job } => {
-            (newest(view, project, repository, refname, job)?, job)
-        }
-        Fetch::Run { run, job } => {
-            let run = Id::parse(run.trim());
-            (run.map(|run| of_run(view, &run, job)).transpose()?.flatten(), job)
-        }
-    };
-    let missing = || missing(fetch, job);
-    let found = found.ok_or_else(missing)?;
+    let missing = || missing(fetch);
     let asker = Engine::head_in(view, run)?.ok_or_else(missing)?;
+    let found = match fetch {
+        Fetch::Newest { path, refname, job } => match place(path, &asker.project) {
+            Some((project, repository)) => newest(view, &project, &repository, refname, job)?,
+            None => None,
+        },
+        Fetch::Run { run, job } => match numbered(view, run.trim())? {
+            Some(run) => of_run(view, &run, job)?,
+            None => None,
+        },
+    };
+    let found = found.ok_or_else(missing)?;
     if may_read(view, &asker.project, &asker.actor, &found.project)? {
         Ok(found)
     } else {
         Err(missing())
+    }
+}
+
+/// A pipeline by its run's id or by its number on this server.
+///
+/// # Errors
+/// The store's.
+pub fn numbered(view: &View<'_>, words: &str) -> Result<Option<Id>> {
+    match Id::parse(words) {
+        Some(run) => Ok(Some(run)),
+        None if words.bytes().all(|b| b.is_ascii_digit()) => {
+            view.row(crate::create::NUMBERED, words)
+        }
+        None => Ok(None),
+    }
+}
+
+/// The project and the repository of `project/repository`; a single word is a repository of `own`.
+pub fn place(path: &str, own: &Name) -> Option<(Name, Name)> {
+    match path.trim().split_once('/') {
+        Some((project, repository)) => {
+            Some((Name::parse(project).ok()?, Name::parse(repository).ok()?))
+        }
+        None => Some((own.clone(), Name::parse(path.trim()).ok()?)),
     }
 }
 
@@ -96,8 +121,12 @@ pub fn may_read(view: &View<'_>, project: &Name, who: &Principal, other: &Name) 
     Ok(project == other || policy::allows(view, who, Permission::View, other)?)
 }
 
-fn missing(fetch: &Fetch, job: &str) -> Error {
-    let (job, whose) = (shown(job), shown(&whose(fetch)));
+fn missing(fetch: &Fetch) -> Error {
+    let (job, whose) = match fetch {
+        Fetch::Newest { path, refname, job } => (job, format!("{path} {refname}")),
+        Fetch::Run { run, job } => (job, run.clone()),
+    };
+    let (job, whose) = (shown(job), shown(&whose));
     let say = text!(
         "there are no artifacts of “{job}” in {whose}",
         "{whose}에 “{job}” 작업의 아티팩트가 없습니다"
@@ -106,15 +135,6 @@ fn missing(fetch: &Fetch, job: &str) -> Error {
         "the job has to have passed and left artifacts, and whoever started this pipeline must see that project",
         "그 작업이 통과하고 아티팩트를 남겼어야 하며, 이 파이프라인을 시작한 사람이 그 프로젝트를 볼 수 있어야 합니다",
     ))
-}
-
-fn whose(fetch: &Fetch) -> String {
-    match fetch {
-        Fetch::Newest { project, repository, refname, .. } => {
-            format!("{project}/{repository} {refname}")
-        }
-        Fetch::Run { run, .. } => run.clone(),
-    }
 }
 
 fn shown(words: &str) -> String {

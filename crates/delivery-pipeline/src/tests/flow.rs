@@ -99,8 +99,7 @@ async fn the_newest_artifacts_of_a_branch_are_there_for_those_who_may_read_them(
 
     let (_, secret) = world.pipeline("closed", ci).await;
     let of = |project: &str| Fetch::Newest {
-        project: name(project),
-        repository: name("web"),
+        path: format!("{project}/web"),
         refname: "main".into(),
         job: "a".into(),
     };
