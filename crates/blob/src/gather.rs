@@ -32,16 +32,25 @@ pub struct Choose {
     /// Bytes of all files together.
     pub limit_bytes: u64,
     pub limit_files: u64,
+    /// Bytes of one file; a larger one is left out and counted, not refused.
+    pub limit_each: u64,
 }
 
 impl Choose {
     /// Everything, within these limits.
     pub fn all(limit_bytes: u64, limit_files: u64) -> Choose {
-        Choose { include: vec!["**".into()], exclude: Vec::new(), limit_bytes, limit_files }
+        Choose {
+            include: vec!["**".into()],
+            exclude: Vec::new(),
+            limit_bytes,
+            limit_files,
+            limit_each: u64::MAX,
+        }
     }
 }
 
-pub(crate) fn gather(disk: Arc<Disk>, dir: &Path, choose: &Choose) -> Result<(Batch, Tree)> {
+/// The files, their tree, and how many were left out for their size.
+pub(crate) fn gather(disk: Arc<Disk>, dir: &Path, choose: &Choose) -> Result<(Batch, Tree, u64)> {
     let include = Globs::parse(&choose.include, Below::Included)?;
     let exclude = Globs::parse(&choose.exclude, Below::IfPlain)?;
     let shown = dir.display().to_string();
@@ -49,10 +58,17 @@ pub(crate) fn gather(disk: Arc<Disk>, dir: &Path, choose: &Choose) -> Result<(Ba
     let top = rustix::fs::openat(CWD, dir, flags, Mode::empty())
         .map_err(|e| error::unreadable(&shown, e.into()))?;
     let states = (include.start(), exclude.start());
-    let mut walk =
-        Walk { batch: Batch::new(disk), include, exclude, choose, entries: Vec::new(), bytes: 0 };
+    let mut walk = Walk {
+        batch: Batch::new(disk),
+        include,
+        exclude,
+        choose,
+        entries: Vec::new(),
+        bytes: 0,
+        left_out: 0,
+    };
     walk.dir(&top, "", &states, 0)?;
-    Ok((walk.batch, Tree::new(walk.entries)?))
+    Ok((walk.batch, Tree::new(walk.entries)?, walk.left_out))
 }
 
 struct Walk<'a> {
@@ -62,6 +78,7 @@ struct Walk<'a> {
     choose: &'a Choose,
     entries: Vec<Entry>,
     bytes: u64,
+    left_out: u64,
 }
 
 impl Walk<'_> {
@@ -126,6 +143,10 @@ impl Walk<'_> {
             let mut file = File::from(fd);
             let meta = file.metadata().map_err(|e| error::unreadable(&path, e))?;
             if !meta.is_file() {
+                return Ok(());
+            }
+            if meta.len() > self.choose.limit_each {
+                self.left_out += 1;
                 return Ok(());
             }
             let (hash, size) = self.batch.file(&mut file, room).map_err(|e| self.whole(e))?;

@@ -62,17 +62,20 @@ pub struct Held {
     pub size: u64,
     /// Files in the tree; 1 for a plain blob.
     pub files: u64,
+    /// Files that were not taken for their size, see [`Choose::limit_each`].
+    pub left_out: u64,
     _lease: Arc<Lease>,
 }
 
 impl Held {
     fn blob(hash: Hash, size: u64, lease: Lease) -> Held {
-        Held { hash: hash.to_string(), size, files: 1, _lease: Arc::new(lease) }
+        Held { hash: hash.to_string(), size, files: 1, left_out: 0, _lease: Arc::new(lease) }
     }
 
     fn tree(hash: Hash, tree: &Tree, lease: Lease) -> Held {
         let files = tree.entries.len() as u64;
-        Held { hash: hash.to_string(), size: tree.bytes(), files, _lease: Arc::new(lease) }
+        let (hash, size) = (hash.to_string(), tree.bytes());
+        Held { hash, size, files, left_out: 0, _lease: Arc::new(lease) }
     }
 }
 
@@ -216,9 +219,9 @@ impl Blobs {
     pub async fn put_tree(&self, dir: &Path, choose: Choose) -> Result<Held> {
         let (disk, dir) = (self.disk.clone(), dir.to_owned());
         blocking(move || {
-            let (mut batch, tree) = gather::gather(disk, &dir, &choose)?;
+            let (mut batch, tree, left_out) = gather::gather(disk, &dir, &choose)?;
             let hash = batch.bytes(&tree.to_bytes()?)?;
-            Ok(Held::tree(hash, &tree, batch.finish()?))
+            Ok(Held { left_out, ..Held::tree(hash, &tree, batch.finish()?) })
         })
         .await
     }

@@ -72,8 +72,8 @@ pub async fn save(
     place: &Place,
     globs: Vec<String>,
 ) -> Result<()> {
-    let bounds = parts.limits.artifacts;
-    let Some(held) = keep::collect(&parts.blobs, place, globs, Vec::new(), bounds).await? else {
+    let choose = parts.limits.artifacts.choose(globs, Vec::new());
+    let Some(held) = keep::collect(&parts.blobs, place, choose).await? else {
         return Ok(());
     };
     let row = row(project, &cache.key);

@@ -18,21 +18,21 @@ pub struct Bounds {
     pub files: u64,
 }
 
+impl Bounds {
+    /// These files, within the bounds.
+    pub fn choose(self, include: Vec<String>, exclude: Vec<String>) -> Choose {
+        Choose { include, exclude, ..Choose::all(self.bytes, self.files) }
+    }
+}
+
 /// The job's files that match, or `None` when there is none.
 ///
 /// # Errors
 /// As [`Blobs::put_tree`].
-pub async fn collect(
-    blobs: &Blobs,
-    place: &Place,
-    include: Vec<String>,
-    exclude: Vec<String>,
-    bounds: Bounds,
-) -> Result<Option<Held>> {
-    if include.is_empty() {
+pub async fn collect(blobs: &Blobs, place: &Place, choose: Choose) -> Result<Option<Held>> {
+    if choose.include.is_empty() {
         return Ok(None);
     }
-    let choose = Choose { include, exclude, limit_bytes: bounds.bytes, limit_files: bounds.files };
     let upper = blobs.put_tree(&place.upper(), choose.clone()).await?;
     let Some(lower) = place.lower() else { return Ok((upper.files > 0).then_some(upper)) };
     let below = blobs.put_tree(&lower, choose).await?;
@@ -48,7 +48,8 @@ pub async fn collect(
         entries
     });
     let kept = blobs.put_entries(kept.await.map_err(kernel::Error::internal)?).await?;
-    let whole = blobs.overlay(&[kept.hash.clone(), upper.hash.clone()]).await?;
+    let mut whole = blobs.overlay(&[kept.hash.clone(), upper.hash.clone()]).await?;
+    whole.left_out = upper.left_out + below.left_out;
     Ok((whole.files > 0).then_some(whole))
 }
 

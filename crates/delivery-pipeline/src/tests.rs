@@ -1,5 +1,7 @@
 //! Whole pipelines: real sandboxes, a real engine, and repositories that are directories.
 
+mod executor;
+
 use crate::variables::Variable;
 use crate::{ByHand, Limits, Options, Pipelines};
 use host::Host;

@@ -1,0 +1,131 @@
+//! What stays of an attempt: artifacts, caches, variables for later jobs, what it says of an environment.
+
+use super::{Job, MAX_DOTENV, MAX_DOTENV_BYTES};
+use crate::keep::{self, Bounds};
+use crate::variables::{Scope, Variable};
+use crate::work::{Environment, Output};
+use crate::{caches, script};
+use host::Exit;
+use kernel::{Result, Text, text};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+impl Job {
+    /// Keeps what is to be kept.
+    pub(super) async fn leave(&self, passed: bool) -> Result<Output> {
+        let mut output = Output { variables: self.dotenv().await?, ..Output::default() };
+        output.environment = self.environment(&self.scope_with(&output.variables));
+        output.artifacts = self.artifacts(passed).await?;
+        output.reports = self.reports().await?;
+        self.save_caches(passed).await;
+        output.coverage = self.coverage().await;
+        Ok(output)
+    }
+
+    /// What it knows when its script is over: its own dotenv variables, too.
+    pub(super) fn scope_with(&self, dotenv: &BTreeMap<String, String>) -> Scope {
+        let mut scope = self.scope.clone();
+        let own = dotenv.iter().map(|(n, v)| Variable::literal(n, v.as_str()));
+        scope.add(&own.collect::<Vec<_>>());
+        scope
+    }
+
+    fn environment(&self, scope: &Scope) -> Option<Environment> {
+        let environment = self.work.environment.clone()?;
+        Some(Environment {
+            name: scope.expand(&environment.name),
+            url: environment.url.as_ref().map(|url| scope.expand(url)),
+            ..environment
+        })
+    }
+
+    async fn save_caches(&self, passed: bool) {
+        for cache in self.work.caches.iter().filter(|c| c.push && c.when.holds(passed)) {
+            let cache = self.keyed(cache);
+            let globs = self.globs(&cache.paths);
+            let saved = caches::save(&self.parts, &self.task.project, &cache, &self.place, globs);
+            // A cache that cannot be kept is no reason to fail.
+            if let Err(error) = saved.await {
+                let Text { en, ko } = error.sentence();
+                self.note(&text!("cache not saved: {en}", "캐시를 저장하지 못했습니다: {ko}"));
+            }
+        }
+    }
+
+    async fn coverage(&self) -> Option<f64> {
+        let (pattern, log) = (self.work.coverage.clone()?, self.task.log.path().to_owned());
+        let look = move || crate::coverage::measured(&log, &pattern);
+        tokio::task::spawn_blocking(look).await.ok()?
+    }
+
+    /// Why it failed, with what it printed last.
+    pub(super) async fn complaint(&self, exit: &Exit) -> Text {
+        let (say, log) = (exit.text(), self.task.log.path().to_owned());
+        let plain = say.clone();
+        let look = move || crate::last_words::after(say, &log);
+        tokio::task::spawn_blocking(look).await.unwrap_or(plain)
+    }
+
+    async fn artifacts(&self, passed: bool) -> Result<Option<String>> {
+        let Some(artifacts) = self.work.artifacts.as_ref().filter(|a| a.when.holds(passed)) else {
+            return Ok(None);
+        };
+        let (include, exclude) = (self.globs(&artifacts.paths), self.globs(&artifacts.exclude));
+        let choose = self.parts.limits.artifacts.choose(include, exclude);
+        let Some(held) = keep::collect(&self.parts.blobs, &self.place, choose).await? else {
+            let paths = artifacts.paths.join(", ");
+            self.note(&text!(
+                "no files match the artifacts {paths}",
+                "아티팩트 {paths}에 맞는 파일이 없습니다"
+            ));
+            return Ok(None);
+        };
+        let (files, size) = (held.files, held.size);
+        self.refer(vec![held.hash.clone()], artifacts.expire_ms.map(Duration::from_millis)).await?;
+        self.note(&text!(
+            "kept {files} files as artifacts, {size} bytes",
+            "아티팩트로 파일 {files}개, {size}바이트를 보관했습니다"
+        ));
+        Ok(Some(held.hash.clone()))
+    }
+
+    /// Makes the run need these blobs, until `expires` after now. The caller holds them.
+    pub(super) async fn refer(&self, hashes: Vec<String>, expires: Option<Duration>) -> Result<()> {
+        let (owner, run) = (crate::owner(&self.task.run), self.task.run.clone());
+        let refer = move |tx: &mut store::Tx<'_>| {
+            for hash in &hashes {
+                if let Some(after) = expires {
+                    let at = tx.now().plus(after);
+                    tx.set_row(crate::EXPIRES, &format!("{at}/{run}/{hash}"), &())?;
+                }
+                blob::refer(tx, &owner, hash)?;
+            }
+            Ok(())
+        };
+        self.parts.store.write(refer).await
+    }
+
+    /// The variables of the job's dotenv reports.
+    async fn dotenv(&self) -> Result<BTreeMap<String, String>> {
+        let bounds = Bounds { bytes: MAX_DOTENV_BYTES, files: 16 };
+        let choose = bounds.choose(self.globs(&self.work.dotenv), Vec::new());
+        let blobs = &self.parts.blobs;
+        let mut found = BTreeMap::new();
+        let Some(held) = keep::collect(blobs, &self.place, choose).await? else {
+            return Ok(found);
+        };
+        for entry in blobs.tree(&held.hash).await?.entries {
+            let bytes = blobs.get(&entry.hash, MAX_DOTENV_BYTES).await?;
+            let (lines, odd) = script::dotenv(&String::from_utf8_lossy(&bytes), MAX_DOTENV);
+            found.extend(lines);
+            if odd > 0 {
+                let path = &entry.path;
+                self.note(&text!(
+                    "{path}: {odd} lines are no variables and are left out",
+                    "{path}: 변수가 아닌 줄 {odd}개를 제외했습니다"
+                ));
+            }
+        }
+        Ok(found)
+    }
+}

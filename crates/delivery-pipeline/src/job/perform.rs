@@ -1,0 +1,115 @@
+//! The scripts of an attempt, each a workload of the host.
+
+use super::{CONTROL, CPU_WEIGHT, HOME, Job, SIGTERM};
+use crate::variables::Variable;
+use host::{Exit, Limits, Mount, MountKind, Reason, Sandbox, Spec, Workload};
+use kernel::{Error, Result, Text, text};
+use std::path::{Path, PathBuf};
+
+impl Job {
+    /// Starts a script, and waits for its end. `status` is what it is told of the job.
+    pub(super) async fn start(
+        &self,
+        id: &str,
+        script: &str,
+        time_ms: u64,
+        status: &str,
+    ) -> Result<Exit> {
+        let home = self.parts.workspaces.home(&self.task.project).await?;
+        let mut spec = self.spec(id, script, time_ms, &home)?;
+        let mut scope = self.scope.clone();
+        scope.add(&[Variable::literal("NARU_JOB_STATUS", status)]);
+        scope.add(&self.failed_before().await);
+        spec.env = scope.all();
+        Ok(self.watch(self.parts.host.start(spec).await?).await)
+    }
+
+    pub(super) async fn watch(&self, workload: Workload) -> Exit {
+        let mut grew = workload.log_grew();
+        loop {
+            tokio::select! {
+                biased;
+                exit = workload.wait() => {
+                    self.task.log.grew();
+                    return exit;
+                }
+                () = self.task.cancel.cancelled() => return workload.stop().await,
+                Ok(()) = grew.changed() => self.task.log.grew(),
+            }
+        }
+    }
+
+    /// Runs whatever came of the script, unless nothing was started.
+    pub(super) async fn after_script(&self, main: &str, exit: &Exit) -> Result<Option<Exit>> {
+        let started = !matches!(exit.reason, Reason::NotStarted { .. } | Reason::Lost);
+        if self.work.after_script.is_empty() || !started {
+            return Ok(None);
+        }
+        let id = format!("{main}-after");
+        let limit = self.parts.limits.after_script_ms;
+        let exit = match self.parts.host.find(&id) {
+            Some(workload) => self.watch(workload).await,
+            None => {
+                let status = if exit.success() { "success" } else { "failed" };
+                self.start(&id, "after.sh", limit, status).await?
+            }
+        };
+        if !exit.success() {
+            let Text { en, ko } = exit.text();
+            // As in GitLab, it does not change the job's result.
+            self.note(&text!("after_script: {en}", "after_script: {ko}"));
+        }
+        Ok(Some(exit))
+    }
+
+    pub(super) fn timeout(&self) -> u64 {
+        self.work.timeout_ms.unwrap_or(self.parts.limits.timeout_ms)
+    }
+
+    fn spec(&self, id: &str, script: &str, time_ms: u64, home: &Path) -> Result<Spec> {
+        let limits = &self.parts.limits;
+        let lower = self.place.lower().unwrap_or_else(|| self.place.upper());
+        let git = self.parts.source.git_dir(&self.task.project, &self.work.repository);
+        let mut mounts = self.parts.toolchain.clone();
+        let mut mount = |at: &str, kind| mounts.push(Mount { at: PathBuf::from(at), kind });
+        mount(HOME, MountKind::Writable { from: home.to_owned() });
+        mount(CONTROL, MountKind::ReadOnly { from: self.place.control() });
+        if git.is_dir() {
+            let at =
+                git.to_str().ok_or_else(|| Error::internal("a data directory not in UTF-8"))?;
+            mount(at, MountKind::ReadOnly { from: git.clone() });
+        }
+        for objects in self.parts.source.borrowed(&self.task.project, &self.work.repository) {
+            if let Some(at) = objects.to_str() {
+                mount(at, MountKind::ReadOnly { from: objects.clone() });
+            }
+        }
+        mount(&self.work.dir, MountKind::Overlay { lower, scratch: self.place.scratch() });
+        Ok(Spec {
+            id: id.to_owned(),
+            argv: vec![self.parts.shell.clone(), format!("{CONTROL}/{script}")],
+            env: Vec::new(),
+            dir: PathBuf::from(&self.work.dir),
+            sandbox: Some(Sandbox {
+                mounts,
+                hidden: Default::default(),
+                hostname: "job".to_owned(),
+            }),
+            limits: Limits {
+                time_ms: Some(time_ms),
+                memory: limits.memory,
+                cpu_milli: None,
+                pids: Some(limits.pids),
+                disk: Some(limits.disk),
+                disk_dirs: vec![self.place.scratch(), home.to_owned()],
+                log: Some(limits.log),
+                grace_ms: limits.grace_ms,
+                // Services answer people; jobs are waited for anyway.
+                cpu_weight: Some(CPU_WEIGHT),
+                ..Limits::default()
+            },
+            log: self.task.log.path().to_owned(),
+            stop_signal: SIGTERM,
+        })
+    }
+}

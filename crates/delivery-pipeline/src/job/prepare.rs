@@ -1,0 +1,67 @@
+//! What an attempt finds when it begins: its files, its caches, what earlier jobs left, its script.
+
+use super::Job;
+use crate::work::{Files, Output, Work};
+use crate::workspace::{Base, io};
+use crate::{caches, script};
+use host::{Exit, Reason};
+use kernel::{Result, text};
+use std::sync::atomic::Ordering;
+
+impl Job {
+    /// A first start: the files, then the script.
+    pub(super) async fn begin(&self, id: &str) -> Result<Exit> {
+        let base = self.base();
+        self.prepare(base).await?;
+        let exit = self.start(id, "script.sh", self.timeout(), "running").await?;
+        if base != Base::Shared || !matches!(exit.reason, Reason::NotStarted { .. }) {
+            return Ok(exit);
+        }
+        // A file system that cannot carry an overlay's upper layer only says so when it is mounted.
+        self.parts.host.forget(id).await?;
+        self.prepare(Base::Copied).await?;
+        let exit = self.start(id, "script.sh", self.timeout(), "running").await?;
+        if !matches!(exit.reason, Reason::NotStarted { .. }) {
+            self.parts.copies.store(true, Ordering::Relaxed);
+        }
+        Ok(exit)
+    }
+
+    fn base(&self) -> Base {
+        let layers =
+            self.parts.host.abilities().overlay && !self.parts.copies.load(Ordering::Relaxed);
+        match self.work.files {
+            Files::None => Base::Nothing,
+            Files::Commit if layers => Base::Shared,
+            Files::Commit => Base::Copied,
+        }
+    }
+
+    async fn prepare(&self, base: Base) -> Result<()> {
+        let Work { repository, commit, .. } = &self.work;
+        let (project, place) = (&self.task.project, &self.place);
+        self.parts.workspaces.prepare(place, project, repository, commit, base).await?;
+        if let Some(image) = &self.work.image {
+            let image = self.scope.expand(image);
+            self.note(&text!(
+                "images are not pulled yet: the machine's own tools stand in for {image}",
+                "아직 이미지를 받지 않습니다. {image} 대신 이 컴퓨터의 도구를 씁니다"
+            ));
+        }
+        for cache in self.work.caches.iter().filter(|c| c.pull) {
+            caches::restore(&self.parts, project, &self.keyed(cache), place, &self.task.log)
+                .await?;
+        }
+        for output in self.task.outputs.values() {
+            let output: Output = serde_json::from_value(output.clone()).unwrap_or_default();
+            if let Some(tree) = output.artifacts {
+                self.parts.blobs.materialise(&tree, &place.upper()).await?;
+            }
+        }
+        let write = |name: &str, commands: &[String]| {
+            std::fs::write(place.control().join(name), script::render(commands)).map_err(io)
+        };
+        write("script.sh", &self.work.script)?;
+        write("after.sh", &self.work.after_script)
+    }
+}

@@ -1,0 +1,188 @@
+//! Single jobs, given as the actor gets them: whatever file they came from.
+
+use super::*;
+use crate::work::{self, Output, Reports, Shared, Site, TagRelease, Work};
+use kernel::journey::{EnvironmentAction, Tier};
+use run::{Action, NewRun, Plan, Step};
+
+/// A job of these commands.
+fn work(script: &[&str]) -> Work {
+    Work { script: script.iter().map(|c| (*c).to_owned()).collect(), ..nothing() }
+}
+
+/// What a plan holds at the least.
+fn nothing() -> Work {
+    let json = serde_json::json!({
+        "repository": "web", "commit": "", "shared": "shared", "dir": "/builds/shop/web",
+        "script": [], "interruptible": false,
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+fn step(name: &str, work: &Work) -> Step {
+    Step {
+        name: name.to_owned(),
+        action: Action { uses: work::USES.into(), with: serde_json::to_value(work).unwrap() },
+        ..serde_json::from_value(serde_json::json!({"name": "", "action": {"uses": ""}})).unwrap()
+    }
+}
+
+impl World {
+    /// Runs these steps in a commit of these files, and waits for the end.
+    async fn perform(&self, files: &[(&str, &str)], jobs: &[(&str, Work)]) -> Run {
+        self.perform_in("shop", files, jobs).await
+    }
+
+    async fn perform_in(
+        &self,
+        project: &str,
+        files: &[(&str, &str)],
+        jobs: &[(&str, Work)],
+    ) -> Run {
+        let run = self.begin(project, files, jobs).await;
+        self.end_of(&run).await
+    }
+
+    async fn begin(&self, project: &str, files: &[(&str, &str)], jobs: &[(&str, Work)]) -> Id {
+        let files = files.iter().map(|(p, t)| ((*p).to_owned(), (*t).to_owned())).collect();
+        let commit = self.shelf.add(files);
+        let mut steps: Vec<Step> = Vec::new();
+        for (name, work) in jobs {
+            let mut step = step(name, &Work { commit: commit.clone(), ..work.clone() });
+            step.needs = steps
+                .last()
+                .map(|last| run::Need { step: last.name.clone(), outputs: true })
+                .into_iter()
+                .collect();
+            steps.push(step);
+        }
+        let new = NewRun {
+            kind: "try".into(),
+            project: name(project),
+            change: None,
+            title: Text::plain("try"),
+            plan: Plan { steps },
+            actor: Principal::User(name("kim")),
+            labels: Default::default(),
+            subject: None,
+            priority: 0,
+        };
+        let shared = Shared::default();
+        self.store.write(move |tx| tx.set_row(crate::SHARED, "shared", &shared)).await.unwrap();
+        self.engine.create(new).await.unwrap()
+    }
+
+    async fn end_of(&self, run: &Id) -> Run {
+        let over = |e: &Event| {
+            (e.fact.kind == "run.finished" && e.fact.data["run"] == run.as_str()).then_some(())
+        };
+        self.wait(0, over).await;
+        self.engine.show(run).await.unwrap()
+    }
+
+    async fn blob(&self, hash: &str) -> String {
+        let bytes = self.pipelines.0.blobs.get(hash, 1 << 20).await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+fn output(run: &Run, step: &str) -> Output {
+    let step = run.step(step).unwrap_or_else(|| panic!("no {step}"));
+    serde_json::from_value(step.output.clone()).unwrap_or_else(|e| panic!("{e}: {}", step.output))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_are_kept_of_a_job_that_failed_and_what_cannot_be_read_is_said() {
+    let (_dir, world) = world().await;
+    let work = Work {
+        reports: vec![
+            Reports { format: "junit".into(), paths: vec!["out/*.xml".into()] },
+            Reports { format: "sarif".into(), paths: vec!["none.sarif".into()] },
+        ],
+        ..work(&[
+            "mkdir out && echo '<a/>' > out/a.xml && ln -s /etc/passwd out/b.xml",
+            "truncate -s 65M out/big.xml; i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done",
+            "exit 3",
+        ])
+    };
+    let run = world.perform(&[("README", "")], &[("test", work)]).await;
+    let output = output(&run, "test");
+    let files: Vec<_> = output.reports.iter().map(|f| (f.format.as_str(), &*f.path)).collect();
+    assert_eq!(files, [("junit", "out/a.xml")]);
+    assert_eq!(world.blob(&output.reports[0].blob).await, "<a/>\n");
+    assert_eq!(output.reports[0].size, 5);
+    assert!(output.cpu_ms.is_some_and(|ms| ms < 60_000), "{:?}", output.cpu_ms);
+    let log = world.log(&run, "test").await;
+    assert!(log.contains("1 files over 64 MiB, 1 links"), "{log}");
+    assert!(log.contains("no files match the sarif report none.sarif"), "{log}");
+    // The run holds them.
+    world.pipelines.0.blobs.collect().await.unwrap();
+    assert_eq!(world.blob(&output.reports[0].blob).await, "<a/>\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_reports_are_cut_with_a_word() {
+    let (_dir, world) = world().await;
+    let work = Work {
+        reports: vec![Reports { format: "junit".into(), paths: vec!["*.xml".into()] }],
+        ..work(&["for i in $(seq 130); do echo $i > $i.xml; done"])
+    };
+    let run = world.perform(&[], &[("test", work)]).await;
+    assert_eq!(output(&run, "test").reports.len(), 100);
+    assert!(world.log(&run, "test").await.contains("30 report files are beyond the limit"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_passed_publishes_its_site_its_tag_and_its_environment() {
+    let (_dir, world) = world().await;
+    let work = Work {
+        site: Some(Site { dir: "public".into(), prefix: String::new(), expire_ms: None }),
+        tag: Some(TagRelease {
+            tag: "v$VERSION".into(),
+            message: None,
+            name: Some("Release $VERSION".into()),
+            description: "./CHANGES.md".into(),
+            target: None,
+            links: vec![("page".into(), "https://example.com/$VERSION".into())],
+        }),
+        environment: Some(work::Environment {
+            name: "review/$VERSION".into(),
+            url: Some("https://$VERSION.example.com".into()),
+            action: EnvironmentAction::Start,
+            on_stop: Some("stop".into()),
+            auto_stop_ms: Some(60_000),
+            tier: Some(Tier::Testing),
+        }),
+        dotenv: vec!["v.env".into()],
+        ..work(&[
+            "mkdir -p public/css && echo hi > public/index.html && echo x > public/css/a.css",
+            "echo VERSION=1.2 > v.env",
+        ])
+    };
+    let run = world.perform(&[("CHANGES.md", "What is new\n")], &[("pages", work)]).await;
+    let output = output(&run, "pages");
+    let site = world.pipelines.0.blobs.tree(output.site.as_deref().unwrap()).await.unwrap();
+    let paths: Vec<&str> = site.entries.iter().map(|e| e.path.as_str()).collect();
+    assert_eq!(paths, ["css/a.css", "index.html"]);
+    let tag = output.tag.unwrap();
+    assert_eq!((tag.tag.as_str(), tag.name.as_deref()), ("v1.2", Some("Release 1.2")));
+    assert_eq!(tag.description, "What is new\n");
+    assert_eq!(tag.links, [("page".into(), "https://example.com/1.2".into())]);
+    let environment = output.environment.unwrap();
+    assert_eq!(environment.name, "review/1.2");
+    assert_eq!(environment.url.as_deref(), Some("https://1.2.example.com"));
+    assert_eq!(
+        (environment.on_stop.as_deref(), environment.tier),
+        (Some("stop"), Some(Tier::Testing))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_without_files_fails_its_job() {
+    let (_dir, world) = world().await;
+    let site = Some(Site { dir: "public".into(), prefix: String::new(), expire_ms: None });
+    let run = world.perform(&[], &[("pages", Work { site, ..work(&["true"]) })]).await;
+    assert_eq!(state(&run, "pages"), StepState::Failed);
+    let reason = run.step("pages").unwrap().reason.clone().unwrap();
+    assert!(reason.en.contains("no files in public"), "{reason:?}");
+}
