@@ -133,30 +133,36 @@ impl Job {
         Ok(Some(site.hash.clone()))
     }
 
-    /// With its variables expanded. A description that names a file of the job is that file's text.
+    /// With its variables expanded, and the description read from its file.
     async fn tag(&self, tag: &TagRelease, scope: &Scope) -> Result<TagRelease> {
         let expand = |words: &String| scope.expand(words);
         let mut description = scope.expand(&tag.description);
-        if let Some(text) = self.text_of(&description).await? {
-            description = text;
+        if let Some(file) = tag.description_file.as_ref().filter(|_| description.is_empty()) {
+            let path = scope.expand(file);
+            description = self.text_of(&path).await?.unwrap_or_else(|| {
+                self.note(&text!(
+                    "there is no file {path}: the release has no description",
+                    "{path} 파일이 없어 릴리스에 설명이 없습니다"
+                ));
+                String::new()
+            });
         }
         Ok(TagRelease {
             tag: scope.expand(&tag.tag),
             message: tag.message.as_ref().map(expand),
             name: tag.name.as_ref().map(expand),
             description,
+            description_file: None,
             target: tag.target.as_ref().map(expand),
+            released_at: tag.released_at.as_ref().map(expand),
             links: tag.links.iter().map(|(n, u)| (scope.expand(n), scope.expand(u))).collect(),
         })
     }
 
-    /// The text of a file of the job; `None` when these words are no file's path.
+    /// The text of a file of the job; `None` when there is no such file, or it is too long.
     async fn text_of(&self, path: &str) -> Result<Option<String>> {
-        let plain = !path.is_empty() && path.len() < 4096 && !path.contains(char::is_whitespace);
         let (paths, _) = keep::inside(&self.work.dir, &[path.to_owned()]);
-        let Some(path) = paths.first().filter(|p| plain && p.as_str() != "**") else {
-            return Ok(None);
-        };
+        let Some(path) = paths.first() else { return Ok(None) };
         let choose = Choose {
             include: vec![glob_literal(path)],
             limit_each: MAX_OUTPUT as u64,

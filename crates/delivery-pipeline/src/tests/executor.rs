@@ -141,8 +141,10 @@ async fn a_job_that_passed_publishes_its_site_its_tag_and_its_environment() {
             tag: "v$VERSION".into(),
             message: None,
             name: Some("Release $VERSION".into()),
-            description: "./CHANGES.md".into(),
+            description: String::new(),
+            description_file: Some("./CHANGES.md".into()),
             target: None,
+            released_at: None,
             links: vec![("page".into(), "https://example.com/$VERSION".into())],
         }),
         environment: Some(work::Environment {
