@@ -44,6 +44,9 @@ pub(crate) fn fold(change: &mut Change, event: &Event) -> Option<End> {
     if change.events.len() < EVENTS {
         change.events.push(event.seq);
     }
+    if aside(event) {
+        return None;
+    }
     if let Some(fact) = PipelineCreated::of(event) {
         created(change, event.time, fact);
         return None;
@@ -74,6 +77,13 @@ pub(crate) fn fold(change: &mut Change, event: &Event) -> Option<End> {
         wait(change, event);
     }
     None
+}
+
+/// Whether it tells of a copy of a service for an environment, which is no part of the way to production.
+pub(crate) fn aside(event: &Event) -> bool {
+    let kind = &event.fact.kind;
+    (kind.starts_with("release.") || kind.starts_with("rollout."))
+        && event.fact.data.get("environment").is_some_and(|e| !e.is_null())
 }
 
 /// The pipeline goes on when somebody says so.

@@ -1,6 +1,6 @@
 //! The projection: which changes an event touches, and what is stored of them.
 
-use crate::fold::{End, fold};
+use crate::fold::{End, aside, fold};
 use crate::record::{Carried, Change, Deployment};
 use kernel::journey::{
     Cause, ChangeFinished, Commit, Fact, Outcome, Pushed, RolloutFinished, Verdict, change_name,
@@ -65,7 +65,7 @@ pub(crate) fn project(event: &Event, tx: &mut Tx<'_>, edge: &dyn Edge) -> Result
     let Some(name) = &event.fact.change else { return Ok(()) };
     let Some(mut change) = get(tx, &project, name)? else { return Ok(()) };
     let end = fold(&mut change, event);
-    if let Some(fact) = RolloutFinished::of(event) {
+    if let Some(fact) = RolloutFinished::of(event).filter(|_| !aside(event)) {
         deployed(event, tx, &project, &change, &fact)?;
     }
     match end {

@@ -152,6 +152,7 @@ impl World {
                 release: release(number),
                 tree: "t".into(),
                 services: vec![name("web")],
+                environment: None,
             };
             self.tell(made, n).await;
         }
@@ -164,6 +165,7 @@ impl World {
                 run: run.clone(),
                 previous: previous.clone(),
                 cause,
+                environment: None,
             },
             n,
         )
@@ -179,6 +181,7 @@ impl World {
                 verdict,
                 reason,
                 first_ready: None,
+                environment: None,
             },
             n,
         )

@@ -8,6 +8,7 @@
 //! on the fact before it in the line and writes the one after; nobody calls back up the line.
 
 use crate::{Error, Event, Id, Key, Name, NewEvent, Principal, Result, Text, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The payload of one kind of event.
@@ -47,6 +48,7 @@ facts! {
     "job.reported" JobReported,
     "environment.deployed" EnvironmentDeployed,
     "environment.opened" EnvironmentOpened,
+    "environment.released" EnvironmentReleased,
     "environment.closed" EnvironmentClosed,
     "site.published" SitePublished,
     "tag.asked" TagAsked,
@@ -57,6 +59,14 @@ pub fn change_name(repository: &Name, commit: &str) -> Option<Name> {
     let repository = repository.as_str();
     let repository = repository.get(..50).unwrap_or(repository).trim_end_matches('-');
     Name::parse(&format!("{repository}-{}", commit.get(..12)?)).ok()
+}
+
+/// The first label of the host name at which a repository's web site is found,
+/// `<this>.<project>.localhost`: `web-pages`.
+pub fn site_name(repository: &Name) -> Option<Name> {
+    let repository = repository.as_str();
+    let repository = repository.get(..57).unwrap_or(repository).trim_end_matches('-');
+    Name::parse(&format!("{repository}-pages")).ok()
 }
 
 /// One commit, as its author wrote it.
@@ -166,6 +176,9 @@ pub struct ReleaseMade {
     /// Every service that this commit releases, this one included: the change has arrived when all of
     /// them have.
     pub services: Vec<Name>,
+    /// Of a copy for an environment: that one. Production has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Name>,
 }
 
 /// `release.skipped`: a passed pipeline that leads to no release. `Passed`: there is nothing to deploy
@@ -202,6 +215,9 @@ pub struct RolloutStarted {
     /// What served before.
     pub previous: Option<Name>,
     pub cause: Cause,
+    /// Of a copy for an environment: that one. Production has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Name>,
 }
 
 /// `rollout.finished`. When it passed, `release` serves; otherwise `previous` goes on serving.
@@ -216,6 +232,9 @@ pub struct RolloutFinished {
     pub reason: Option<Text>,
     /// When the first instance of `release` answered.
     pub first_ready: Option<Time>,
+    /// Of a copy for an environment: that one. Production has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Name>,
 }
 
 /// How a change's way ended.
@@ -293,7 +312,7 @@ pub enum EnvironmentAction {
 }
 
 /// What an environment is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
     Production,
@@ -332,6 +351,33 @@ pub struct EnvironmentOpened {
     pub repository: Name,
     pub commit: String,
     pub layers: Vec<Layer>,
+}
+
+/// `environment.released`: what came of an `environment.opened`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentReleased {
+    pub environment: Name,
+    pub repository: Name,
+    pub commit: String,
+    /// Sequence of the `environment.opened` that this answers.
+    pub opened: u64,
+    /// The services of the commit, each with a copy; none for a commit that has no service.
+    pub services: Vec<ServiceCopy>,
+    /// Why there are no copies of this commit; what was there before stays.
+    pub refused: Option<Text>,
+}
+
+/// A service of an environment of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceCopy {
+    /// As the commit names it.
+    pub name: Name,
+    /// As it is called here: its resource, and the first label of its host name.
+    pub copy: Name,
+    /// The rollout that brings it in.
+    pub run: Id,
+    /// Whether it has an address.
+    pub listens: bool,
 }
 
 /// `environment.closed`: its services are to go.

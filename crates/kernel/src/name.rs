@@ -47,9 +47,33 @@ impl Name {
         Name::parse(out.trim_matches('-')).ok()
     }
 
+    /// A name for what several words together name, of at most `most` bytes: longer ones are cut, and end
+    /// in eight digits made of the whole, so that two that begin alike stay apart.
+    pub fn joined(words: &[&str], most: usize) -> Option<Name> {
+        let whole = words.join("-");
+        let plain = Name::parse(&whole).ok().filter(|n| n.0.len() <= most);
+        plain.or_else(|| Name::told_apart(&whole, most))
+    }
+
+    /// The nearest name to any words, with eight digits made of those words at its end.
+    pub fn told_apart(words: &str, most: usize) -> Option<Name> {
+        let digits = format!("{:08x}", (fnv(words.as_bytes()) >> 32) as u32);
+        let room = most.checked_sub(digits.len() + 1)?;
+        let slug = Name::slug(words);
+        let start = slug.as_ref().map_or("x", Name::as_str);
+        let start = start.get(..room).unwrap_or(start).trim_end_matches('-');
+        Name::parse(&format!("{start}-{digits}")).ok()
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// FNV-1a, 64 bits: to tell names apart, not to withstand anybody.
+fn fnv(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 impl TryFrom<String> for Name {
@@ -108,7 +132,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn joined_names_stay_short_and_apart() {
+        let joined = |a: &str, b: &str| Name::joined(&[a, b], 40).unwrap();
+        assert_eq!(joined("web", "review-fix-1").as_str(), "web-review-fix-1");
+        let (one, two) =
+            (format!("review-{}-1", "x".repeat(50)), format!("review-{}-2", "x".repeat(50)));
+        let (one, two) = (joined("web", &one), joined("web", &two));
+        assert!(one.as_str().len() <= 40 && one.as_str().starts_with("web-review-x"), "{one}");
+        assert_ne!(one, two);
+        assert_ne!(Name::told_apart("검토/가", 63), Name::told_apart("검토/나", 63));
+    }
+
     proptest! {
+        #[test]
+        fn any_words_make_a_name_that_fits(words: String, most in 10_usize..=63) {
+            let name = Name::told_apart(&words, most).unwrap();
+            prop_assert!(name.as_str().len() <= most);
+        }
+
         #[test]
         fn a_slug_is_a_name(words: String) {
             if let Some(name) = Name::slug(&words) {

@@ -12,7 +12,11 @@ pub(crate) fn service(service: &Service) -> Result<()> {
     env(service)?;
     health(service)?;
     rollout(service)?;
-    hosts(service)
+    hosts(service)?;
+    match &service.environments {
+        Some(_) => self::service(&service.clone().in_environment()),
+        None => Ok(()),
+    }
 }
 
 fn command(service: &Service) -> Result<()> {

@@ -17,6 +17,29 @@ pub(crate) fn unknown_service(name: &Name) -> Error {
     ))
 }
 
+/// A name that is in use in another place; `None` is production.
+pub(crate) fn elsewhere(service: &Name, environment: Option<&Name>) -> Error {
+    let say = match environment {
+        Some(environment) => text!(
+            "{service} is what a copy of a service is called in the environment {environment}",
+            "{service}은(는) {environment} 환경에 있는 서비스 복사본의 이름입니다"
+        ),
+        None => text!(
+            "{service} is a service of production",
+            "{service}은(는) 운영 중인 서비스의 이름입니다"
+        ),
+    };
+    Error::conflict("service.owned", say)
+        .hint(Text::fixed("choose another name", "다른 이름을 고르세요"))
+}
+
+pub(crate) fn no_project(name: &Name) -> Error {
+    Error::not_found(
+        "project.unknown",
+        text!("the project {name} is gone", "{name} 프로젝트가 없어졌습니다"),
+    )
+}
+
 pub(crate) fn unknown_release(name: &str) -> Error {
     let shown: String = name.chars().take(80).flat_map(char::escape_default).collect();
     Error::not_found(

@@ -119,6 +119,25 @@ impl Files {
         Ok(dir)
     }
 
+    /// What an instance sees as `/etc/hosts`.
+    pub fn hosts(&self, workload: &str) -> PathBuf {
+        self.scratch(workload).join("hosts")
+    }
+
+    /// Writes it: what the machine's own says, and `more`.
+    pub async fn put_hosts(&self, workload: &str, more: String) -> Result<()> {
+        let path = self.hosts(workload);
+        blocking(move || {
+            let mut words = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+            if !words.is_empty() && !words.ends_with('\n') {
+                words.push('\n');
+            }
+            words.push_str(&more);
+            std::fs::write(path, words)
+        })
+        .await
+    }
+
     pub async fn drop_scratch(&self, workload: &str) {
         let dir = self.scratch(workload);
         // What cannot be removed now is found by the next sweep.

@@ -229,7 +229,7 @@ impl Intake {
         }))
     }
 
-    async fn services(&self, passed: &mut Passed) -> Result<Vec<Wanted>> {
+    pub(crate) async fn services(&self, passed: &mut Passed) -> Result<Vec<Wanted>> {
         if let Some(bytes) = self.file(passed, manifest::YAML).await? {
             return manifest::yaml(&bytes);
         }
@@ -249,7 +249,7 @@ impl Intake {
 
     /// The commit's tree with the pipeline's layers laid over, in the blob store. Without layers the
     /// checkout itself becomes the release's directory.
-    async fn files(&self, passed: &Passed) -> Result<Held> {
+    pub(crate) async fn files(&self, passed: &Passed) -> Result<Held> {
         let PipelineFinished { repository, commit, layers, .. } = &passed.fact;
         let files = self.yard.files();
         let draft = files.draft().await?;

@@ -1,13 +1,14 @@
 //! `Service`, `Release` and `Instance`.
 
 pub use crate::service::{
-    Health, MAX_REPLICAS, Resources, Restart, Service, Stop, Strategy, StrategyKind,
+    Health, InEnvironments, MAX_REPLICAS, Resources, Restart, Service, Stop, Strategy, StrategyKind,
 };
 
 use kernel::kind::{KindDef, Scope, Writer};
 use kernel::{Error, Kind, Name, Result, Text, Time, text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the owner saw of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +89,13 @@ pub struct Release {
     pub config: Service,
     /// Journal sequence of the push that brought the commit; newer pushes have greater ones.
     pub pushed: u64,
+    /// Of a copy: the environment it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Name>,
+    /// The services of the commit, this one included, and what they are called where this one runs: how
+    /// they find each other.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub siblings: BTreeMap<Name, Name>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -15,6 +15,26 @@ const PIDS: u32 = 4096;
 const APP: &str = "/app";
 const HOME: &str = "/home/app";
 
+/// `$NARU_ENVIRONMENT` of what is no copy.
+const PRODUCTION: &str = "production";
+
+/// `NARU_URL_WEB_API` for the service `web-api`.
+fn url_variable(service: &Name) -> String {
+    format!("NARU_URL_{}", service.as_str().to_ascii_uppercase().replace('-', "_"))
+}
+
+/// Lines of `/etc/hosts` by which programs find the neighbours: few resolvers know that `*.localhost` is
+/// this machine (RFC 6761 §6.3).
+pub(crate) fn hosts_lines(neighbours: &[(Name, String)]) -> String {
+    let host = |url: &str| {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split([':', '/']).next().unwrap_or_default().to_owned()
+    };
+    let names: Vec<String> = neighbours.iter().map(|(_, url)| host(url)).collect();
+    // Not all on one line: resolvers have short buffers.
+    names.iter().map(|name| format!("127.0.0.1\t{name}\n")).collect()
+}
+
 /// Which instance: `<project>.<service>.<release number>.<slot>.<n>`, where `n` counts how often the slot
 /// was filled. None of the parts holds a dot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +82,8 @@ pub(crate) struct Launch<'a> {
     /// `PATH`
     pub path: &'a str,
     pub sandboxed: bool,
+    /// Where the services of its commit are found, by their names in the file.
+    pub neighbours: &'a [(Name, String)],
     /// Bytes of log kept.
     pub log: u64,
 }
@@ -97,6 +119,7 @@ impl Launch<'_> {
 
     fn env(&self, id: &str, home: &Path) -> Vec<(String, String)> {
         let config = &self.release.config;
+        let environment = self.release.environment.as_ref().map_or(PRODUCTION, Name::as_str);
         let pair = |name: &str, value: String| (name.to_owned(), value);
         let mut env = vec![
             pair("HOME", home.display().to_string()),
@@ -114,7 +137,9 @@ impl Launch<'_> {
             pair("NARU_RELEASE", self.name.to_string()),
             pair("NARU_COMMIT", self.release.commit.clone()),
             pair("NARU_INSTANCE", id.to_owned()),
+            pair("NARU_ENVIRONMENT", environment.to_owned()),
         ]);
+        env.extend(self.neighbours.iter().map(|(name, url)| (url_variable(name), url.clone())));
         env
     }
 
@@ -133,6 +158,10 @@ impl Launch<'_> {
             writable(HOME, "home"),
             writable("/tmp", "tmp"),
         ]);
+        if !self.neighbours.is_empty() {
+            let from = files.hosts(&self.place.id());
+            mounts.push(Mount { at: "/etc/hosts".into(), kind: MountKind::ReadOnly { from } });
+        }
         let hostname = self.name.to_string();
         Sandbox { mounts, hidden: Hidden::default(), hostname }
     }

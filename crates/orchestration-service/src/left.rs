@@ -38,5 +38,7 @@ pub(crate) fn announce(tx: &mut Tx<'_>, passed: &Passed, named: &[Name]) -> Resu
 fn serves(tx: &Tx<'_>, key: &ServiceKey, repository: &Name) -> Result<bool> {
     let Some(found) = tx.resource(&key.resource())? else { return Ok(false) };
     let ours = found.labels.get(REPOSITORY).is_some_and(|r| r == repository.as_str());
-    Ok(ours && State::load(tx, key)?.current.is_some())
+    let state = State::load(tx, key)?;
+    // Copies for environments go with those.
+    Ok(ours && state.environment.is_none() && state.current.is_some())
 }

@@ -17,7 +17,9 @@ mod actor;
 mod api;
 mod check;
 mod cmd;
+mod copies;
 mod crew;
+mod environment;
 mod error;
 mod files;
 #[doc(hidden)]
@@ -48,8 +50,9 @@ mod wait;
 mod yard;
 
 pub use kind::{
-    Condition, Health, Instance, InstanceState, InstanceStatus, MAX_REPLICAS, Release,
-    ReleaseStatus, Resources, Restart, Service, ServiceStatus, Stop, Strategy, StrategyKind,
+    Condition, Health, InEnvironments, Instance, InstanceState, InstanceStatus, MAX_REPLICAS,
+    Release, ReleaseStatus, Resources, Restart, Service, ServiceStatus, Stop, Strategy,
+    StrategyKind,
 };
 pub use log::LogLine;
 pub use measure::{Cores, Length, Share, Size};
@@ -100,11 +103,18 @@ pub struct Limits {
     pub release_files: u64,
     /// Bytes of log kept of one instance: the latest.
     pub instance_log: u64,
+    /// Instances of all environments together.
+    pub copies: u32,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { release_bytes: 4 << 30, release_files: 200_000, instance_log: 256 << 20 }
+        Limits {
+            release_bytes: 4 << 30,
+            release_files: 200_000,
+            instance_log: 256 << 20,
+            copies: 100,
+        }
     }
 }
 
@@ -121,6 +131,7 @@ pub struct Services {
 pub struct Loops {
     releases: Handle<intake::Repository>,
     services: Handle<ServiceKey>,
+    environments: Handle<environment::Place>,
     endings: tokio::task::JoinHandle<()>,
 }
 
@@ -129,6 +140,7 @@ impl Loops {
     pub async fn join(self) {
         self.releases.join().await;
         self.services.join().await;
+        self.environments.join().await;
         // Only the runtime's own end cancels it.
         let _ = self.endings.await;
     }
@@ -181,6 +193,8 @@ impl Services {
         let services = reconcile::spawn(store.clone(), keeper, options, stop.clone());
         yard.wake_by(services.poker());
         let releases = reconcile::spawn(store.clone(), self.intake(), options, stop.clone());
+        let places = environment::Places { intake: self.intake() };
+        let environments = reconcile::spawn(store.clone(), places, options, stop.clone());
         let filter = Filter { kind: Some("run.finished".into()), ..Filter::default() };
         let endings =
             reconcile::follow_some(store, PART_NAME, filter, rollout::ended, stop.clone());
@@ -195,7 +209,7 @@ impl Services {
                 () = sweep::keep_swept(&yard) => {}
             }
         });
-        Loops { releases, services, endings }
+        Loops { releases, services, environments, endings }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::kind::{Instance, Release, Service, release_name};
 use crate::manifest::Wanted;
 use crate::rollout::{self, Order};
 use crate::state::{self, SEEN, STATE, ServiceKey, State};
-use crate::{PART_NAME, hosts, left};
+use crate::{PART_NAME, error, hosts, left};
 use blob::{refer, release_all};
 use kernel::journey::{
     Cause, Fact, PipelineFinished, Pushed, ReleaseMade, ReleaseSkipped, Verdict,
@@ -19,6 +19,8 @@ pub(crate) const KEEP: usize = 10;
 const NUMBER: &str = "service.number";
 /// The label by which a service knows the repository that it came from.
 pub(crate) const REPOSITORY: &str = "naru.dev/repository";
+/// The label by which people find the copies of an environment.
+pub(crate) const ENVIRONMENT: &str = "environment";
 
 /// A pipeline that passed, with what its commit says and what was made of it.
 #[derive(Clone)]
@@ -59,7 +61,7 @@ impl Passed {
         self.by.clone().unwrap_or_else(|| Principal::part(PART_NAME))
     }
 
-    fn append(
+    pub fn append(
         &self,
         tx: &mut Tx<'_>,
         fact: &impl Fact,
@@ -139,7 +141,7 @@ pub(crate) fn make(
     let pushed = pushed(tx, passed)?;
     for wanted in &services {
         let key = ServiceKey::new(&passed.project, &wanted.name);
-        check_owner(tx, &key, &passed.fact.repository)?;
+        check_owner(tx, &key, &passed.fact.repository, None)?;
         let newer = newer(tx, &key, &passed.fact.repository, pushed)?;
         if let (Some(newer), None) = (newer, &passed.by) {
             let reason = text!(
@@ -160,19 +162,31 @@ pub(crate) fn make(
         let old = ready.get(&wanted.name).copied().unwrap_or(0);
         // Here, where those before it have theirs.
         hosts::check(tx, &key, &wanted.spec)?;
-        begun.push(make_one(tx, passed, key, wanted, Files { tree, pushed, old, names: &names })?);
+        let siblings = names.iter().map(|n| (n.clone(), n.clone())).collect();
+        let place = Place { environment: None, siblings: &siblings };
+        begun.push(make_one(tx, passed, key, wanted, Files { tree, pushed, old, place })?);
     }
     Ok(Made::Rollouts(begun))
 }
 
-struct Files<'a> {
-    tree: &'a str,
-    pushed: u64,
-    old: u32,
-    names: &'a [Name],
+pub(crate) struct Files<'a> {
+    pub tree: &'a str,
+    pub pushed: u64,
+    /// Ready instances of other releases.
+    pub old: u32,
+    pub place: Place<'a>,
 }
 
-fn make_one(
+/// Where services are released to.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Production has none.
+    pub environment: Option<&'a Name>,
+    /// The commit's services by their names in the file, and what they are called here.
+    pub siblings: &'a BTreeMap<Name, Name>,
+}
+
+pub(crate) fn make_one(
     tx: &mut Tx<'_>,
     passed: &Passed,
     key: ServiceKey,
@@ -180,6 +194,7 @@ fn make_one(
     files: Files<'_>,
 ) -> Result<Begun> {
     let mut state = State::load(tx, &key)?;
+    state.environment = files.place.environment.cloned();
     let spec = put_service(tx, passed, &key, wanted, &mut state)?;
     let release = Release {
         service: key.service.clone(),
@@ -190,9 +205,11 @@ fn make_one(
         tree: files.tree.to_owned(),
         config: spec.config,
         pushed: files.pushed,
+        environment: state.environment.clone(),
+        siblings: files.place.siblings.clone(),
     };
     let (name, release) = put_release(tx, &key, &mut state, release)?;
-    tell_made(tx, passed, (&key, &name), &release, files.names)?;
+    tell_made(tx, passed, (&key, &name), &release)?;
     state.generation = spec.generation;
     state.spec = Some(release.config.clone());
     let order = Order {
@@ -215,7 +232,6 @@ fn tell_made(
     passed: &Passed,
     (key, name): (&ServiceKey, &Name),
     release: &Release,
-    services: &[Name],
 ) -> Result<()> {
     let fact = ReleaseMade {
         service: key.service.clone(),
@@ -223,7 +239,8 @@ fn tell_made(
         commit: release.commit.clone(),
         release: name.clone(),
         tree: release.tree.clone(),
-        services: services.to_vec(),
+        services: release.siblings.values().cloned().collect(),
+        environment: release.environment.clone(),
     };
     let short = release.commit.get(..8).unwrap_or(&release.commit);
     let say = text!("{name} made of {short}", "{short}(으)로 {name} 릴리스 생성");
@@ -255,6 +272,9 @@ fn put_service(
     }
     labels.extend(wanted.labels);
     labels.insert(REPOSITORY.into(), passed.fact.repository.to_string());
+    if let Some(environment) = &state.environment {
+        labels.insert(ENVIRONMENT.into(), environment.to_string());
+    }
     let spec = serde_json::to_value(&config).map_err(Error::internal)?;
     let actor = Principal::part(PART_NAME);
     let put = Put { key: key.resource(), labels, spec, expected: None, actor };
@@ -322,8 +342,19 @@ fn newer(
     Ok(newer.then_some(name))
 }
 
-fn check_owner(view: &View<'_>, key: &ServiceKey, repository: &Name) -> Result<()> {
+/// Refuses a service that is another repository's, or that is not of the same place: production never
+/// takes a copy over, nor a copy what is production's.
+pub(crate) fn check_owner(
+    view: &View<'_>,
+    key: &ServiceKey,
+    repository: &Name,
+    environment: Option<&Name>,
+) -> Result<()> {
     let Some(found) = view.resource(&key.resource())? else { return Ok(()) };
+    let theirs = State::load(view, key)?.environment;
+    if theirs.as_ref() != environment {
+        return Err(error::elsewhere(&key.service, theirs.as_ref()));
+    }
     match found.labels.get(REPOSITORY) {
         Some(other) if other != repository.as_str() => {
             let service = &key.service;

@@ -52,6 +52,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, state: &mut State, order: Order<'_>) -> Res
         run: run.clone(),
         previous: previous.clone(),
         cause: *cause,
+        environment: release.environment.clone(),
     };
     let say = text!("rolling out {name}", "{name} 롤아웃 시작");
     tx.append(fact.event(actor.clone(), say)?.subject(key.resource()).change(change.clone()))?;
@@ -176,6 +177,7 @@ pub(crate) fn ended(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
         verdict: finished.verdict,
         reason: reason.clone(),
         first_ready: first_ready(&run),
+        environment: state.environment.clone(),
     };
     let say = say(&rollout.release, finished.verdict, reason.as_ref());
     let event = fact.event(Principal::part(PART_NAME), say)?;

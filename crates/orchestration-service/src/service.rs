@@ -38,9 +38,28 @@ pub struct Service {
     pub ready_within: Length,
     #[serde(default)]
     pub restart: Restart,
-    /// Host names that lead here, beside `<service>.<project>.localhost`.
+    /// Host names that lead here, beside `<service>.<project>.localhost`. Copies for environments have
+    /// none of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// What is different in copies for environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environments: Option<InEnvironments>,
+}
+
+/// What is different in the copies of a service that environments get.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InEnvironments {
+    /// Instead of the service's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// One, if left out, however many production has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// Added to the service's own, or in place of those.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
 }
 
 /// An HTTP probe: a `GET` whose answer has a status from 200 to 399.
@@ -210,7 +229,18 @@ impl Service {
             ready_within: thirty(),
             restart: Restart::default(),
             hosts: Vec::new(),
+            environments: None,
         }
+    }
+
+    /// The service as a copy of it runs in an environment.
+    pub(crate) fn in_environment(mut self) -> Service {
+        let patch = self.environments.take().unwrap_or_default();
+        self.replicas = patch.replicas.unwrap_or_else(one);
+        self.command = patch.command.unwrap_or(self.command);
+        self.env.extend(patch.env);
+        self.hosts.clear();
+        self
     }
 
     /// Whether it differs from `other` in something that only new instances can take up.
@@ -219,6 +249,7 @@ impl Service {
             replicas: 0,
             strategy: Strategy::default(),
             restart: Restart::default(),
+            environments: None,
             ..s.clone()
         };
         still(self) != still(other)

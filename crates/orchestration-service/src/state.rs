@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub labels: BTreeSet<String>,
     /// Why the last rollout failed, until one passes.
     pub failure: Option<Text>,
+    /// Of a copy: the environment it was made for. A label would be for anybody to write.
+    pub environment: Option<Name>,
 }
 
 /// A rollout under way.

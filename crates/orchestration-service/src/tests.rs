@@ -3,6 +3,7 @@
 
 mod ask;
 mod chaos;
+mod copies;
 mod deploy;
 mod fakes;
 mod keep;

@@ -17,6 +17,9 @@ pub struct ServiceView {
     pub project: Name,
     pub name: Name,
     pub repository: Option<Name>,
+    /// Of a copy: the environment it was made for.
+    #[serde(default)]
+    pub environment: Option<Name>,
     pub spec: Service,
     pub status: ServiceStatus,
     pub url: Option<String>,
@@ -132,6 +135,7 @@ impl Services {
             project: key.project,
             name: key.service,
             repository,
+            environment: state.environment,
             spec,
             status,
             url,

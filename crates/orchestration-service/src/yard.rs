@@ -3,7 +3,7 @@
 use crate::crew::{Crew, Member, Phase};
 use crate::files::Files;
 use crate::kind::Release;
-use crate::launch::{Launch, Place};
+use crate::launch::{self, Launch, Place};
 use crate::probe::Probe;
 use crate::state::{ServiceKey, State};
 use crate::tools::Tools;
@@ -210,7 +210,13 @@ impl Yard {
         let tools = &self.0.tools;
         let path = tools.path(&self.0.files.release(&release.tree));
         let log = self.0.limits.instance_log;
-        let launch = Launch { place: &place, name, release, port, tools, path, sandboxed, log };
+        let neighbours = self.neighbours(&crew.key, release);
+        if !neighbours.is_empty() {
+            self.0.files.put_hosts(&id, launch::hosts_lines(&neighbours)).await?;
+        }
+        let neighbours = neighbours.as_slice();
+        let launch =
+            Launch { place: &place, name, release, port, tools, path, sandboxed, neighbours, log };
         let workload = self.0.host.start(launch.spec(&self.0.files)).await?;
         if let Some(gone) = predecessor.filter(|m| matches!(m.phase(), Phase::Ended(_))) {
             self.bury(crew, &gone).await;
@@ -219,6 +225,12 @@ impl Yard {
         let member = Arc::new(Member::new(place, name.clone(), release, workload, fails, seen));
         self.enlist(crew, member.clone());
         Ok(member)
+    }
+
+    /// The services of the release's commit by their names there, and where the edge has them.
+    fn neighbours(&self, key: &ServiceKey, release: &Release) -> Vec<(Name, String)> {
+        let url = |copy: &Name| self.0.edge.url(&key.project, copy);
+        release.siblings.iter().map(|(name, copy)| (name.clone(), url(copy))).collect()
     }
 
     fn free_port(&self) -> Result<u16> {

@@ -68,6 +68,7 @@ fn view() -> ServiceView {
         project: name("shop"),
         name: name("web"),
         repository: Some(name("web")),
+        environment: None,
         spec,
         status,
         url: Some("http://web.shop.localhost:8000".into()),
