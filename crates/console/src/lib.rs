@@ -4,6 +4,7 @@
 
 mod apply;
 mod event;
+mod identity;
 mod login;
 mod manifest;
 pub mod page;
@@ -16,10 +17,11 @@ use part::Part;
 
 pub use manifest::{Document, read_documents};
 
-/// Opened state for the handlers: the engine behind runs.
+/// Opened state for the handlers: the engine behind runs, and who signs for them.
 #[derive(Clone)]
 pub struct Console {
     pub engine: run::Engine,
+    pub signer: policy::Signer,
 }
 
 pub static PART: Part = Part {
@@ -52,10 +54,22 @@ const ROUTES: &[naru_http::Route] =
     &concat::<{ API.len() + page::ROUTES.len() }>(API, page::ROUTES);
 
 const API: &[naru_http::Route] = &concat::<
-    { runs::ROUTES.len() + event::ROUTES.len() + token::ROUTES.len() + login::ROUTES.len() },
+    {
+        runs::ROUTES.len()
+            + event::ROUTES.len()
+            + token::ROUTES.len()
+            + login::ROUTES.len()
+            + identity::ROUTES.len()
+    },
 >(
     &concat::<{ runs::ROUTES.len() + event::ROUTES.len() }>(runs::ROUTES, event::ROUTES),
-    &concat::<{ token::ROUTES.len() + login::ROUTES.len() }>(token::ROUTES, login::ROUTES),
+    &concat::<{ token::ROUTES.len() + login::ROUTES.len() + identity::ROUTES.len() }>(
+        token::ROUTES,
+        &concat::<{ login::ROUTES.len() + identity::ROUTES.len() }>(
+            login::ROUTES,
+            identity::ROUTES,
+        ),
+    ),
 );
 
 use part::concat;

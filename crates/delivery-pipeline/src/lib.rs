@@ -44,7 +44,7 @@ pub use keep::Bounds;
 
 use blob::Blobs;
 use host::{Host, Mount};
-use kernel::port::{Source, Verdicts};
+use kernel::port::{Identity, Source, Verdicts};
 use kernel::{Error, Id, Result};
 use run::{Actor, Engine};
 use std::collections::HashMap;
@@ -105,6 +105,8 @@ pub struct Options {
     pub blobs: Blobs,
     pub host: Host,
     pub source: Arc<dyn Source>,
+    /// Who signs for jobs; `None`: nobody, and a job that asks for a token fails.
+    pub identity: Option<Arc<dyn Identity>>,
     /// Who knows tests beyond one job; without it every failure counts.
     pub verdicts: Option<Arc<dyn Verdicts>>,
     /// `<data>/work`
@@ -122,6 +124,8 @@ pub(crate) struct Parts {
     pub blobs: Blobs,
     pub host: Host,
     pub source: Arc<dyn Source>,
+    /// Who signs for jobs; `None`: nobody, and a job that asks for a token fails.
+    pub identity: Option<Arc<dyn Identity>>,
     pub verdicts: Option<Arc<dyn Verdicts>>,
     pub workspaces: Workspaces,
     pub url: String,
@@ -155,6 +159,7 @@ impl Pipelines {
             blobs: options.blobs,
             host: options.host,
             source: options.source,
+            identity: options.identity,
             verdicts: options.verdicts,
             workspaces,
             url: options.url,

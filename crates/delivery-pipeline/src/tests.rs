@@ -168,6 +168,7 @@ impl World {
             host: host.clone(),
             verdicts: None,
             source: shelf.clone(),
+            identity: None,
             dir: data.join("work"),
             url: "http://127.0.0.1:8080".into(),
             limits: Limits { grace_ms: 500, disk: 64 << 20, log: 1 << 20, ..Limits::default() },

@@ -87,8 +87,13 @@ pub trait Identity: Send + Sync {
     /// Who signs: an URL below which the keys are found (OpenID Connect Discovery 1.0).
     fn issuer(&self) -> String;
 
-    /// A signed token (RFC 7519) with these claims.
-    fn sign<'a>(&'a self, claims: serde_json::Value) -> BoxFuture<'a, Result<String>>;
+    /// A signed token (RFC 7519) with these claims, an object, that holds for `life`, at most half a day.
+    /// `iss`, `iat`, `nbf`, `exp` and `jti` are the signer's to say.
+    fn sign<'a>(
+        &'a self,
+        claims: serde_json::Value,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<String>>;
 }
 
 /// What is known of tests beyond one job. Implemented by `delivery-report`.

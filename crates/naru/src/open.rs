@@ -18,7 +18,7 @@ use kernel::{Error, Name, Principal, Result};
 use naru_http::{Site, SiteOptions};
 use network_proxy::{Proxy, Scheme};
 use orchestration_service::Services;
-use policy::Policy;
+use policy::{Policy, Signer};
 use run::Engine;
 use rustls::ServerConfig;
 use std::io;
@@ -100,11 +100,13 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     .await?;
     let source: Arc<dyn Source> = Arc::new(git.clone());
     let reports = Reports::open(store.clone(), blobs.clone(), source.clone());
+    let signer = Signer::open(&data.join("signing-keys.json"), &url, store.clock().clone())?;
     let pipelines = Pipelines::open(delivery_pipeline::Options {
         store: store.clone(),
         blobs: blobs.clone(),
         host: host.clone(),
         source: source.clone(),
+        identity: Some(Arc::new(signer.clone())),
         verdicts: Some(Arc::new(reports.clone())),
         dir: data.join("work"),
         url: url.clone(),
@@ -152,7 +154,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         assets: [parts::all(|p| p.assets), web::ASSETS.to_vec()].concat(),
         error_page: Some(web::error_page),
     })
-    .with(Console { engine: engine.clone() })
+    .with(Console { engine: engine.clone(), signer: signer.clone() })
     .with(git.clone())
     .with(pipelines.clone())
     .with(reports.clone())

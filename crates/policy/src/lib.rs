@@ -7,12 +7,14 @@
 //! was missing, and what one may not even see looks as if it were not there.
 
 mod decide;
+mod identity;
 mod kind;
 mod secret;
 mod session;
 mod token;
 
 pub use decide::{Permission, Role, allows};
+pub use identity::Signer;
 pub use kind::{KINDS, Member, Project, ProjectStatus, User, UserStatus};
 pub use token::TokenView;
 
