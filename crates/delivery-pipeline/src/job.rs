@@ -3,6 +3,7 @@
 //! Everything here is repeatable: a workload is found again by its id, a place is made anew unless its
 //! workload was started, and what is kept is named by its content.
 
+mod identity;
 mod judge;
 mod leave;
 mod perform;

@@ -20,6 +20,7 @@ impl Job {
         let mut scope = self.scope.clone();
         scope.add(&[Variable::literal("NARU_JOB_STATUS", status)]);
         scope.add(&self.failed_before().await);
+        scope.add(&self.tokens().await?);
         spec.env = scope.all();
         Ok(self.watch(self.parts.host.start(spec).await?).await)
     }
