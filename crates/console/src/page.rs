@@ -1,6 +1,7 @@
 //! Pages of the house's own nouns: sign-in, projects, runs, events, tokens.
 
 mod events;
+mod job;
 mod projects;
 mod run;
 mod runs;
@@ -36,6 +37,12 @@ pub const ROUTES: &[Route] = &[
         Access::SignedIn,
         ("page: your projects", "페이지: 내 프로젝트"),
         |c| Box::pin(projects::show(c)),
+    ),
+    Route::get(
+        "/projects/{project}/jobs",
+        VIEW,
+        ("page: one job over its last pipelines", "페이지: 최근 파이프라인에서 본 작업 하나"),
+        |c| Box::pin(job::show(c)),
     ),
     Route::get("/projects/{project}/runs", VIEW, ("page: runs", "페이지: 실행 목록"), |c| {
         Box::pin(runs::show(c))

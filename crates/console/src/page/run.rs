@@ -242,6 +242,11 @@ fn looked_at(r: &Reader, run: &Run, step: &StepView, open: &Open) -> Markup {
     let state = State::parse(step.state.word());
     let beside = html! {
         @if step.copied { span.tag { (r.t("passed in the earlier run", "이전 실행에서 통과")) } }
+        @if let Some(repository) = run.labels.get("repository").filter(|_| run.kind == "pipeline") {
+            a.soft href=(format!("/projects/{}/jobs?repository={repository}&job={}", run.project, web::segment(&step.name))) {
+                (r.t("History", "이력"))
+            }
+        }
         (attempts(r, run, step, open))
         (widget::badge(r, state, Some(step.state.text().get(r.lang))))
         (step_actions(r, run, step))

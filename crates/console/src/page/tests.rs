@@ -3,7 +3,7 @@
 use super::events::Choice;
 use super::projects::Card;
 use super::run::Open;
-use super::{events, projects, run as run_page, runs, sign, tokens};
+use super::{events, job, projects, run as run_page, runs, sign, tokens};
 use kernel::log::{Line, Stream};
 use kernel::{Event, Id, Lang, Name, NewEvent, Principal, Text, Time};
 use maud::Markup;
@@ -129,6 +129,27 @@ fn a_search_shows_the_lines_that_have_the_words_and_leads_to_them() {
     looked.search = Some(("nothing".into(), vec![]));
     let none = words(&drawn(|r| run_page::draw(r, &passed, Some(&looked))));
     assert!(none.contains("no line has these words"));
+}
+
+#[test]
+fn a_jobs_history_says_how_often_it_passed_and_leads_to_each_result() {
+    let past = |state, reason: Option<&str>| {
+        let mut step = step(0, "unit 1/2", state, &[]);
+        step.reason = reason.map(|r| Text::plain(r));
+        let run = a_run(RunState::Passed, vec![step.clone()]);
+        job::Past { run, step }
+    };
+    let all = [past(StepState::Passed, None), past(StepState::Failed, Some("exit code 3"))];
+    let html = drawn(|r| job::draw(r, &name("web"), "unit 1/2", &all));
+    let seen = words(&html);
+    assert!(
+        seen.contains("50%") && seen.contains("1 / 2") && seen.contains("exit code 3"),
+        "{seen}"
+    );
+    assert!(html.contains("?step=unit%201%2F2#log"));
+    assert!(
+        words(&drawn(|r| job::draw(r, &name("web"), "unit", &[]))).contains("It has not run yet")
+    );
 }
 
 #[test]
