@@ -240,9 +240,10 @@ fn attach(
 ) -> Workload {
     let seen = Seen::new(None);
     let (sender, asks) = mpsc::channel(16);
+    let own = dir.clone();
     let link = Link { dir, id: spec.id.clone(), started, seen: seen.clone(), asks, child };
     tokio::spawn(link.run(talk));
-    Workload::new(spec, started, seen, sender)
+    Workload::new(own, spec, started, seen, sender)
 }
 
 fn scan(dir: &std::path::Path) -> Result<Vec<Workload>> {
@@ -287,7 +288,7 @@ fn find(dir: &StateDir) -> Result<Option<Workload>> {
         Settled::Alive(talk) => attach(dir.clone(), spec, started, talk, None),
         Settled::Exit(exit) => {
             let (sender, _) = mpsc::channel(1);
-            Workload::new(spec, started, Seen::new(Some(exit)), sender)
+            Workload::new(dir.clone(), spec, started, Seen::new(Some(exit)), sender)
         }
     }))
 }

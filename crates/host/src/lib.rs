@@ -12,6 +12,7 @@
 
 mod abilities;
 mod cgroup;
+mod console;
 mod host;
 mod link;
 mod shim;
@@ -24,11 +25,12 @@ mod wire;
 mod workload;
 
 pub use abilities::{Abilities, Cgroups, Namespaces};
+pub use console::{Console, Terminal};
 pub use host::{Host, Options};
 pub use shim::shim_main;
 pub use spec::{Exit, Hidden, Keep, Limits, Mount, MountKind, Reason, Sandbox, Spec};
 pub use toolchain::toolchain_mounts;
-pub use wire::Usage;
+pub use wire::{Size, Usage};
 pub use workload::Workload;
 
 /// A TCP port on 127.0.0.1 that is free right now. Nothing reserves it: whoever is told to listen there

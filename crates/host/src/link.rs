@@ -30,6 +30,8 @@ pub(crate) enum Request {
     Stop,
     Kill,
     Usage(oneshot::Sender<Usage>),
+    /// Milliseconds.
+    Hold(u64),
 }
 
 pub(crate) struct Link {
@@ -79,7 +81,7 @@ impl Link {
 
     async fn converse(&mut self, mut talk: Talk, wanted: &mut Option<Ask>) -> Over {
         let mut waiting: VecDeque<oneshot::Sender<Usage>> = VecDeque::new();
-        if let Some(ask) = *wanted
+        if let Some(ask) = wanted.as_ref()
             && talk.ask(ask).await.is_err()
         {
             return Over::Broken;
@@ -98,15 +100,16 @@ impl Link {
                 request = self.asks.recv() => {
                     let ask = match request {
                         None => return Over::Unwanted,
-                        Some(Request::Stop) => *wanted.get_or_insert(Ask::Stop),
-                        Some(Request::Kill) => { *wanted = Some(Ask::Kill); Ask::Kill }
+                        Some(Request::Stop) => wanted.get_or_insert(Ask::Stop).clone(),
+                        Some(Request::Kill) => wanted.insert(Ask::Kill).clone(),
+                        Some(Request::Hold(ms)) => Ask::Hold(ms),
                         Some(Request::Usage(reply)) => {
                             if waiting.len() >= MAX_WAITING { continue; }
                             waiting.push_back(reply);
                             Ask::Usage
                         }
                     };
-                    if talk.ask(ask).await.is_err() {
+                    if talk.ask(&ask).await.is_err() {
                         return Over::Broken;
                     }
                 }
@@ -175,9 +178,14 @@ fn lost(started: Time) -> Exit {
 }
 
 fn connect(dir: &StateDir) -> io::Result<Talk> {
+    Talk::new(dial(dir)?)
+}
+
+/// A new connection to the shim.
+pub(crate) fn dial(dir: &StateDir) -> io::Result<std::os::unix::net::UnixStream> {
     let handle = dir.handle()?;
     let path = format!("/proc/self/fd/{}/control.sock", handle.as_raw_fd());
-    Talk::new(std::os::unix::net::UnixStream::connect(path)?)
+    std::os::unix::net::UnixStream::connect(path)
 }
 
 /// A connection to a shim.
@@ -208,7 +216,7 @@ impl Talk {
         Ok(say)
     }
 
-    async fn ask(&mut self, ask: Ask) -> io::Result<()> {
+    async fn ask(&mut self, ask: &Ask) -> io::Result<()> {
         self.write.write_all(ask.line().as_bytes()).await
     }
 }

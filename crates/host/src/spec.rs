@@ -2,6 +2,7 @@
 
 use kernel::{Text, Time};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// A workload.
@@ -24,6 +25,15 @@ pub struct Spec {
     pub log: PathBuf,
     /// Signal number of a polite stop; SIGTERM is 15.
     pub stop_signal: i32,
+    /// Values that never reach the log, in no spelling that `mask` knows; `[MASKED]` stands for them. The
+    /// state directory holds them, readable by its owner alone, until the workload is forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mask: Vec<String>,
+    /// Milliseconds for which the sandbox stays after its program has failed, so that somebody can look
+    /// around in it ([`Workload::exec`](crate::Workload::exec)); its exit is told afterwards. See
+    /// [`Workload::hold`](crate::Workload::hold).
+    #[serde(default)]
+    pub hold_ms: u64,
 }
 
 /// What the workload sees: the machine's root, read-only, with places hidden and places added.
@@ -34,6 +44,9 @@ pub struct Sandbox {
     pub mounts: Vec<Mount>,
     pub hidden: Hidden,
     pub hostname: String,
+    /// Lines of its `/etc/hosts` beside those of the machine: an address and its names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<(IpAddr, Vec<String>)>,
 }
 
 /// Which places of the machine are covered by empty directories: always `/home`, `/root`, `/run`, `/tmp`,

@@ -68,6 +68,12 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// A descriptor that the runtime tells to be ready.
+pub fn watched(fd: OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
+    // SAFETY: an owned descriptor stays the same and open as long as it is owned.
+    Ok(unsafe { tokio::io::unix::AsyncFd::register(fd) }?)
+}
+
 /// Replaces the program; returns only when that failed.
 pub fn exec(program: &CString, argv: &[CString], env: &[CString]) -> io::Error {
     let pointers = |words: &[CString]| -> Vec<*const libc::c_char> {

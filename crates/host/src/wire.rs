@@ -2,10 +2,14 @@
 //!
 //! The shim speaks first: `started <unix ms>` when the program runs, `log <bytes>` when the log has grown,
 //! `usage <memory> <cpu ms> <pids>` when asked, `exit <json>` once, `busy` when another shim has the id.
-//! The server asks `stop`, `kill` or `usage`.
+//! The server asks `stop`, `kill`, `usage` or `hold <ms>`.
+//!
+//! A connection that asks `exec <json>` is about nothing else from then on: it hears `open`, with the
+//! terminal's descriptor beside the line, or `refused <why>`, and at the end `ended <code>`.
 
 use crate::spec::Exit;
 use kernel::Time;
+use serde::{Deserialize, Serialize};
 
 /// Longest line either side accepts, in bytes.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -30,11 +34,39 @@ pub enum Say {
     Busy,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     Stop,
     Kill,
     Usage,
+    /// Milliseconds; 0 lets go.
+    Hold(u64),
+    Exec(Exec),
+}
+
+/// A program to run beside the workload's own, on a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exec {
+    pub argv: Vec<String>,
+    /// Over the workload's own.
+    pub env: Vec<(String, String)>,
+    pub size: Size,
+}
+
+/// Of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    pub rows: u16,
+    pub columns: u16,
+}
+
+/// What a connection about one [`Exec`] hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    Open,
+    Refused(String),
+    /// The exit code; 128 and the signal's number for one that was killed.
+    Ended(i32),
 }
 
 impl Say {
@@ -71,19 +103,47 @@ impl Say {
 }
 
 impl Ask {
-    pub fn line(self) -> &'static str {
+    pub fn line(&self) -> String {
         match self {
-            Ask::Stop => "stop\n",
-            Ask::Kill => "kill\n",
-            Ask::Usage => "usage\n",
+            Ask::Stop => "stop\n".to_owned(),
+            Ask::Kill => "kill\n".to_owned(),
+            Ask::Usage => "usage\n".to_owned(),
+            Ask::Hold(ms) => format!("hold {ms}\n"),
+            Ask::Exec(exec) => {
+                format!("exec {}\n", serde_json::to_string(exec).unwrap_or_default())
+            }
         }
     }
 
     pub fn parse(line: &str) -> Option<Ask> {
-        match line.trim_end() {
-            "stop" => Some(Ask::Stop),
-            "kill" => Some(Ask::Kill),
-            "usage" => Some(Ask::Usage),
+        let (word, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
+        match (word, rest) {
+            ("stop", "") => Some(Ask::Stop),
+            ("kill", "") => Some(Ask::Kill),
+            ("usage", "") => Some(Ask::Usage),
+            ("hold", ms) => Some(Ask::Hold(ms.parse().ok()?)),
+            ("exec", json) => Some(Ask::Exec(serde_json::from_str(json).ok()?)),
+            _ => None,
+        }
+    }
+}
+
+impl Told {
+    pub fn line(&self) -> String {
+        match self {
+            Told::Open => "open\n".to_owned(),
+            Told::Refused(why) => format!("refused {}\n", why.replace('\n', " ")),
+            Told::Ended(code) => format!("ended {code}\n"),
+        }
+    }
+
+    /// `None` for what is said to every connection, too.
+    pub fn parse(line: &str) -> Option<Told> {
+        let (word, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
+        match word {
+            "open" => Some(Told::Open),
+            "refused" => Some(Told::Refused(rest.to_owned())),
+            "ended" => Some(Told::Ended(rest.parse().ok()?)),
             _ => None,
         }
     }
@@ -125,8 +185,15 @@ mod tests {
 
     #[test]
     fn what_the_server_asks_is_understood() {
-        for ask in [Ask::Stop, Ask::Kill, Ask::Usage] {
-            assert_eq!(Ask::parse(ask.line()), Some(ask));
+        let size = Size { rows: 24, columns: 80 };
+        let env = vec![("TERM".to_owned(), "a\nb".to_owned())];
+        let exec = Exec { argv: vec!["sh".into(), "-c\n".into()], env, size };
+        for ask in [Ask::Stop, Ask::Kill, Ask::Usage, Ask::Hold(7), Ask::Exec(exec)] {
+            assert_eq!(ask.line().matches('\n').count(), 1);
+            assert_eq!(Ask::parse(&ask.line()), Some(ask));
+        }
+        for told in [Told::Open, Told::Refused("no sh".into()), Told::Ended(-1)] {
+            assert_eq!(Told::parse(&told.line()), Some(told));
         }
         assert_eq!(Ask::parse("reboot\n"), None);
     }

@@ -1,9 +1,11 @@
 //! The handle on a workload.
 
+use crate::console::{self, Console};
 use crate::link::Request;
 use crate::spec::{Exit, Spec};
-use crate::wire::Usage;
-use kernel::Time;
+use crate::state::StateDir;
+use crate::wire::{Exec, Size, Usage};
+use kernel::{Result, Time};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,6 +19,7 @@ const USAGE_WAIT: Duration = Duration::from_secs(2);
 pub struct Workload(Arc<Shared>);
 
 struct Shared {
+    dir: StateDir,
     spec: Spec,
     started: Time,
     seen: Arc<Seen>,
@@ -43,12 +46,13 @@ impl Seen {
 
 impl Workload {
     pub(crate) fn new(
+        dir: StateDir,
         spec: Spec,
         started: Time,
         seen: Arc<Seen>,
         asks: mpsc::Sender<Request>,
     ) -> Workload {
-        Workload(Arc::new(Shared { spec, started, seen, asks }))
+        Workload(Arc::new(Shared { dir, spec, started, seen, asks }))
     }
 
     pub fn id(&self) -> &str {
@@ -107,6 +111,29 @@ impl Workload {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Usage(reply)).await;
         tokio::time::timeout(USAGE_WAIT, answer).await.ok()?.ok()
+    }
+
+    /// From now on, and for this many milliseconds after its program fails, keeps the sandbox of a workload
+    /// that is to be looked at; 0 lets one go that is being kept. Of one that has ended nothing is left.
+    pub async fn hold(&self, ms: u64) {
+        self.ask(Request::Hold(ms)).await;
+    }
+
+    /// Starts a program beside the workload's own, on a terminal: with what that one sees (namespaces,
+    /// files, environment, working directory) and within its limits. It ends with the workload.
+    ///
+    /// # Errors
+    /// `workload.ended`; `workload.exec` when it cannot be started there.
+    pub async fn exec(
+        &self,
+        argv: Vec<String>,
+        env: Vec<(String, String)>,
+        size: Size,
+    ) -> Result<Console> {
+        if self.exit().is_some() {
+            return Err(console::ended());
+        }
+        Console::open(self.0.dir.clone(), Exec { argv, env, size }).await
     }
 
     async fn ask(&self, request: Request) {

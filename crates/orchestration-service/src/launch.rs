@@ -113,6 +113,8 @@ impl Launch<'_> {
             },
             log: files.log(&id),
             stop_signal: config.stop.number().unwrap_or(15),
+            mask: Vec::new(),
+            hold_ms: 0,
             id,
         }
     }
@@ -163,7 +165,7 @@ impl Launch<'_> {
             mounts.push(Mount { at: "/etc/hosts".into(), kind: MountKind::ReadOnly { from } });
         }
         let hostname = self.name.to_string();
-        Sandbox { mounts, hidden: Hidden::default(), hostname }
+        Sandbox { mounts, hidden: Hidden::default(), hostname, hosts: Vec::new() }
     }
 }
 

@@ -95,6 +95,7 @@ impl Job {
                 mounts,
                 hidden: Default::default(),
                 hostname: "job".to_owned(),
+                hosts: Vec::new(),
             }),
             limits: Limits {
                 time_ms: Some(time_ms),
@@ -111,6 +112,8 @@ impl Job {
             },
             log: self.task.log.path().to_owned(),
             stop_signal: SIGTERM,
+            mask: Vec::new(),
+            hold_ms: 0,
         })
     }
 }

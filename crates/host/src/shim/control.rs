@@ -1,7 +1,7 @@
 //! The shim's side of its conversations with servers.
 
 use crate::state::StateDir;
-use crate::wire::{Ask, Say};
+use crate::wire::{Ask, MAX_LINE, Say};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -70,7 +70,7 @@ impl Control {
 
     pub fn say(&mut self, say: &Say) {
         let line = say.line();
-        for conn in &mut self.conns {
+        for conn in self.conns.iter_mut().filter(|conn| !conn.broken) {
             conn.push(&line);
         }
     }
@@ -79,6 +79,14 @@ impl Control {
         if let Some(conn) = self.conns.get_mut(at) {
             conn.push(&say.line());
         }
+    }
+
+    /// Takes a connection out of the conversation, with what it has not been told yet.
+    pub fn hand_over(&mut self, at: usize) -> Option<(UnixStream, Vec<u8>)> {
+        let conn = self.conns.get_mut(at)?;
+        let stream = conn.stream.try_clone().ok()?;
+        conn.broken = true;
+        Some((stream, std::mem::take(&mut conn.output)))
     }
 
     /// The last words, with a limit on how long they may take.
@@ -153,10 +161,10 @@ impl Conn {
     }
 
     fn read(&mut self) -> Vec<Ask> {
-        let mut chunk = [0; 256];
+        let mut chunk = [0; 4096];
         loop {
             match self.stream.read(&mut chunk) {
-                Ok(n) if n > 0 && self.input.len() < 1024 => {
+                Ok(n) if n > 0 && self.input.len() < MAX_LINE => {
                     self.input.extend_from_slice(chunk.get(..n).unwrap_or_default());
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,

@@ -1,30 +1,35 @@
 //! The first process of a pid namespace. The kernel ignores most signals sent to it and hands it all
-//! orphans, so the workload is not put there: this forwards, reaps, and leaves when the workload has ended,
-//! upon which the kernel kills whatever is left in the namespace.
+//! orphans, so the workload is not put there: this forwards, reaps, says how the workload has ended, and
+//! leaves when the shim lets it go, upon which the kernel kills whatever is left in the namespace.
 
 use crate::sys;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use std::os::fd::{IntoRawFd, OwnedFd};
 
-/// Runs until the workload has ended; then writes its raw wait status to `report`.
+/// Runs until the workload has ended; then writes its raw wait status to `report`, and leaves at the next
+/// signal from outside.
 pub fn run(program: i32, report: OwnedFd) {
     let Some(program) = Pid::from_raw(program) else { return };
     keep_only(report);
     let mut ended = None;
     let mut stopping = false;
+    let mut reported = false;
     loop {
         let signal = sys::next_signal();
         if signal.number == libc::SIGCHLD {
             reap(program, &mut ended);
+        } else if signal.outside && reported {
+            return;
         } else if signal.outside {
             stopping = true;
             forward(program, signal.number);
         }
         if let Some(status) = ended
+            && !reported
             && !(stopping && group_lives(program))
         {
             let _ = rustix::io::write(rustix::stdio::stdin(), &status.as_raw().to_ne_bytes());
-            return;
+            reported = true;
         }
     }
 }

@@ -35,6 +35,7 @@ pub struct Launched {
     pub ran: PipeReader,
     /// From the init: the raw wait status of the program, 4 bytes.
     pub status: PipeReader,
+    pub instead: Instead,
 }
 
 /// What the child does about limits that no control group enforces.
@@ -83,8 +84,8 @@ pub fn launch(
     let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null");
     let mut child = Child {
         spec,
-        programs: programs(spec)?,
-        argv: spec.argv.iter().map(|a| c_string(a.as_bytes())).collect::<Result<_, _>>()?,
+        programs: programs(&spec.argv, &spec.env)?,
+        argv: c_strings(spec.argv.iter().map(String::as_str))?,
         env: environment(spec)?,
         doors,
         null: null.map_err(|e| format!("cannot open /dev/null: {e}"))?.into(),
@@ -110,6 +111,7 @@ pub fn launch(
             err,
             ran,
             status,
+            instead,
         }),
     }
 }
@@ -213,31 +215,11 @@ impl Child<'_> {
             let _ = fs::write("/proc/self/autogroup", nice.to_string());
         }
         if sandboxed {
-            self.confine().map_err(|e| format!("cannot give up privileges: {e}"))?;
+            confine(self.uid, self.instead)
+                .map_err(|e| format!("cannot give up privileges: {e}"))?;
         }
         sys::default_signals();
         Ok(())
-    }
-
-    fn confine(&self) -> rustix::io::Result<()> {
-        // No core file fills the workspace.
-        lower_limit(Resource::Core, 0)?;
-        if let Some(nproc) = self.instead.nproc {
-            lower_limit(Resource::Nproc, nproc)?;
-        }
-        let kept = if self.uid == 0 { KEPT } else { CapabilitySet::empty() };
-        for capability in CapabilitySet::all().difference(kept).iter() {
-            // One that this kernel does not know cannot be had either.
-            let _ = rustix::thread::remove_capability_from_bounding_set(capability);
-        }
-        let now = rustix::thread::capabilities(None)?;
-        let sets = CapabilitySets {
-            effective: now.effective & kept,
-            permitted: now.permitted & kept,
-            inheritable: CapabilitySet::empty(),
-        };
-        rustix::thread::set_capabilities(None, sets)?;
-        rustix::thread::set_no_new_privs(true)
     }
 
     /// Why the program could not be run, as its user can mend it.
@@ -266,6 +248,28 @@ impl Child<'_> {
     }
 }
 
+/// Gives up what a sandboxed program may not have; for good.
+pub fn confine(uid: u32, instead: Instead) -> rustix::io::Result<()> {
+    // No core file fills the workspace.
+    lower_limit(Resource::Core, 0)?;
+    if let Some(nproc) = instead.nproc {
+        lower_limit(Resource::Nproc, nproc)?;
+    }
+    let kept = if uid == 0 { KEPT } else { CapabilitySet::empty() };
+    for capability in CapabilitySet::all().difference(kept).iter() {
+        // One that this kernel does not know cannot be had either.
+        let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+    }
+    let now = rustix::thread::capabilities(None)?;
+    let sets = CapabilitySets {
+        effective: now.effective & kept,
+        permitted: now.permitted & kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, sets)?;
+    rustix::thread::set_no_new_privs(true)
+}
+
 fn lower_limit(resource: Resource, to: u64) -> rustix::io::Result<()> {
     let now = rustix::process::getrlimit(resource);
     let to = now.maximum.map_or(to, |max| max.min(to));
@@ -273,15 +277,19 @@ fn lower_limit(resource: Resource, to: u64) -> rustix::io::Result<()> {
 }
 
 /// Where the program may be, in the order of `PATH`.
-fn programs(spec: &Spec) -> Result<Vec<CString>, String> {
-    let name = spec.argv.first().ok_or("there is no program to run")?;
+pub fn programs(argv: &[String], env: &[(String, String)]) -> Result<Vec<CString>, String> {
+    let name = argv.first().ok_or("there is no program to run")?;
     if name.contains('/') {
         return Ok(vec![c_string(name.as_bytes())?]);
     }
-    let path = spec.env.iter().rev().find(|(k, _)| k == "PATH").map(|(_, v)| v.as_str());
+    let path = env.iter().rev().find(|(k, _)| k == "PATH").map(|(_, v)| v.as_str());
     let path = path.unwrap_or("/usr/local/bin:/usr/bin:/bin");
     let dirs = path.split(':').filter(|dir| !dir.is_empty());
     dirs.map(|dir| c_string(Path::new(dir).join(name).as_os_str().as_bytes())).collect()
+}
+
+pub fn c_strings<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<CString>, String> {
+    words.map(|word| c_string(word.as_bytes())).collect()
 }
 
 fn environment(spec: &Spec) -> Result<Vec<CString>, String> {

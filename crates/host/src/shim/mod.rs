@@ -2,6 +2,7 @@
 //!
 //! One thread, no async runtime. Children are made by fork, which is safe only because of that.
 
+mod attach;
 mod control;
 mod disk;
 mod init;
@@ -142,7 +143,7 @@ fn exit(started: Time, ended: Ended, group: Option<&Group>) -> Exit {
         code: ended.code,
         signal: ended.signal,
         started,
-        finished: sys::now(),
+        finished: ended.at.unwrap_or_else(sys::now),
         cpu_ms: Some(group.and_then(Group::cpu_ms).unwrap_or_else(sys::children_cpu_ms)),
         memory_peak: group.and_then(Group::memory_peak),
     }

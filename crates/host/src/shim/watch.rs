@@ -1,14 +1,15 @@
 //! The life of a running workload: its output, its limits, what servers ask, and its end.
 
+use super::attach;
 use super::control::Control;
 use super::disk::Disk;
-use super::launch::Launched;
+use super::launch::{Instead, Launched};
 use super::logs::{Lines, Log};
 use super::{timespec, tree};
 use crate::cgroup::Group;
 use crate::spec::{Reason, Spec};
 use crate::sys;
-use crate::wire::{Ask, Say};
+use crate::wire::{Ask, Exec, Say};
 use kernel::log::Stream;
 use kernel::{Text, Time};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -36,17 +37,26 @@ pub struct Ended {
     pub reason: Reason,
     pub code: Option<i32>,
     pub signal: Option<i32>,
+    /// When its program did, if the sandbox was kept after that.
+    pub at: Option<Time>,
 }
 
 impl Ended {
     pub fn not_started(why: String) -> Ended {
-        Ended { reason: Reason::NotStarted { why }, code: None, signal: None }
+        Ended { reason: Reason::NotStarted { why }, code: None, signal: None, at: None }
     }
 }
 
 struct Output {
     pipe: Option<PipeReader>,
     lines: Lines,
+}
+
+/// A sandbox that is kept after its program has failed.
+struct Held {
+    since: Time,
+    /// When it is let go of; `None` when it has been.
+    until: Option<Instant>,
 }
 
 /// A stop under way.
@@ -65,7 +75,13 @@ pub struct Watch<'a> {
     /// Open until the program runs.
     ran: Option<PipeReader>,
     said: Vec<u8>,
-    status: PipeReader,
+    status: Option<PipeReader>,
+    /// What the init said of the program.
+    program: Option<ExitStatus>,
+    /// For how long the sandbox is kept when the program fails.
+    hold: Duration,
+    held: Option<Held>,
+    instead: Instead,
     signals: OwnedFd,
     log: Log,
     group: &'a Group,
@@ -110,7 +126,11 @@ impl<'a> Watch<'a> {
             outputs: [output(launched.out, Stream::Out), output(launched.err, Stream::Err)],
             ran: Some(launched.ran),
             said: Vec::new(),
-            status: launched.status,
+            status: Some(launched.status).filter(|_| launched.sandboxed),
+            program: None,
+            hold: Duration::from_millis(spec.hold_ms),
+            held: None,
+            instead: launched.instead,
             signals,
             log,
             group,
@@ -133,6 +153,7 @@ impl<'a> Watch<'a> {
             self.wait();
             self.hear_child();
             self.read_output();
+            self.hear_init();
             self.reap();
             self.serve();
             self.keep_limits();
@@ -163,7 +184,8 @@ impl<'a> Watch<'a> {
     fn due(&self, now: Instant) -> Option<Duration> {
         let running = self.ended.is_none();
         let times = [
-            self.time_limit.filter(|_| running && self.stop.is_none()),
+            self.time_limit.filter(|_| running && self.stop.is_none() && self.held.is_none()),
+            self.held.as_ref().and_then(|held| held.until).filter(|_| running),
             self.stop.as_ref().and_then(|s| s.kill_at).filter(|_| running),
             self.disk.as_ref().map(|d| d.next(now)).filter(|_| running && self.stop.is_none()),
             self.partial_since.map(|since| since + PARTIAL),
@@ -174,7 +196,12 @@ impl<'a> Watch<'a> {
     }
 
     fn poll(&self, limit: Option<Duration>) -> usize {
-        let pipes = self.outputs.iter().filter_map(|o| o.pipe.as_ref()).chain(&self.ran);
+        let pipes = self
+            .outputs
+            .iter()
+            .filter_map(|o| o.pipe.as_ref())
+            .chain(&self.ran)
+            .chain(&self.status);
         let mut fds: Vec<_> = pipes.map(|p| PollFd::new(p, PollFlags::IN)).collect();
         fds.push(PollFd::new(&self.signals, PollFlags::IN));
         fds.extend(self.control.poll_fds());
@@ -206,6 +233,66 @@ impl<'a> Watch<'a> {
                 self.send_stop();
             }
         }
+    }
+
+    /// Whether the program has ended, and if its sandbox is to stay after that.
+    fn hear_init(&mut self) {
+        let Some(pipe) = &mut self.status else { return };
+        let mut raw = [0; 4];
+        match pipe.read(&mut raw) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return,
+            // Written at once, and too short to come in pieces.
+            Ok(4) => self.program = Some(ExitStatus::from_raw(i32::from_ne_bytes(raw))),
+            _ => {}
+        }
+        self.status = None;
+        let failed = self.program.is_some_and(|status| !status.success());
+        if !failed || self.stop.is_some() || self.hold.is_zero() {
+            return self.let_go();
+        }
+        let now = sys::now();
+        let until = Some(Instant::now().checked_add(self.hold).unwrap_or_else(Instant::now));
+        self.held = Some(Held { since: now, until });
+        let seconds = self.hold.as_secs();
+        self.log.note(
+            now,
+            &kernel::text!(
+                "it failed, and its sandbox is kept for {seconds} seconds",
+                "실패했습니다. 샌드박스를 {seconds}초 동안 유지합니다"
+            ),
+        );
+    }
+
+    /// The init leaves, and all that is in the sandbox with it.
+    fn let_go(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.until = None;
+        }
+        if self.first.is_none() {
+            sys::signal(self.pid, libc::SIGTERM);
+        }
+    }
+
+    /// Keeps the sandbox for so long after a failure, or from now on if it is being kept.
+    fn hold(&mut self, ms: u64) {
+        self.hold = Duration::from_millis(ms);
+        match (&mut self.held, Instant::now().checked_add(self.hold)) {
+            (Some(_), _) if ms == 0 => self.let_go(),
+            (Some(held), until) => held.until = held.until.and(until),
+            _ => {}
+        }
+    }
+
+    fn attach(&mut self, from: usize, exec: &Exec) {
+        let Some((stream, before)) = self.control.hand_over(from) else { return };
+        let place = attach::Place {
+            spec: self.spec,
+            init: Some(self.pid).filter(|_| self.sandboxed),
+            doors: self.group.doors(),
+            instead: self.instead,
+        };
+        attach::attach(place, exec, stream, &before);
     }
 
     fn failure(&self) -> Option<String> {
@@ -290,6 +377,8 @@ impl<'a> Watch<'a> {
             match ask {
                 Ask::Stop => self.stop(Reason::Stopped),
                 Ask::Kill => self.kill(Reason::Stopped),
+                Ask::Hold(ms) => self.hold(ms),
+                Ask::Exec(exec) => self.attach(from, &exec),
                 Ask::Usage => {
                     let usage = self.group.usage().unwrap_or_else(tree::usage);
                     self.control.answer(from, &Say::Usage(usage));
@@ -304,7 +393,10 @@ impl<'a> Watch<'a> {
             return;
         }
         let now = Instant::now();
-        if self.time_limit.is_some_and(|at| now >= at) {
+        if self.held.as_ref().and_then(|held| held.until).is_some_and(|until| now >= until) {
+            self.let_go();
+        }
+        if self.held.is_none() && self.time_limit.is_some_and(|at| now >= at) {
             self.stop(Reason::TimeLimit);
         }
         if self.stop.is_none() && self.disk.as_mut().is_some_and(|disk| disk.over(now)) {
@@ -317,6 +409,10 @@ impl<'a> Watch<'a> {
 
     /// The stop signal now, SIGKILL after the grace.
     fn stop(&mut self, reason: Reason) {
+        if self.held.is_some() {
+            // The program has ended already, by itself.
+            return self.let_go();
+        }
         if self.stop.is_some() || self.ended.is_some() {
             return;
         }
@@ -341,6 +437,10 @@ impl<'a> Watch<'a> {
     /// SIGKILL to the whole. The reason of an earlier stop stands.
     fn kill(&mut self, reason: Reason) {
         if self.ended.is_some() {
+            return;
+        }
+        if self.held.is_some() {
+            let _ = kill_process(self.pid, Signal::KILL);
             return;
         }
         self.stop.get_or_insert(Stop { reason, kill_at: None }).kill_at = None;
@@ -376,19 +476,15 @@ impl<'a> Watch<'a> {
         if let Some(why) = self.failure() {
             return Ended::not_started(why);
         }
-        let status = self.program_status();
+        self.hear_init();
+        // When its init was killed, the status is that of the init.
+        let status = self.program.or(self.first);
         Ended {
             reason: self.stop.map_or(Reason::Exited, |stop| stop.reason),
             code: status.and_then(|s| s.code()),
             signal: status.and_then(|s| s.signal()),
+            at: self.held.map(|held| held.since),
         }
-    }
-
-    /// The status of the program itself; when its init was killed, that of the init.
-    fn program_status(&mut self) -> Option<ExitStatus> {
-        let mut raw = [0; 4];
-        let told = self.sandboxed && self.status.read_exact(&mut raw).is_ok();
-        if told { Some(ExitStatus::from_raw(i32::from_ne_bytes(raw))) } else { self.first }
     }
 }
 

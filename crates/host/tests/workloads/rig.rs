@@ -70,6 +70,8 @@ impl Rig {
             limits: Limits { grace_ms: 20_000, ..Limits::default() },
             log: self.path(&format!("{id}.log")),
             stop_signal: 15,
+            mask: Vec::new(),
+            hold_ms: 0,
         }
     }
 
