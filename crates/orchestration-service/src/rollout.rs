@@ -67,7 +67,8 @@ pub(crate) fn begin(tx: &mut Tx<'_>, state: &mut State, order: Order<'_>) -> Res
 fn plan(order: &Order<'_>) -> Result<Plan> {
     let config = &order.release.config;
     let want = want(config, order.replicas);
-    let group = Group { key: format!("service:{}", order.key), slots: 1 };
+    let group =
+        Group { key: format!("service:{}", order.key), slots: 1, order: run::Order::Unordered };
     // A start may take up to three times the limit when an instance crashes late.
     let limit = config.ready_within.millis().saturating_mul(4).saturating_add(60_000);
     let mut steps: Vec<Step> = Vec::new();
@@ -105,10 +106,11 @@ fn plan(order: &Order<'_>) -> Result<Plan> {
             retry: Retry::default(),
             timeout_ms,
             group: Some(group.clone()),
+            interruptible: false,
             action,
         });
     }
-    Ok(Plan { steps })
+    Ok(Plan { steps, ..Plan::default() })
 }
 
 pub(crate) fn want(config: &Service, replicas: u32) -> Want {

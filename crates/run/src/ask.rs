@@ -1,13 +1,15 @@
 //! Requests to the scheduler: cancel, play, forget.
 
 use crate::scheduler::Scheduler;
-use crate::state::{self, Cancel, HEAD, Head, Open, PLAN, STEP};
+use crate::state::{self, Cancel, HEAD, Head, Open, PLAN, STEP, StepRow};
 use crate::turn::{Effect, Turn};
-use crate::{RunState, StepState, Wait, create, error, facts, settle};
+use crate::{Order, RunState, StepState, Superseded, Wait, create, error, facts, group, settle};
 use kernel::{Id, Principal, Result, Text};
 
 pub(crate) enum Request {
     Cancel { run: Id, actor: Principal, reason: Text },
+    Supersede { run: Id, actor: Principal, reason: Text, what: Superseded },
+    Order { key: String, order: Order },
     Play { run: Id, step: String, actor: Principal },
     Forget { run: Id },
 }
@@ -22,6 +24,17 @@ impl Scheduler {
                     Some(RunState::Canceled) => Ok(()),
                     Some(state) => Err(error::finished(state)),
                 }
+            }
+            Request::Supersede { run, actor, reason, what } => {
+                match self.admit(&run, turn).await? {
+                    Some(_) => Ok(()),
+                    None => self.supersede(&run, what, actor, settle::shorten(reason), turn),
+                }
+            }
+            Request::Order { key, order } => {
+                group::set(&self.shared.store, &key, order).await?;
+                self.queue.set_order(&key, order);
+                Ok(())
             }
             Request::Play { run, step, actor } => {
                 let done = self.admit(&run, turn).await?;
@@ -47,6 +60,36 @@ impl Scheduler {
         }
         run.state.head.cancel = Some(Cancel { actor, reason });
         turn.head(id);
+        turn.dirty.insert(id.clone());
+        Ok(())
+    }
+
+    fn supersede(
+        &mut self,
+        id: &Id,
+        what: Superseded,
+        actor: Principal,
+        reason: Text,
+        turn: &mut Turn,
+    ) -> Result<()> {
+        let Some(run) = self.runs.get_mut(id) else { return Ok(()) };
+        let steps = run.plan.steps.iter().zip(run.state.steps.iter_mut()).enumerate();
+        if what == Superseded::Run {
+            let started = |row: &StepRow| row.attempt > 0 && row.from.is_none();
+            let mut steps = steps.map(|(_, pair)| pair);
+            let bound = steps.any(|(step, row)| started(row) && !step.interruptible);
+            return if bound { Ok(()) } else { self.cancel(id, actor, reason, turn) };
+        }
+        for (i, (_, row)) in steps.filter(|(_, (step, _))| step.interruptible) {
+            if row.state.is_finished() || row.stop.is_some() {
+                continue;
+            }
+            row.stop = Some(reason.clone());
+            if row.state == StepState::Running {
+                turn.effects.push(Effect::Stop(id.clone(), i, reason.clone()));
+            }
+            turn.step(id, i);
+        }
         turn.dirty.insert(id.clone());
         Ok(())
     }

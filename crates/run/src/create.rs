@@ -2,7 +2,7 @@
 
 use crate::graph::Graph;
 use crate::state::{self, Head, Open, PLAN, RunState, STEP, StepRow, StepState};
-use crate::{Plan, error};
+use crate::{Plan, error, group};
 use kernel::resource::Labels;
 use kernel::{Error, Id, Key, Name, NewEvent, Principal, Result, Text, text};
 use serde_json::json;
@@ -72,6 +72,7 @@ fn insert(
     let head = head(tx, id.clone(), &new, retry_of);
     state::save_head(tx, &head)?;
     tx.set_row(PLAN, id.as_str(), &new.plan)?;
+    group::note(tx, &new.plan)?;
     for (space, key) in places(&head) {
         tx.set_row(space, &key, &())?;
     }

@@ -5,7 +5,7 @@ use crate::create::{self, BY_KIND, BY_PROJECT, BY_PROJECT_KIND};
 use crate::log::{self, Logs};
 use crate::scheduler::{self, Message, Reply};
 use crate::state::{self, HEAD, Head, Open, PLAN, STEP, StepRow};
-use crate::{Actor, NewRun, Plan, Run, Step, StepView, error};
+use crate::{Actor, NewRun, Order, Plan, Run, Step, StepView, error, group};
 use futures_util::Stream;
 use kernel::log::Line;
 use kernel::{Error, Id, Name, Principal, Result, Text};
@@ -32,6 +32,15 @@ pub struct Options {
     /// Steps at a time on this machine; at least one.
     pub slots: usize,
     pub actors: Vec<Arc<dyn Actor>>,
+}
+
+/// What something newer ends of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Superseded {
+    /// The whole of it, unless a step has started that is not interruptible.
+    Run,
+    /// Its interruptible steps; the others go on, as far as they do not need those.
+    Steps,
 }
 
 /// A handle on the engine; clones share it.
@@ -110,6 +119,38 @@ impl Engine {
     /// `run.unknown`; `run.finished` when it passed or failed already.
     pub async fn cancel(&self, run: &Id, actor: Principal, reason: Text) -> Result<()> {
         self.ask(Request::Cancel { run: run.clone(), actor, reason }).await
+    }
+
+    /// Something newer has come: ends the run, or a part of it, as far as its steps may be interrupted.
+    /// Nothing happens to a run that is finished or may not be interrupted.
+    ///
+    /// # Errors
+    /// `run.unknown`.
+    pub async fn supersede(
+        &self,
+        run: &Id,
+        what: Superseded,
+        actor: Principal,
+        reason: Text,
+    ) -> Result<()> {
+        self.ask(Request::Supersede { run: run.clone(), actor, reason, what }).await
+    }
+
+    /// How a concurrency group gives its slots, from now on and for all runs.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn set_order(&self, key: &str, order: Order) -> Result<()> {
+        self.ask(Request::Order { key: key.to_owned(), order }).await
+    }
+
+    /// The concurrency groups that runs have named, whose keys begin with `prefix`, in the order of their
+    /// keys; with their order.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn groups_in(view: &View<'_>, prefix: &str, limit: usize) -> Result<Vec<(String, Order)>> {
+        group::list(view, prefix, limit)
     }
 
     /// Says go to a manual step, or to a delayed one before its time. A finished run with a manual step

@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Cancel(usize),
     /// Its time is over: tell its actor to stop.
     TimeOut(usize),
+    /// It runs, and something else has decided that it is to end.
+    Stop(usize, Text),
     /// The run moves on.
     Enter(RunState),
     /// The run is finished.
@@ -59,11 +61,14 @@ pub(crate) fn next(plan: &Plan, graph: &Graph, state: &State, now: Time) -> Vec<
     let mut out = Vec::new();
     let mut seen = vec![Seen::default(); plan.steps.len()];
     let canceled = state.head.cancel.is_some();
+    let failed = |row: &StepRow| row.state == StepState::Failed;
+    let given_up = plan.fail_fast && state.steps.iter().any(failed);
     for &i in graph.order() {
         let (Some(step), Some(row)) = (plan.steps.get(i), state.steps.get(i)) else { continue };
         let needs: Vec<Seen> =
             graph.needs(i).iter().filter_map(|n| seen.get(*n).copied()).collect();
-        let command = decide(i, step, row, &needs, canceled, now);
+        let ending = Ending { canceled: canceled || given_up || row.stop.is_some(), given_up };
+        let command = decide(i, step, row, &needs, ending, now);
         if let Some(place) = seen.get_mut(i) {
             *place = Seen {
                 state: command.as_ref().map_or(row.state, |c| after(c, row.state)),
@@ -77,22 +82,34 @@ pub(crate) fn next(plan: &Plan, graph: &Graph, state: &State, now: Time) -> Vec<
     out
 }
 
+/// What may end a step before its time.
+#[derive(Clone, Copy)]
+struct Ending {
+    canceled: bool,
+    /// Another step failed, and the plan says that this ends it all.
+    given_up: bool,
+}
+
 fn decide(
     i: usize,
     step: &Step,
     row: &StepRow,
     needs: &[Seen],
-    canceled: bool,
+    ending: Ending,
     now: Time,
 ) -> Option<Command> {
     let due = row.due.is_some_and(|due| due <= now);
     match row.state {
         StepState::Running => {
             let over = deadline(step, row).is_some_and(|end| end <= now);
-            over.then_some(Command::TimeOut(i))
+            if over {
+                return Some(Command::TimeOut(i));
+            }
+            let stop = ending.given_up && row.stop.is_none();
+            stop.then(|| Command::Stop(i, given_up()))
         }
         state if state.is_finished() => None,
-        _ if canceled => Some(Command::Cancel(i)),
+        _ if ending.canceled => Some(Command::Cancel(i)),
         StepState::Blocked if needs.iter().all(|n| n.settled()) => {
             Some(open(i, step, row, needs, now))
         }
@@ -102,6 +119,10 @@ fn decide(
         StepState::Waiting(_) => due.then_some(Command::Ready(i)),
         _ => None,
     }
+}
+
+fn given_up() -> Text {
+    Text::fixed("another step failed", "다른 단계가 실패했습니다")
 }
 
 /// All that it needs is settled.
@@ -133,7 +154,7 @@ fn after(command: &Command, before: StepState) -> StepState {
         Command::Skip(..) => StepState::Skipped,
         Command::Wait(_, wait, _) => StepState::Waiting(*wait),
         Command::Cancel(_) => StepState::Canceled,
-        Command::TimeOut(_) | Command::Enter(_) | Command::Finish(..) => before,
+        Command::TimeOut(_) | Command::Stop(..) | Command::Enter(_) | Command::Finish(..) => before,
     }
 }
 
@@ -168,17 +189,21 @@ fn verdict(state: &State, seen: &[Seen]) -> RunState {
         RunState::Canceled
     } else if seen.iter().any(|s| s.state == StepState::Failed) {
         RunState::Failed
+    } else if seen.iter().any(|s| s.state == StepState::Canceled) {
+        RunState::Canceled
     } else {
         RunState::Passed
     }
 }
 
-/// Who canceled it said why; else the first step that failed says it.
+/// Who canceled it said why; else the first step that failed says it, or one that was canceled.
 fn why(plan: &Plan, state: &State, seen: &[Seen]) -> Option<Text> {
     if let Some(cancel) = &state.head.cancel {
         return Some(cancel.reason.clone());
     }
-    let first = seen.iter().position(|s| s.state == StepState::Failed)?;
+    let Some(first) = seen.iter().position(|s| s.state == StepState::Failed) else {
+        return state.steps.iter().find_map(|row| row.stop.clone());
+    };
     let name = &plan.steps.get(first)?.name;
     let reason = state.steps.get(first).and_then(|row| row.reason.as_ref());
     Some(match reason {
@@ -216,6 +241,7 @@ impl State {
             | Command::Skip(i, _)
             | Command::Wait(i, ..)
             | Command::Cancel(i)
+            | Command::Stop(i, _)
             | Command::TimeOut(i) => {
                 if let Some(row) = self.steps.get_mut(*i) {
                     row.apply(command, now);
@@ -241,8 +267,10 @@ impl StepRow {
             Command::Cancel(_) => {
                 self.finished = Some(now);
                 self.due = None;
+                self.reason = self.stop.clone();
             }
             Command::TimeOut(_) => self.timed_out = true,
+            Command::Stop(_, why) => self.stop = Some(why.clone()),
             Command::Enter(_) | Command::Finish(..) => {}
         }
     }

@@ -37,6 +37,7 @@ mod engine;
 mod error;
 mod facts;
 mod graph;
+mod group;
 mod interpret;
 mod log;
 mod perform;
@@ -50,9 +51,9 @@ mod turn;
 
 pub use actor::{Actor, EXCUSED, Outcome, Task};
 pub use create::NewRun;
-pub use engine::{Engine, Options};
+pub use engine::{Engine, Options, Superseded};
 pub use log::StepLog;
-pub use plan::{Action, Group, Need, Plan, Retry, Step, When};
+pub use plan::{Action, Group, Need, Order, Plan, Retry, Step, When};
 pub use show::{Run, StepView};
 pub use state::{Attempt, RunState, StepState, Wait};
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Scheduler {
         let run = self.runs.get(id)?;
         let (step, row) = (run.plan.steps.get(i)?, run.state.steps.get(i)?);
         let cancel = CancellationToken::new();
-        if run.state.head.cancel.is_some() || row.timed_out {
+        if run.state.head.cancel.is_some() || row.timed_out || row.stop.is_some() {
             cancel.cancel();
         }
         let wanted = step.needs.iter().zip(run.graph.needs(i)).filter(|(need, _)| need.outputs);

@@ -7,6 +7,9 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub steps: Vec<Step>,
+    /// The first failure that is not allowed cancels all that is not finished.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fail_fast: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub struct Step {
     pub timeout_ms: Option<u64>,
     #[serde(default)]
     pub group: Option<Group>,
+    /// Something newer may end it, see [`crate::Engine::supersede`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interruptible: bool,
     pub action: Action,
 }
 
@@ -69,9 +75,12 @@ pub struct Retry {
     /// Milliseconds before the first retry; doubled each time, at most a minute.
     #[serde(default)]
     pub backoff_ms: u64,
-    /// Only failures of these classes (an actor's word, such as `script` or `timeout`); empty: any.
+    /// Only failures of these classes (an actor's word, such as `script` or `timeout`), or with one of the
+    /// exit codes; with neither: any.
     #[serde(default)]
     pub only: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exit_codes: Vec<i32>,
 }
 
 /// At most `slots` steps of the same key run at a time, over all runs.
@@ -79,6 +88,43 @@ pub struct Retry {
 pub struct Group {
     pub key: String,
     pub slots: u32,
+    /// Unless somebody has set another one for the group, see [`crate::Engine::set_order`].
+    #[serde(default)]
+    pub order: Order,
+}
+
+/// Which of the steps that want a slot of a group gets it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Whichever is ready and comes first in the queue.
+    #[default]
+    Unordered,
+    /// The oldest run's; newer ones wait for it even while it is not ready.
+    OldestFirst,
+    /// The newest run's; older ones wait for it even while it is not ready.
+    NewestFirst,
+    /// The newest run's of those that are ready.
+    NewestReadyFirst,
+}
+
+impl Order {
+    pub const ALL: [Order; 4] =
+        [Order::Unordered, Order::OldestFirst, Order::NewestFirst, Order::NewestReadyFirst];
+
+    /// As in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Order::Unordered => "unordered",
+            Order::OldestFirst => "oldest_first",
+            Order::NewestFirst => "newest_first",
+            Order::NewestReadyFirst => "newest_ready_first",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Order> {
+        Order::ALL.into_iter().find(|order| order.word() == word)
+    }
 }
 
 /// What to do: the name of a registered actor and its input.

@@ -78,7 +78,7 @@ pub(crate) struct Scheduler {
     boot: u64,
     starts: u64,
     pub(crate) runs: BTreeMap<Id, Open>,
-    queue: Queue,
+    pub(crate) queue: Queue,
     pub(crate) under_way: HashMap<(Id, usize), UnderWay>,
     pub(crate) tasks: JoinSet<()>,
     /// Not committed yet.
@@ -90,7 +90,7 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     fn new(shared: Arc<Shared>, actors: Actors) -> Scheduler {
         Scheduler {
-            queue: Queue::new(light(&actors)),
+            queue: Queue::new(light(&actors), HashMap::new()),
             shared,
             actors,
             boot: 0,
@@ -175,7 +175,8 @@ impl Scheduler {
         self.boot = boot.await?;
         // A resumption that failed half way has left something.
         self.runs.clear();
-        self.queue = Queue::new(light(&self.actors));
+        let orders = self.shared.store.read(crate::group::orders).await?;
+        self.queue = Queue::new(light(&self.actors), orders);
         self.stale.clear();
         let mut turn = Turn::new(self.now());
         let mut after: Option<String> = None;
@@ -329,7 +330,8 @@ impl Scheduler {
             return Ok(());
         }
         self.queue.take(run, i);
-        let canceled = run.state.head.cancel.is_some();
+        let stopped = run.state.steps.get(i).is_some_and(|row| row.stop.is_some());
+        let canceled = run.state.head.cancel.is_some() || stopped;
         let plan = run.plan.clone();
         let settled = match (plan.steps.get(i), run.state.steps.get_mut(i)) {
             (Some(step), Some(row)) => {
@@ -409,6 +411,7 @@ fn carry_out(queue: &mut Queue, run: &mut Open, command: &Command, turn: &mut Tu
         | Command::Skip(i, _)
         | Command::Wait(i, ..)
         | Command::Cancel(i)
+        | Command::Stop(i, _)
         | Command::TimeOut(i) => *i,
     };
     queue.take(run, i);
@@ -421,6 +424,7 @@ fn carry_out(queue: &mut Queue, run: &mut Open, command: &Command, turn: &mut Tu
             let why = settle::overtime(limit.unwrap_or(0));
             turn.effects.push(Effect::Stop(id, i, why));
         }
+        Command::Stop(_, why) => turn.effects.push(Effect::Stop(id, i, why.clone())),
         Command::Skip(..) | Command::Cancel(_) => {
             if run.state.steps.get(i).is_some_and(|row| row.attempt > 0) {
                 turn.tell(facts::step_finished(run, i)?);

@@ -52,7 +52,10 @@ pub(crate) fn settle(
             }
             size => oversized(size),
         },
-        _ if canceled => return Some(finish(row, StepState::Canceled, None, now)),
+        _ if canceled => {
+            row.reason = row.stop.clone();
+            return Some(finish(row, StepState::Canceled, None, now));
+        }
         Outcome::Infrastructure { say } if row.setbacks < MAX_SETBACKS => {
             return Some(set_back(row, say, now));
         }
@@ -70,7 +73,10 @@ pub(crate) fn settle(
 
 fn fail(step: &Step, row: &mut StepRow, canceled: bool, failure: Failure, now: Time) -> Settled {
     let retry = &step.retry;
-    let wanted = retry.only.is_empty() || retry.only.contains(&failure.class);
+    let any = retry.only.is_empty() && retry.exit_codes.is_empty();
+    let wanted = any
+        || retry.only.contains(&failure.class)
+        || failure.exit_code.is_some_and(|code| retry.exit_codes.contains(&code));
     let excused = failure.class == EXCUSED;
     let again = wanted && !excused && row.attempt <= retry.max && !canceled;
     let by_code = failure.exit_code.is_some_and(|code| step.allow_exit_codes.contains(&code));

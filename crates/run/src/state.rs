@@ -243,6 +243,9 @@ pub(crate) struct StepRow {
     /// Who said go.
     pub played: Option<Principal>,
     pub timed_out: bool,
+    /// Why this step alone is to end before its time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Text>,
     pub ready_at: Option<Time>,
     pub started: Option<Time>,
     pub finished: Option<Time>,

@@ -50,7 +50,7 @@ pub fn plan(chosen: &[Chosen], stages: &[String], pipeline: &Pipeline<'_>) -> Re
     }
     graph.check_circle(&needs)?;
     let steps = instances.iter().zip(needs).map(|(instance, needs)| pipeline.step(instance, needs));
-    Ok(Plan { steps: steps.collect::<Result<_>>()? })
+    Ok(Plan { steps: steps.collect::<Result<_>>()?, ..Plan::default() })
 }
 
 fn stage_of(chosen: &Chosen, stages: &[String]) -> Result<usize> {

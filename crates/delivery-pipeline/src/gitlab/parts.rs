@@ -183,7 +183,7 @@ pub fn image(entry: &Entry, warnings: &mut Warnings) -> Result<String> {
 }
 
 pub fn retry(entry: &Entry) -> Result<Retry> {
-    let mut retry = Retry { max: 0, backoff_ms: 1000, only: Vec::new() };
+    let mut retry = Retry { max: 0, backoff_ms: 1000, ..Retry::default() };
     if entry.value.map().is_none() {
         retry.max = read::number(entry, 0..=2)?;
         return Ok(retry);

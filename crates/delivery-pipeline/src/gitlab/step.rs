@@ -39,6 +39,7 @@ impl Pipeline<'_> {
         let group = job.resource_group.as_ref().map(|name| Group {
             key: format!("{}/{}", self.context.project, scope.expand(name)),
             slots: 1,
+            order: run::Order::Unordered,
         });
         let (allow_failure, allow_exit_codes) = allowed(decision);
         let work = self.work(instance, variables, &scope);
@@ -53,6 +54,7 @@ impl Pipeline<'_> {
             // The actor keeps the time, because the after script comes on top of it.
             timeout_ms: None,
             group,
+            interruptible: work.interruptible,
             action: Action {
                 uses: work::USES.to_owned(),
                 with: serde_json::to_value(&work).map_err(Error::internal)?,

@@ -22,6 +22,7 @@ fn nothing() -> Work {
 fn step(name: &str, work: &Work) -> Step {
     Step {
         name: name.to_owned(),
+        interruptible: false,
         action: Action { uses: work::USES.into(), with: serde_json::to_value(work).unwrap() },
         ..serde_json::from_value(serde_json::json!({"name": "", "action": {"uses": ""}})).unwrap()
     }
@@ -61,7 +62,7 @@ impl World {
             project: name(project),
             change: None,
             title: Text::plain("try"),
-            plan: Plan { steps },
+            plan: Plan { steps, ..Plan::default() },
             actor: Principal::User(name("kim")),
             labels: Default::default(),
             subject: None,

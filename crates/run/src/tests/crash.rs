@@ -106,7 +106,8 @@ async fn check(seed: u8, moment: Moment) {
 
 /// A run that needs every slot of every group gets them.
 async fn slots_are_free(house: &House, context: &str) {
-    let group = |key: &str| Some(Group { key: key.into(), slots: 1 });
+    let group =
+        |key: &str| Some(Group { key: key.into(), slots: 1, order: crate::Order::Unordered });
     let plan = vec![
         Step { group: group("x"), ..step("x", &[]) },
         Step { group: group("y"), ..step("y", &[]) },

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 pub(super) fn open(project: &str, id: u64, priority: i32, steps: Vec<Step>) -> Open {
-    let plan = Plan { steps };
+    let plan = Plan { steps, ..Plan::default() };
     let graph = Graph::of(&plan).unwrap();
     let head = Head {
         id: Id::new(id as i64, 0),
@@ -188,7 +188,10 @@ fn how_steps_follow_each_other() {
 fn retries_have_pauses_and_a_class() {
     let flaky = |only: &[&str]| {
         let only = only.iter().map(|w| (*w).to_owned()).collect();
-        Step { retry: Retry { max: 2, backoff_ms: 1_000, only }, ..step("a", &[]) }
+        Step {
+            retry: Retry { max: 2, backoff_ms: 1_000, only, ..Retry::default() },
+            ..step("a", &[])
+        }
     };
     let run = play(vec![flaky(&[])], &|_, attempt| attempt < 3);
     assert_eq!(words(&run), "passed = passed");
@@ -212,6 +215,27 @@ fn an_allowed_exit_code_is_an_allowed_failure() {
         settle(&plan, &mut row, false, outcome, Time(0));
         assert_eq!(row.state, want);
     }
+}
+
+#[test]
+fn exit_codes_are_a_reason_to_try_again_beside_the_classes() {
+    let ends = |only: &[&str], exit_codes: &[i32], code: i32| {
+        let only = only.iter().map(|w| (*w).to_owned()).collect();
+        let retry = Retry { max: 1, only, exit_codes: exit_codes.to_vec(), ..Retry::default() };
+        let plan = Step { retry, ..step("a", &[]) };
+        let mut row = StepRow { state: StepState::Running, attempt: 1, ..StepRow::default() };
+        let (class, say) = ("script".into(), Text::plain("no"));
+        let outcome = Outcome::Failed { class, exit_code: Some(code), say, output: Value::Null };
+        settle(&plan, &mut row, false, outcome, Time(0));
+        row.state
+    };
+    let again = StepState::Waiting(Wait::Retry);
+    assert_eq!(ends(&[], &[], 1), again);
+    assert_eq!(ends(&[], &[137], 137), again);
+    assert_eq!(ends(&[], &[137], 1), StepState::Failed);
+    assert_eq!(ends(&["script"], &[137], 1), again);
+    assert_eq!(ends(&["timeout"], &[137], 137), again);
+    assert_eq!(ends(&["timeout"], &[137], 1), StepState::Failed);
 }
 
 #[test]
@@ -240,7 +264,7 @@ fn the_infrastructure_fails_at_most_twenty_times() {
 #[test]
 fn a_plan_that_cannot_run_is_refused_by_name() {
     let bad = |steps: Vec<Step>| {
-        let error = Plan { steps }.check().unwrap_err();
+        let error = Plan { steps, ..Plan::default() }.check().unwrap_err();
         format!("{} {}", error.code(), error.say().en)
     };
     assert_eq!(
@@ -309,8 +333,8 @@ prop_compose! {
         Step {
             when,
             allow_failure,
-            retry: Retry { max, backoff_ms, only: Vec::new() },
-            group: group.map(|key| Group { key: key.to_owned(), slots: 1 }),
+            retry: Retry { max, backoff_ms, ..Retry::default() },
+            group: group.map(|key| Group { key: key.to_owned(), slots: 1, order: crate::Order::Unordered }),
             ..step(&format!("s{i}"), &needs)
         }
     }

@@ -109,7 +109,7 @@ async fn delays_and_backoff_wait_for_the_clock() {
     let house = house_with(dir.path(), &world, 4, Arc::new(clock.clone()), None).await;
     house.engine.start();
     let flaky = Step {
-        retry: Retry { max: 1, backoff_ms: 5_000, only: vec!["script".into()] },
+        retry: Retry { max: 1, backoff_ms: 5_000, only: vec!["script".into()], ..Retry::default() },
         ..with(step("flaky", &[]), json!({ "fails": 1, "infra": 1 }))
     };
     let later = Step { when: When::Delayed(60_000), ..step("later", &["flaky"]) };
@@ -257,7 +257,7 @@ async fn groups_never_exceed_their_slots_across_runs() {
     let house = house(dir.path(), &world, 8).await;
     house.engine.start();
     let grouped = |i: usize| Step {
-        group: Some(Group { key: "db".into(), slots: 2 }),
+        group: Some(Group { key: "db".into(), slots: 2, order: crate::Order::Unordered }),
         ..with(step(&format!("s{i}"), &[]), json!({ "group": "db" }))
     };
     let mut ids = Vec::new();

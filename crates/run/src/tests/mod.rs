@@ -1,6 +1,7 @@
 //! Helpers: plans in few words, a world that records what actors do to it, and an engine in a directory.
 
 mod crash;
+mod ending;
 mod interpreter;
 mod live;
 mod logs;
@@ -28,6 +29,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> Step {
         retry: Retry::default(),
         timeout_ms: None,
         group: None,
+        interruptible: false,
         action: Action { uses: "fake".into(), with: Value::Null },
     }
 }
@@ -44,7 +46,7 @@ pub(crate) fn new_run(project: &str, steps: Vec<Step>) -> NewRun {
         project: Name::parse(project).unwrap(),
         change: None,
         title: Text::plain("a run"),
-        plan: Plan { steps },
+        plan: Plan { steps, ..Plan::default() },
         actor: person(),
         labels: Default::default(),
         subject: None,

@@ -4,7 +4,7 @@ use super::interpreter::open;
 use super::step;
 use crate::queue::Queue;
 use crate::state::Open;
-use crate::{Group, Step, StepState};
+use crate::{Group, Order, Step, StepState};
 use kernel::Time;
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ fn inside_a_project_priority_goes_before_age() {
 
 #[test]
 fn a_full_group_lets_others_pass() {
-    let group = |slots| Some(Group { key: "production".into(), slots });
+    let group = |slots| Some(Group { key: "production".into(), slots, order: Order::Unordered });
     let grouped = |name: &str| Step { group: group(1), ..step(name, &[]) };
     let mut first = open("shop", 1, 0, vec![grouped("a"), grouped("b"), step("c", &[])]);
     let mut other = open("blog", 2, 0, vec![grouped("d")]);
@@ -79,6 +79,82 @@ fn a_full_group_lets_others_pass() {
     assert_eq!(queue.choose(9), None);
     queue.take(&first, 0);
     assert!(queue.choose(9).is_some(), "the slot is free when its holder is gone");
+}
+
+/// Runs 1, 2 and 3 of different projects with one step each in the same group, and whether each is ready.
+fn crowd(ready: [bool; 3]) -> (Queue, Vec<Open>) {
+    let group = Some(Group { key: "production".into(), slots: 1, order: Order::Unordered });
+    let project = ["c", "b", "a"];
+    let mut queue = Queue::default();
+    let mut runs = Vec::new();
+    for i in 0..3 {
+        let step = Step { group: group.clone(), ..step("deploy", &[]) };
+        let mut run = open(project[i], i as u64 + 1, 0, vec![step]);
+        if ready[i] {
+            run.state.steps[0].state = StepState::Ready;
+        }
+        queue.put(&run, 0);
+        runs.push(run);
+    }
+    (queue, runs)
+}
+
+#[test]
+fn a_group_gives_its_slot_in_its_order() {
+    use Order::*;
+    // Which of the runs, for each order.
+    for (ready, order, want) in [
+        ([true, true, true], Unordered, Some(2)),
+        ([true, true, true], OldestFirst, Some(0)),
+        ([true, true, true], NewestFirst, Some(2)),
+        ([true, true, true], NewestReadyFirst, Some(2)),
+        ([false, true, true], OldestFirst, None),
+        ([true, true, false], NewestFirst, None),
+        ([true, true, false], NewestReadyFirst, Some(1)),
+        ([true, true, false], OldestFirst, Some(0)),
+    ] {
+        let (mut queue, runs) = crowd(ready);
+        queue.set_order("production", order);
+        let chosen = queue.choose(9).map(|(id, _)| runs.iter().position(|r| *r.id() == id));
+        assert_eq!(chosen.flatten(), want, "{ready:?} {order:?}");
+    }
+    // Whoever is out of the way holds up nobody.
+    let (mut queue, mut runs) = crowd([false, true, true]);
+    queue.set_order("production", OldestFirst);
+    queue.take(&runs[0], 0);
+    runs[0].state.steps[0].state = StepState::Skipped;
+    queue.put(&runs[0], 0);
+    assert_eq!(queue.choose(9), Some((runs[1].id().clone(), 0)));
+}
+
+#[test]
+fn steps_of_one_run_do_not_wait_for_each_other_in_an_ordered_group() {
+    let group = Some(Group { key: "g".into(), slots: 1, order: Order::OldestFirst });
+    let grouped = |name: &str, needs: &[&str]| Step { group: group.clone(), ..step(name, needs) };
+    let mut run = open("shop", 1, 0, vec![grouped("last", &["first"]), grouped("first", &[])]);
+    run.state.steps[1].state = StepState::Ready;
+    let mut queue = Queue::default();
+    (0..2).for_each(|i| queue.put(&run, i));
+    assert_eq!(queue.choose(1), Some((run.id().clone(), 1)));
+}
+
+#[test]
+fn priority_shares_between_projects_and_starves_nobody() {
+    let mut runs = vec![
+        open("nightly", 1, -1, steps("n1 n2 n3 n4")),
+        open("web", 2, 0, steps("w1 w2 w3 w4")),
+        open("urgent", 3, 1, steps("u1 u2 u3 u4")),
+    ];
+    assert_eq!(order(runs), "u1 u2 w1 u3 n1 u4 w2 w3 n2 w4 n3 n4");
+    // Inside a project an old run goes before a new one that is more important by less than its age.
+    runs = vec![
+        open("shop", 1, 0, steps("old")),
+        open("shop", 2, 5, steps("new")),
+        open("shop", 3, 15, steps("urgent")),
+    ];
+    runs[1].state.head.created = Time(10 * 60_000);
+    runs[2].state.head.created = Time(10 * 60_000);
+    assert_eq!(order(runs), "urgent old new");
 }
 
 #[test]
@@ -105,7 +181,7 @@ fn what_only_waits_takes_no_slot_of_the_machine() {
     };
     let builds = open("shop", 1, 0, steps("build more"));
     let rollout = open("blog", 2, 0, vec![waiting("ready")]);
-    let mut queue = Queue::new(["test.wait"].into());
+    let mut queue = Queue::new(["test.wait"].into(), Default::default());
     let mut runs = [builds, rollout];
     for run in &mut runs {
         for i in 0..run.state.steps.len() {
