@@ -1,6 +1,7 @@
 //! Reports a team reads: what tests, coverage and analyses of each commit came to, and how they change.
 
 mod judge;
+pub mod read;
 
 use blob::Blobs;
 use kernel::port::Source;
