@@ -146,8 +146,8 @@ impl Flake {
         }
     }
 
-    /// Takes one more result in. Whether it is fixed by that.
-    pub(crate) fn result(&mut self, outcome: Outcome, job: &str, at: Time) -> bool {
+    /// Takes one more result in; of an older one the job may not be known. Whether it is fixed by that.
+    pub(crate) fn result(&mut self, outcome: Outcome, job: Option<&str>, at: Time) -> bool {
         let jobs = match outcome {
             Outcome::Skipped => return false,
             Outcome::Passed => {
@@ -161,7 +161,7 @@ impl Flake {
             }
         };
         self.ran = self.ran.saturating_add(1);
-        if jobs.len() < JOBS {
+        if let Some(job) = job.filter(|_| jobs.len() < JOBS) {
             jobs.insert(job.to_owned());
         }
         let fixed = self.standing == Standing::Open && self.clean >= self.passes_needed();
@@ -236,11 +236,11 @@ mod tests {
     #[test]
     fn it_opens_is_fixed_and_opens_again() {
         let mut flake = flake();
-        flake.result(Outcome::Failed, "unit", Time(1));
-        flake.result(Outcome::Passed, "unit", Time(2));
+        flake.result(Outcome::Failed, Some("unit"), Time(1));
+        flake.result(Outcome::Passed, Some("unit"), Time(2));
         assert!(flake.contradicted(evidence(2, 1)));
         assert!(!flake.contradicted(evidence(3, 1)), "it is open already");
-        let passes = (1..).take(400).find(|i| flake.result(Outcome::Passed, "unit", Time(10 + i)));
+        let passes = (1..).take(400).find(|i| flake.result(Outcome::Passed, Some("unit"), Time(10 + i)));
         assert_eq!(passes, Some(10), "half of its results failed: ten passes say enough");
         assert_eq!((flake.standing, flake.fixed), (Standing::Fixed, Some(Time(20))));
         assert!(flake.contradicted(evidence(30, 1)));
@@ -262,10 +262,10 @@ mod tests {
         assert_eq!(one.manner(), Manner::Together);
         one.contradicted(evidence(2, 1));
         assert_eq!(one.manner(), Manner::Alone);
-        one.result(Outcome::Failed, "unit: [py38]", Time(3));
-        one.result(Outcome::Passed, "unit: [py312]", Time(3));
+        one.result(Outcome::Failed, Some("unit: [py38]"), Time(3));
+        one.result(Outcome::Passed, Some("unit: [py312]"), Time(3));
         assert_eq!(one.manner(), Manner::OneJob);
-        one.result(Outcome::Failed, "unit: [py312]", Time(4));
+        one.result(Outcome::Failed, Some("unit: [py312]"), Time(4));
         assert_eq!(one.manner(), Manner::Alone);
     }
 

@@ -6,7 +6,7 @@
 use crate::flake::{Evidence, Flake, Seen, Standing, TestFixed, TestFlaked};
 use crate::read::{Case, Outcome};
 use crate::record::{
-    BY_COMMIT, BY_RUN, COST, COUNT, COVERAGE, Cost, ENTRY, Entry, FLAKE, MARKS, Mark, Measured,
+    BY_COMMIT, BY_RUN, COST, COUNT, COVERAGE, Cost, ENTRY, Entry, FLAKE, MAIN, MARKS, Mark, Measured,
     TEST, Test, branch_key, monday, seq_key,
 };
 use kernel::journey::{Fact, change_name};
@@ -184,14 +184,14 @@ fn ledger(
             let mut flake = Flake::new(test.identity.clone(), entry.repository.clone(), entry.at);
             // The results that led here count, too.
             for mark in test.recent().iter().filter(|m| m.0 != entry.seq) {
-                let job = around.mates.get(&mark.0).map_or(test.job.as_str(), Entry::job);
+                let job = around.mates.get(&mark.0).map(Entry::job);
                 flake.result(mark.outcome(), job, entry.at);
             }
             flake.standing = Standing::Open;
             flake
         }
     };
-    let fixed = flake.result(outcome, entry.job(), entry.at);
+    let fixed = flake.result(outcome, Some(entry.job()), entry.at);
     let words = test.identity.id();
     let (repository, test_key) = (entry.repository.clone(), id.to_owned());
     let change = change_name(&entry.repository, &entry.commit);
@@ -230,6 +230,9 @@ pub(crate) fn entry(tx: &mut Tx<'_>, project: &Name, entry: &Entry, measured: Op
     tx.set_row(BY_RUN, &format!("{}/{seq}", entry.run), &key)?;
     if entry.tests.all() > 0 {
         tx.set_row(BY_COMMIT, &format!("{base}/{}/{seq}", entry.commit), &entry.seq)?;
+    }
+    if let Some(branch) = entry.branch.as_ref().filter(|_| entry.default_branch) {
+        tx.set_row(MAIN, &base, branch)?;
     }
     if let Some(hash) = &entry.digest {
         blob::refer(tx, &owner(&key), hash)?;

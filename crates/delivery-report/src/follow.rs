@@ -132,6 +132,7 @@ fn plain(event: &Event, fact: &JobReported) -> Entry {
         tests: Default::default(),
         coverage: None,
         findings: Default::default(),
+        analysed: fact.files.iter().any(|f| read::analyses(&f.format)),
         problems: 0,
         digest: None,
     }

@@ -160,10 +160,9 @@ fn files_of(run: &Run, step: &str, attempt: u32) -> Option<Vec<ReportFile>> {
         let files = output.get("reports")?;
         Vec::<ReportFile>::deserialize(files).ok().filter(|f| !f.is_empty())
     };
-    let last = step.attempts.last().is_some_and(|a| a.attempt == tried.attempt);
-    // The step's own output is that of its last attempt.
-    let _ = last;
-    files(&step.output)
+    // The step's own output is that of its newest attempt.
+    let newest = step.attempts.last().is_some_and(|a| a.attempt == tried.attempt);
+    files(&tried.output).or_else(|| newest.then(|| files(&step.output))?)
 }
 
 #[cfg(test)]

@@ -1,10 +1,35 @@
 //! Reports a team reads: what tests, coverage and analyses of each commit came to, and how they change.
+//!
+//! Jobs leave result files; `job.reported` names them. `read` understands them, `fold` keeps a history of each
+//! test and the flake ledger, `digest` keeps what a page shows of an attempt, `path` finds what made a pipeline
+//! slow. The part never decides by itself whether a job failed: it is asked ([`kernel::port::Verdicts`]), and
+//! answers with the quarantines that people wrote.
+//!
+//! Invariants:
+//! - An attempt is folded once, whatever crashes: each test knows the last entry it has taken in.
+//! - Files of jobs are distrusted; a broken one is a problem with its line, never an error.
+//! - Histories are bounded: at least 500 results a test and branch group, 3,000 entries a repository.
+//! - A quarantine ends. One that has ended names its owner.
 
+pub mod ask;
+pub mod digest;
+pub mod flake;
+mod fold;
+mod follow;
 mod judge;
+pub mod kind;
+mod paths;
 pub mod read;
+pub mod path;
+pub mod record;
+pub mod select;
+pub mod stats;
 
 use blob::Blobs;
+use digest::Digest;
 use kernel::port::Source;
+use kernel::{Error, Result};
+use record::Entry;
 use std::sync::Arc;
 use store::Store;
 use tokio::task::JoinHandle;
@@ -13,11 +38,8 @@ use tokio_util::sync::CancellationToken;
 /// Opened state; clones share it.
 #[derive(Clone)]
 pub struct Reports {
-    #[allow(dead_code)]
     store: Store,
-    #[allow(dead_code)]
     blobs: Blobs,
-    #[allow(dead_code)]
     source: Arc<dyn Source>,
 }
 
@@ -28,7 +50,15 @@ impl Reports {
 
     /// Follows what jobs report, until `stop`.
     pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
-        tokio::spawn(async move { stop.cancelled().await })
+        tokio::spawn(follow::run(self.clone(), stop))
+    }
+
+    /// The details of an entry; empty when it left nothing.
+    pub async fn digest(&self, entry: &Entry) -> Result<Digest> {
+        let Some(hash) = &entry.digest else { return Ok(Digest::default()) };
+        let bytes = self.blobs.get(hash, follow::MAX_DIGEST).await?;
+        let parse = move || serde_json::from_slice(&bytes).map_err(Error::internal);
+        tokio::task::spawn_blocking(parse).await.map_err(Error::internal)?
     }
 }
 
@@ -38,5 +68,6 @@ pub static PART: part::Part = part::Part {
         "Reports: tests, coverage, findings, flakes, cost",
         "보고서: 테스트, 커버리지, 발견 사항, 불안정한 테스트, 비용",
     ),
+    kinds: kind::KINDS,
     ..part::Part::EMPTY
 };

@@ -37,6 +37,11 @@ pub fn knows(format: &str) -> bool {
         || codequality::SCANNERS.contains(&format)
 }
 
+/// Whether files of this format hold findings.
+pub fn analyses(format: &str) -> bool {
+    matches!(format, "codequality" | "sarif") || codequality::SCANNERS.contains(&format)
+}
+
 /// Adds what a file says to `results`. `path` is the file's, for complaints.
 pub fn read(format: &str, path: &str, bytes: &[u8], results: &mut Results) {
     let mut file = File { path, results, problems: 0 };

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub(crate) const ENTRY: &str = "report.entry";
 /// How many entries a repository has, by `<project>/<repository>`.
 pub(crate) const COUNT: &str = "report.count";
+/// The default branch of a repository, by `<project>/<repository>`.
+pub(crate) const MAIN: &str = "report.main";
 /// The repository of each entry of a run: `<run>/<seq>`.
 pub(crate) const BY_RUN: &str = "report.by-run";
 /// Entries with tests of a commit: `<project>/<repository>/<commit>/<seq>`.
@@ -47,6 +49,9 @@ pub struct Entry {
     pub coverage: Option<Ratio>,
     #[serde(default)]
     pub findings: BTreeMap<Severity, u32>,
+    /// Whether it looked for findings at all.
+    #[serde(default)]
+    pub analysed: bool,
     /// Problems with its files.
     #[serde(default)]
     pub problems: u32,
