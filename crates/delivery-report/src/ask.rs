@@ -47,7 +47,12 @@ pub(crate) fn repositories(v: &View<'_>, project: &Name) -> Result<Vec<Name>> {
 }
 
 /// The newest entries of a repository, newest first.
-pub(crate) fn newest(v: &View<'_>, project: &Name, repository: &Name, limit: usize) -> Result<Vec<Entry>> {
+pub(crate) fn newest(
+    v: &View<'_>,
+    project: &Name,
+    repository: &Name,
+    limit: usize,
+) -> Result<Vec<Entry>> {
     let rows: Vec<(String, Entry)> =
         v.rows_back(ENTRY, &format!("{project}/{repository}/"), None, limit)?;
     Ok(rows.into_iter().map(|(_, entry)| entry).collect())

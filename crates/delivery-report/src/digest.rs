@@ -66,7 +66,9 @@ pub struct Covered {
 
 impl Covered {
     pub fn lines(&self) -> Ratio {
-        let count = |lines: &Lines| lines.iter().map(|(a, b)| u64::from(b.saturating_sub(*a)) + 1).sum::<u64>();
+        let count = |lines: &Lines| {
+            lines.iter().map(|(a, b)| u64::from(b.saturating_sub(*a)) + 1).sum::<u64>()
+        };
         let covered = count(&self.hit);
         Ratio { covered, all: covered + count(&self.missed) }
     }
@@ -232,7 +234,10 @@ mod tests {
         assert_eq!(ids, ["bad", "odd"]);
         assert_eq!((found.slowest[0].id.as_str(), found.slowest.len()), ("s::slow", 2));
         assert_eq!(found.coverage[0].path, "src/a.rs");
-        assert_eq!((&found.coverage[0].hit, &found.coverage[0].missed), (&vec![(1, 2)], &vec![(3, 3), (5, 5)]));
+        assert_eq!(
+            (&found.coverage[0].hit, &found.coverage[0].missed),
+            (&vec![(1, 2)], &vec![(3, 3), (5, 5)])
+        );
         let blob = serde_json::to_vec(&found).unwrap();
         assert_eq!(serde_json::from_slice::<Digest>(&blob).unwrap(), found);
     }

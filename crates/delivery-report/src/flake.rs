@@ -96,7 +96,9 @@ impl Manner {
     pub fn text(self) -> Text {
         match self {
             Manner::Alone => Text::fixed("fails by itself", "혼자 실패"),
-            Manner::Together => Text::fixed("fails only with many others", "여럿과 함께일 때만 실패"),
+            Manner::Together => {
+                Text::fixed("fails only with many others", "여럿과 함께일 때만 실패")
+            }
             Manner::OneJob => Text::fixed("fails only in one job", "한 작업에서만 실패"),
         }
     }
@@ -240,7 +242,8 @@ mod tests {
         flake.result(Outcome::Passed, Some("unit"), Time(2));
         assert!(flake.contradicted(evidence(2, 1)));
         assert!(!flake.contradicted(evidence(3, 1)), "it is open already");
-        let passes = (1..).take(400).find(|i| flake.result(Outcome::Passed, Some("unit"), Time(10 + i)));
+        let passes =
+            (1..).take(400).find(|i| flake.result(Outcome::Passed, Some("unit"), Time(10 + i)));
         assert_eq!(passes, Some(10), "half of its results failed: ten passes say enough");
         assert_eq!((flake.standing, flake.fixed), (Standing::Fixed, Some(Time(20))));
         assert!(flake.contradicted(evidence(30, 1)));

@@ -6,8 +6,8 @@
 use crate::flake::{Evidence, Flake, Seen, Standing, TestFixed, TestFlaked};
 use crate::read::{Case, Outcome};
 use crate::record::{
-    BY_COMMIT, BY_RUN, COST, COUNT, COVERAGE, Cost, ENTRY, Entry, FLAKE, MAIN, MARKS, Mark, Measured,
-    TEST, Test, branch_key, monday, seq_key,
+    BY_COMMIT, BY_RUN, COST, COUNT, COVERAGE, Cost, ENTRY, Entry, FLAKE, MAIN, MARKS, Mark,
+    Measured, TEST, Test, branch_key, monday, seq_key,
 };
 use kernel::journey::{Fact, change_name};
 use kernel::{Name, Principal, Result, text};
@@ -55,7 +55,12 @@ pub(crate) fn around(v: &View<'_>, project: Name, entry: Entry) -> Result<Around
 }
 
 /// Takes one case into its test. The contradiction it makes, if any; `None` when it was taken in before.
-pub(crate) fn turn(test: &mut Test, case: &Case, entry: &Entry, mates: &Mates) -> Option<Option<Evidence>> {
+pub(crate) fn turn(
+    test: &mut Test,
+    case: &Case,
+    entry: &Entry,
+    mates: &Mates,
+) -> Option<Option<Evidence>> {
     if test.last().is_some_and(|m| m.0 >= entry.seq) {
         return None;
     }
@@ -134,7 +139,8 @@ fn fresh(case: &Case, entry: &Entry) -> Test {
 
 /// Moves the older half of a lane that is full into a page, and forgets the oldest page.
 fn page(tx: &mut Tx<'_>, key: &str, test: &mut Test) -> Result<()> {
-    let lanes = [(&mut test.main, &mut test.pages.0, "main"), (&mut test.side, &mut test.pages.1, "side")];
+    let lanes =
+        [(&mut test.main, &mut test.pages.0, "main"), (&mut test.side, &mut test.pages.1, "side")];
     for (lane, pages, name) in lanes {
         if lane.len() < 2 * PAGE {
             continue;
@@ -196,7 +202,12 @@ fn ledger(
     let (repository, test_key) = (entry.repository.clone(), id.to_owned());
     let change = change_name(&entry.repository, &entry.commit);
     if let Some(evidence) = evidence {
-        let fact = TestFlaked { repository, test: test_key, id: words.clone(), evidence: evidence.clone() };
+        let fact = TestFlaked {
+            repository,
+            test: test_key,
+            id: words.clone(),
+            evidence: evidence.clone(),
+        };
         if flake.contradicted(evidence) {
             let say = text!(
                 "{words} failed and passed on the same commit",
@@ -219,7 +230,12 @@ fn ledger(
 }
 
 /// Writes the entry itself, its indexes, its cost and what is kept of coverage.
-pub(crate) fn entry(tx: &mut Tx<'_>, project: &Name, entry: &Entry, measured: Option<&Measured>) -> Result<()> {
+pub(crate) fn entry(
+    tx: &mut Tx<'_>,
+    project: &Name,
+    entry: &Entry,
+    measured: Option<&Measured>,
+) -> Result<()> {
     let base = format!("{project}/{}", entry.repository);
     let seq = seq_key(entry.seq);
     let key = format!("{base}/{seq}");
@@ -243,7 +259,8 @@ pub(crate) fn entry(tx: &mut Tx<'_>, project: &Name, entry: &Entry, measured: Op
     }
     let week = monday(entry.at);
     let branch = branch_key(entry.branch.as_deref());
-    let place = format!("{project}/{week}/{}/{branch}/{}", entry.repository, web::segment(entry.job()));
+    let place =
+        format!("{project}/{week}/{}/{branch}/{}", entry.repository, web::segment(entry.job()));
     let mut cost = tx.row::<Cost>(COST, &place)?.unwrap_or_default();
     cost.add(entry);
     tx.set_row(COST, &place, &cost)?;

@@ -1,12 +1,12 @@
 //! Follows `job.reported`: reads what the job left, and folds it. And follows quarantines, to say when they end.
 
+use crate::Reports;
 use crate::digest::{self, Digest};
 use crate::fold::{self, Around, CHUNK};
 use crate::kind::{self, Quarantine};
 use crate::paths::Paths;
 use crate::read::{self, Case, Results};
 use crate::record::{BY_RUN, ENTRY, Entry, Measured};
-use crate::Reports;
 use blob::Held;
 use kernel::journey::{Fact, JobReported, ReportFile};
 use kernel::{Error, Event, Kind, Name, Principal, Resource, Result, Text, text};

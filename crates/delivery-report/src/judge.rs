@@ -88,7 +88,9 @@ pub(crate) fn judge(results: &Results, repository: &Name, all: &[Kept], now: Tim
             continue;
         }
         counts = true;
-        if let Some(over) = covering().max_by_key(|k| k.ends).filter(|_| judgement.notes.len() < NAMED) {
+        if let Some(over) =
+            covering().max_by_key(|k| k.ends).filter(|_| judgement.notes.len() < NAMED)
+        {
             let (owner, ends) = (&over.spec.owner, day(over.ends));
             judgement.notes.push(text!(
                 "{id} failed, and its quarantine is over since {ends}; it was {owner}'s to mend",
@@ -101,7 +103,8 @@ pub(crate) fn judge(results: &Results, repository: &Name, all: &[Kept], now: Tim
         return judgement;
     }
     let count = excused.len();
-    let named = |(id, kept): &(String, &Kept)| (id.clone(), kept.spec.owner.clone(), day(kept.ends));
+    let named =
+        |(id, kept): &(String, &Kept)| (id.clone(), kept.spec.owner.clone(), day(kept.ends));
     let named: Vec<_> = excused.iter().take(NAMED).map(named).collect();
     let en: Vec<String> = named.iter().map(|(id, o, e)| format!("{id} ({o}, until {e})")).collect();
     let ko: Vec<String> = named.iter().map(|(id, o, e)| format!("{id} ({o}, {e}까지)")).collect();
@@ -111,10 +114,8 @@ pub(crate) fn judge(results: &Results, repository: &Name, all: &[Kept], now: Tim
     } else {
         (en.join(", "), ko.join(", "))
     };
-    judgement.excuse = Some(text!(
-        "only tests in quarantine failed: {en}",
-        "격리된 테스트만 실패했습니다: {ko}"
-    ));
+    judgement.excuse =
+        Some(text!("only tests in quarantine failed: {en}", "격리된 테스트만 실패했습니다: {ko}"));
     judgement
 }
 
@@ -125,7 +126,8 @@ pub(crate) fn day(at: Time) -> String {
 
 /// The failed tests of an attempt.
 pub(crate) fn failed(results: &Results) -> Vec<Chosen> {
-    let failed = results.cases.iter().filter(|c| matches!(c.outcome, Outcome::Failed | Outcome::Error));
+    let failed =
+        results.cases.iter().filter(|c| matches!(c.outcome, Outcome::Failed | Outcome::Error));
     failed.map(|c| Chosen { identity: c.identity.clone(), file: c.file.clone() }).collect()
 }
 
@@ -190,10 +192,15 @@ mod tests {
     #[test]
     fn only_a_job_whose_failed_tests_are_all_in_quarantine_is_excused() {
         let web = Name::parse("web").unwrap();
-        let one = results(r#"<testsuite><testcase classname="c" name="abc"><failure/></testcase><testcase classname="c" name="ok"/></testsuite>"#);
-        let two = results(r#"<testsuite><testcase classname="c" name="abc"><failure/></testcase><testcase classname="c" name="def"><error/></testcase></testsuite>"#);
+        let one = results(
+            r#"<testsuite><testcase classname="c" name="abc"><failure/></testcase><testcase classname="c" name="ok"/></testsuite>"#,
+        );
+        let two = results(
+            r#"<testsuite><testcase classname="c" name="abc"><failure/></testcase><testcase classname="c" name="def"><error/></testcase></testsuite>"#,
+        );
         let none = results(r#"<testsuite><testcase classname="c" name="abc"/></testsuite>"#);
-        let torn = results(r#"<testsuite><testcase classname="c" name="abc"><failure/></testcase>"#);
+        let torn =
+            results(r#"<testsuite><testcase classname="c" name="abc"><failure/></testcase>"#);
         let now = Time(100);
         let verdict = |r: &Results, q: &[Kept]| judge(r, &web, q, now);
         let said = verdict(&one, &[kept("c::abc", 200)]).excuse.unwrap();
@@ -201,7 +208,11 @@ mod tests {
         assert_eq!(verdict(&two, &[kept("c::abc", 200)]).excuse, None);
         assert!(verdict(&two, &[kept("c::abc", 200), kept("c::de*", 200)]).excuse.is_some());
         assert_eq!(verdict(&none, &[kept("c::abc", 200)]), Judgement::default());
-        assert_eq!(verdict(&torn, &[kept("c::abc", 200)]).excuse, None, "what is missing may have failed");
+        assert_eq!(
+            verdict(&torn, &[kept("c::abc", 200)]).excuse,
+            None,
+            "what is missing may have failed"
+        );
         let over = verdict(&one, &[kept("c::abc", 50)]);
         assert_eq!(over.excuse, None);
         assert!(over.notes[0].en.contains("han's to mend"), "{over:?}");

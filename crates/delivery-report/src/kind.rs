@@ -120,7 +120,8 @@ impl Quarantine {
 /// Whether `*` in the pattern can stand for something that makes it the words. Linear but for backtracking to
 /// the last star.
 pub(crate) fn like(pattern: &str, words: &str) -> bool {
-    let (pattern, words): (Vec<char>, Vec<char>) = (pattern.chars().collect(), words.chars().collect());
+    let (pattern, words): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), words.chars().collect());
     let (mut p, mut w, mut star) = (0, 0, None);
     while w < words.len() {
         match pattern.get(p) {

@@ -81,7 +81,8 @@ pub fn tasks(run: &Run, now: kernel::Time) -> Vec<Task> {
     };
     let end = |s: &StepView| if s.copied { begin } else { s.finished.unwrap_or(begin) };
     let task = |s: &StepView| {
-        let needs: Vec<usize> = s.needs.iter().filter_map(|n| places.get(n.as_str()).copied()).collect();
+        let needs: Vec<usize> =
+            s.needs.iter().filter_map(|n| places.get(n.as_str()).copied()).collect();
         let before = needs.iter().filter_map(|i| run.steps.get(*i)).map(end).max().unwrap_or(begin);
         let before = before.max(begin);
         let (waited, worked) = match start(s) {
@@ -271,7 +272,10 @@ mod tests {
         assert_eq!((path.waited_ms, path.worked_ms), (20, 400));
         // 60 + 20 + 150 + 40 = 270, 36 % less.
         let best = &path.answers[0];
-        assert_eq!((best.total_ms, best.change.clone()), (270, Change::Half { job: "unit".into() }));
+        assert_eq!(
+            (best.total_ms, best.change.clone()),
+            (270, Change::Half { job: "unit".into() })
+        );
         assert_eq!(best.say.en, "36 % shorter if unit took half as long, or ran in two parts");
         // Without its need unit ends at 320, and deploy at 360.
         let apart = Change::Apart { step: "unit".into(), need: "build".into() };

@@ -10,10 +10,10 @@ mod jacoco;
 mod junit;
 mod lcov;
 mod model;
+mod plain;
 mod sarif;
 #[cfg(test)]
 mod tests;
-mod plain;
 mod xml;
 
 pub use model::{Case, Cover, Finding, Identity, Outcome, Problem, Results, Severity};
@@ -33,8 +33,10 @@ const MAX_PROBLEMS: usize = 20;
 
 /// Whether files of this format are read at all; others are left to whoever knows them.
 pub fn knows(format: &str) -> bool {
-    matches!(format, "junit" | "cobertura" | "jacoco" | "lcov" | "codequality" | "sarif" | "cyclonedx")
-        || codequality::SCANNERS.contains(&format)
+    matches!(
+        format,
+        "junit" | "cobertura" | "jacoco" | "lcov" | "codequality" | "sarif" | "cyclonedx"
+    ) || codequality::SCANNERS.contains(&format)
 }
 
 /// Whether files of this format hold findings.
@@ -56,7 +58,9 @@ pub fn read(format: &str, path: &str, bytes: &[u8], results: &mut Results) {
         scanner if codequality::SCANNERS.contains(&scanner) => {
             codequality::scanned(scanner, &plain::decode(bytes), &mut file);
         }
-        other => file.problem(0, text!("files of {other} are not read", "{other} 형식은 읽지 않습니다")),
+        other => {
+            file.problem(0, text!("files of {other} are not read", "{other} 형식은 읽지 않습니다"))
+        }
     }
 }
 
@@ -81,10 +85,13 @@ impl File<'_> {
             self.results.cases.push(case);
         } else if self.results.dropped == 0 {
             self.results.dropped = 1;
-            self.problem(0, text!(
-                "a job has at most {MAX_CASES} tests; the others are left out",
-                "작업 하나의 테스트는 {MAX_CASES}개까지입니다. 나머지는 제외했습니다"
-            ));
+            self.problem(
+                0,
+                text!(
+                    "a job has at most {MAX_CASES} tests; the others are left out",
+                    "작업 하나의 테스트는 {MAX_CASES}개까지입니다. 나머지는 제외했습니다"
+                ),
+            );
         }
     }
 
@@ -93,10 +100,13 @@ impl File<'_> {
             self.results.findings.push(finding);
         } else if self.results.findings_dropped == 0 {
             self.results.findings_dropped = 1;
-            self.problem(0, text!(
-                "a job has at most {MAX_FINDINGS} findings; the others are left out",
-                "작업 하나의 발견 사항은 {MAX_FINDINGS}개까지입니다. 나머지는 제외했습니다"
-            ));
+            self.problem(
+                0,
+                text!(
+                    "a job has at most {MAX_FINDINGS} findings; the others are left out",
+                    "작업 하나의 발견 사항은 {MAX_FINDINGS}개까지입니다. 나머지는 제외했습니다"
+                ),
+            );
         }
     }
 

@@ -94,7 +94,10 @@ pub struct Counts {
 
 impl Counts {
     pub fn all(&self) -> u32 {
-        self.passed.saturating_add(self.failed).saturating_add(self.skipped).saturating_add(self.flaky)
+        self.passed
+            .saturating_add(self.failed)
+            .saturating_add(self.skipped)
+            .saturating_add(self.flaky)
     }
 
     pub fn add(&mut self, other: &Counts) {

@@ -148,7 +148,8 @@ mod tests {
     use super::*;
 
     fn test(class: &str, name: &str, file: Option<&str>) -> Chosen {
-        let (name, parameters) = name.strip_suffix(']').and_then(|n| n.split_once('[')).unwrap_or((name, ""));
+        let (name, parameters) =
+            name.strip_suffix(']').and_then(|n| n.split_once('[')).unwrap_or((name, ""));
         let identity = Identity {
             class: class.into(),
             name: name.into(),
@@ -169,10 +170,7 @@ mod tests {
             words(Format::Pytest, &python),
             "tests/test_cart.py::TestCart::test_add[1-a]\ntests/test_till.py::TestB::TestC::test_x\ntests/test_till.py::test_open"
         );
-        assert_eq!(
-            words(Format::Ids, &python[..1]),
-            "tests.test_cart.TestCart::test_add[1-a]"
-        );
+        assert_eq!(words(Format::Ids, &python[..1]), "tests.test_cart.TestCart::test_add[1-a]");
         let rust = [test("shop::api", "cart::adds", None), test("shop", "subs", None)];
         assert_eq!(
             words(Format::Nextest, &rust),
@@ -192,7 +190,10 @@ mod tests {
             test("org.shop.CartTest", "subs", None),
             test("org.shop.TillTest", "opens", None),
         ];
-        assert_eq!(words(Format::Surefire, &java), "org.shop.CartTest#adds+subs,org.shop.TillTest#opens");
+        assert_eq!(
+            words(Format::Surefire, &java),
+            "org.shop.CartTest#adds+subs,org.shop.TillTest#opens"
+        );
     }
 
     #[test]

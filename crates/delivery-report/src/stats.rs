@@ -51,7 +51,12 @@ pub fn slower(samples: &[f64]) -> Option<Slower> {
     let noise = spread(before, was).max(spread(after, is));
     let rise = is - was;
     let certain = rise > 4.0 * noise && rise > was * 0.2 && rise >= LEAST_MS;
-    certain.then_some(Slower { before_ms: was, after_ms: is, before: before.len(), after: after.len() })
+    certain.then_some(Slower {
+        before_ms: was,
+        after_ms: is,
+        before: before.len(),
+        after: after.len(),
+    })
 }
 
 #[cfg(test)]

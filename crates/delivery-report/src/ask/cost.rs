@@ -52,7 +52,8 @@ impl Share {
 pub(crate) fn costs(v: &View<'_>, project: &Name, weeks: u32, now: Time) -> Result<Costs> {
     let first = monday(Time(now.0 - (i64::from(weeks.clamp(1, 520)) - 1) * WEEK));
     let prefix = format!("{project}/");
-    let rows: Vec<(String, Cost)> = v.rows(COST, &prefix, Some(&format!("{prefix}{first}")), ROWS)?;
+    let rows: Vec<(String, Cost)> =
+        v.rows(COST, &prefix, Some(&format!("{prefix}{first}")), ROWS)?;
     let mut cuts: [BTreeMap<String, Share>; 3] = Default::default();
     let mut total = Share::default();
     for (key, cost) in rows {
@@ -64,7 +65,9 @@ pub(crate) fn costs(v: &View<'_>, project: &Name, weeks: u32, now: Time) -> Resu
             format!("{repository}: {}", plain(branch)),
         ];
         for (cut, name) in cuts.iter_mut().zip(names) {
-            cut.entry(name.clone()).or_insert_with(|| Share { name, ..Share::default() }).add(&cost);
+            cut.entry(name.clone())
+                .or_insert_with(|| Share { name, ..Share::default() })
+                .add(&cost);
         }
         total.add(&cost);
     }

@@ -66,7 +66,13 @@ pub struct Trend {
 }
 
 /// Newest coverage of the default branch that is not of this commit and not newer than this run.
-fn base(v: &View<'_>, project: &Name, repository: &Name, commit: &str, run: &Id) -> Result<Option<Measured>> {
+fn base(
+    v: &View<'_>,
+    project: &Name,
+    repository: &Name,
+    commit: &str,
+    run: &Id,
+) -> Result<Option<Measured>> {
     let whose = format!("{project}/{repository}");
     let Some(main) = v.row::<String>(MAIN, &whose)? else { return Ok(None) };
     let prefix = format!("{whose}/{}/", branch_key(Some(&main)));
@@ -120,7 +126,8 @@ impl Reports {
         limit: usize,
     ) -> Result<Vec<Trend>> {
         let project = project.clone();
-        let look = move |v: &View<'_>| trends(v, &project, repository.as_ref(), branch.as_deref(), limit);
+        let look =
+            move |v: &View<'_>| trends(v, &project, repository.as_ref(), branch.as_deref(), limit);
         self.store.read(look).await
     }
 
@@ -131,8 +138,14 @@ impl Reports {
         self.coverage_of(project, run, &all).await
     }
 
-    pub(crate) async fn coverage_of(&self, project: &Name, run: &Id, all: &[Entry]) -> Result<Option<Coverage>> {
-        let covering: Vec<&Entry> = last_attempts(all).into_iter().filter(|e| e.coverage.is_some()).collect();
+    pub(crate) async fn coverage_of(
+        &self,
+        project: &Name,
+        run: &Id,
+        all: &[Entry],
+    ) -> Result<Option<Coverage>> {
+        let covering: Vec<&Entry> =
+            last_attempts(all).into_iter().filter(|e| e.coverage.is_some()).collect();
         let Some(first) = covering.first() else { return Ok(None) };
         let (repository, commit) = (first.repository.clone(), first.commit.clone());
         let mut parts = Vec::new();
@@ -141,7 +154,8 @@ impl Reports {
         }
         let files = digest::merge(parts);
         let (lines, branches, functions) = digest::total(&files);
-        let (whose, what, of, at) = (project.clone(), repository.clone(), commit.clone(), run.clone());
+        let (whose, what, of, at) =
+            (project.clone(), repository.clone(), commit.clone(), run.clone());
         let base = self.store.read(move |v| base(v, &whose, &what, &of, &at)).await?;
         let delta = base.as_ref().and_then(|b| Some(lines.percent()? - b.lines.percent()?));
         let changed = match &base {
@@ -151,7 +165,17 @@ impl Reports {
         let mut files: Vec<FileView> = files.into_iter().map(file_view).collect();
         let uncovered = |f: &FileView| f.lines.all - f.lines.covered.min(f.lines.all);
         files.sort_by_key(|f| (std::cmp::Reverse(uncovered(f)), f.path.clone()));
-        Ok(Some(Coverage { repository, commit, lines, branches, functions, base, delta, files, changed }))
+        Ok(Some(Coverage {
+            repository,
+            commit,
+            lines,
+            branches,
+            functions,
+            base,
+            delta,
+            files,
+            changed,
+        }))
     }
 
     /// `None` when one of the commits cannot be read.
@@ -174,14 +198,16 @@ impl Reports {
             let read = |commit: &str| {
                 let (commit, path) = (commit.to_owned(), file.path.clone());
                 async move {
-                    let read = self.source.file(project, repository, &commit, &path, MAX_FILE).await;
+                    let read =
+                        self.source.file(project, repository, &commit, &path, MAX_FILE).await;
                     read.ok().flatten().map(|b| String::from_utf8_lossy(&b).into_owned())
                 }
             };
             let Some(new) = read(head).await else { continue };
             let old = read(base).await.unwrap_or_default();
             let one = file.clone();
-            let lines = tokio::task::spawn_blocking(move || among(&new_lines(&old, &new), &one)).await;
+            let lines =
+                tokio::task::spawn_blocking(move || among(&new_lines(&old, &new), &one)).await;
             let Ok((ratio, missed)) = lines else { continue };
             changed.lines.add(ratio.covered, ratio.all);
             if !missed.is_empty() {
@@ -211,7 +237,9 @@ pub(crate) fn new_lines(old: &str, new: &str) -> BTreeSet<u32> {
 
 /// How well these lines are covered, and which are not.
 fn among(lines: &BTreeSet<u32>, file: &Covered) -> (Ratio, digest::Lines) {
-    let within = |ranges: &digest::Lines| -> Vec<u32> { each(ranges).filter(|l| lines.contains(l)).collect() };
+    let within = |ranges: &digest::Lines| -> Vec<u32> {
+        each(ranges).filter(|l| lines.contains(l)).collect()
+    };
     let (hit, missed) = (within(&file.hit), within(&file.missed));
     let (covered, uncovered) = (hit.len() as u64, missed.len() as u64);
     (Ratio { covered, all: covered + uncovered }, digest::ranges(missed))
@@ -227,7 +255,11 @@ mod tests {
         let new = "a\nx\nb\nc\ny\nz\n";
         let lines = new_lines(old, new);
         assert_eq!(lines, BTreeSet::from([2, 5, 6]));
-        let file = Covered { hit: vec![(1, 2), (5, 5)], missed: vec![(3, 3), (6, 6)], ..Covered::default() };
+        let file = Covered {
+            hit: vec![(1, 2), (5, 5)],
+            missed: vec![(3, 3), (6, 6)],
+            ..Covered::default()
+        };
         assert_eq!(among(&lines, &file), (Ratio { covered: 2, all: 3 }, vec![(6, 6)]));
         assert_eq!(new_lines("", "p\nq\n").len(), 2, "all lines of a new file are new");
     }

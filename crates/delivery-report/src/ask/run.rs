@@ -101,7 +101,9 @@ pub(crate) fn cost(entries: &[Entry], run: &Run) -> RunCost {
     let mut steps: BTreeMap<String, f64> = BTreeMap::new();
     for entry in entries {
         let core = entry.cpu_ms.unwrap_or(entry.took_ms) as f64 / 1000.0;
-        let attempt = run.step(&entry.step).and_then(|s| s.attempts.iter().find(|a| a.attempt == entry.attempt));
+        let attempt = run
+            .step(&entry.step)
+            .and_then(|s| s.attempts.iter().find(|a| a.attempt == entry.attempt));
         cost.core_s += core;
         cost.wall_s += entry.took_ms as f64 / 1000.0;
         cost.estimated += usize::from(entry.cpu_ms.is_none());
@@ -129,14 +131,18 @@ pub(crate) fn compare(head: &[Finding], base: Option<&[Finding]>) -> (Vec<Marked
         let all = head.iter().map(|f| Marked { new: true, finding: f.clone() }).collect();
         return (all, Vec::new());
     };
-    let prints = |all: &[Finding]| all.iter().map(|f| f.fingerprint.clone()).collect::<BTreeSet<_>>();
-    let words = |all: &[Finding]| all.iter().map(|f| format!("{:?}", about(f))).collect::<BTreeSet<_>>();
+    let prints =
+        |all: &[Finding]| all.iter().map(|f| f.fingerprint.clone()).collect::<BTreeSet<_>>();
+    let words =
+        |all: &[Finding]| all.iter().map(|f| format!("{:?}", about(f))).collect::<BTreeSet<_>>();
     let (base_prints, base_words) = (prints(base), words(base));
     let (head_prints, head_words) = (prints(head), words(head));
     let known = |f: &Finding, p: &BTreeSet<String>, w: &BTreeSet<String>| {
         p.contains(&f.fingerprint) || w.contains(&format!("{:?}", about(f)))
     };
-    let marked = head.iter().map(|f| Marked { new: !known(f, &base_prints, &base_words), finding: f.clone() });
+    let marked = head
+        .iter()
+        .map(|f| Marked { new: !known(f, &base_prints, &base_words), finding: f.clone() });
     let fixed = base.iter().filter(|f| !known(f, &head_prints, &head_words)).cloned();
     (marked.collect(), fixed.collect())
 }
@@ -150,7 +156,8 @@ struct Known {
 }
 
 fn known(v: &View<'_>, project: &Name, id: &Id) -> Result<Known> {
-    let run = Engine::show_in(v, id)?.filter(|r| r.project == *project).ok_or_else(|| unknown(id))?;
+    let run =
+        Engine::show_in(v, id)?.filter(|r| r.project == *project).ok_or_else(|| unknown(id))?;
     Ok(Known { run, entries: entries(v, id)?, kept: quarantines(v, project)?, now: v.now() })
 }
 
@@ -231,7 +238,9 @@ impl Reports {
         let (project, repository) = (project.clone(), first.repository.clone());
         let (commit, run, seq) = (first.commit.clone(), first.run.clone(), first.seq);
         let older = self.store.read(move |v| newest(v, &project, &repository, BACK)).await?;
-        let fits = |e: &&Entry| e.default_branch && e.analysed && e.commit != commit && e.seq < seq && e.run != run;
+        let fits = |e: &&Entry| {
+            e.default_branch && e.analysed && e.commit != commit && e.seq < seq && e.run != run
+        };
         let base_run = older.iter().find(fits).map(|e| e.run.clone());
         let of_base: Vec<Entry> =
             older.into_iter().filter(|e| e.analysed && Some(&e.run) == base_run.as_ref()).collect();
@@ -241,7 +250,9 @@ impl Reports {
             before.get_or_insert_default().extend(self.digest(entry).await?.findings);
         }
         let mut head: Vec<Finding> = digests.iter().flat_map(|(_, d)| d.findings.clone()).collect();
-        head.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| (&a.path, a.line).cmp(&(&b.path, b.line))));
+        head.sort_by(|a, b| {
+            b.severity.cmp(&a.severity).then_with(|| (&a.path, a.line).cmp(&(&b.path, b.line)))
+        });
         let (mut items, fixed) = compare(&head, before.as_deref());
         items.sort_by_key(|m| !m.new);
         let mut counts = BTreeMap::new();
@@ -279,7 +290,10 @@ impl Reports {
             let step = step.unwrap_or("-");
             return Err(Error::not_found(
                 "report.none",
-                text!("{step} of this run has left no test report", "이 실행의 {step}은(는) 테스트 보고서를 남기지 않았습니다"),
+                text!(
+                    "{step} of this run has left no test report",
+                    "이 실행의 {step}은(는) 테스트 보고서를 남기지 않았습니다"
+                ),
             )
             .hint(Text::fixed(
                 "a job leaves one with `artifacts: reports: junit:`",

@@ -187,7 +187,13 @@ fn rank(order: Order, t: &Test) -> (u64, std::cmp::Reverse<Time>) {
     let failing = t.last().is_some_and(|m| m.outcome().failed());
     let failed = t.recent().iter().filter(|m| m.outcome().failed()).count() as u64;
     let first = match order {
-        Order::Trouble => if failing { 0 } else { 1_000 - failed.min(999) },
+        Order::Trouble => {
+            if failing {
+                0
+            } else {
+                1_000 - failed.min(999)
+            }
+        }
         Order::Slowest => {
             let times: Vec<f64> = t.recent().iter().map(|m| f64::from(m.2)).collect();
             u64::MAX - stats::median(&times).unwrap_or(0.0) as u64
@@ -205,7 +211,13 @@ pub(crate) fn list(v: &View<'_>, project: &Name, which: &Which, now: Time) -> Re
         each(v, project, &repository, |key, test| {
             if fits(which, &test) {
                 total += 1;
-                out.push((rank(which.order, &test), test.identity.id(), key, repository.clone(), test));
+                out.push((
+                    rank(which.order, &test),
+                    test.identity.id(),
+                    key,
+                    repository.clone(),
+                    test,
+                ));
             }
             // Bounded, whatever the project has.
             if out.len() > 4 * which.limit + PAGE {
@@ -216,12 +228,19 @@ pub(crate) fn list(v: &View<'_>, project: &Name, which: &Which, now: Time) -> Re
     }
     out.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
     out.truncate(which.limit);
-    let items = out.into_iter().map(|(.., key, repository, test)| view(key, &repository, &test, &kept, now));
+    let items = out
+        .into_iter()
+        .map(|(.., key, repository, test)| view(key, &repository, &test, &kept, now));
     Ok(Listed { items: items.collect(), total })
 }
 
 /// Those that got slower on the default branch, by how much.
-pub(crate) fn slower(v: &View<'_>, project: &Name, limit: usize, now: Time) -> Result<Vec<TestView>> {
+pub(crate) fn slower(
+    v: &View<'_>,
+    project: &Name,
+    limit: usize,
+    now: Time,
+) -> Result<Vec<TestView>> {
     let mut out = Vec::new();
     for repository in chosen(v, project, None)? {
         each(v, project, &repository, |key, test| {
@@ -269,7 +288,12 @@ pub(crate) fn flakes(v: &View<'_>, project: &Name, now: Time) -> Result<Vec<Flak
 }
 
 /// Finds a test by its key or by its id.
-fn find(v: &View<'_>, project: &Name, repository: Option<&Name>, words: &str) -> Result<Option<(Name, String, Test)>> {
+fn find(
+    v: &View<'_>,
+    project: &Name,
+    repository: Option<&Name>,
+    words: &str,
+) -> Result<Option<(Name, String, Test)>> {
     let key_like = words.len() == 16 && words.bytes().all(|b| b.is_ascii_hexdigit());
     for repository in chosen(v, project, repository)? {
         if key_like {
@@ -328,17 +352,31 @@ pub(crate) fn history(
 pub type Times = BTreeMap<String, f64>;
 
 /// How long the tests of a job usually take, by file, or by class where reports name no files.
-pub(crate) fn times(v: &View<'_>, project: &Name, repository: &Name, job: Option<&str>) -> Result<Times> {
+pub(crate) fn times(
+    v: &View<'_>,
+    project: &Name,
+    repository: &Name,
+    job: Option<&str>,
+) -> Result<Times> {
     let mut sums: HashMap<String, f64> = HashMap::new();
     each(v, project, repository, |_, test| {
         if job.is_some_and(|job| job != test.job) {
             return;
         }
         let recent = test.recent();
-        let times: Vec<f64> = recent.iter().rev().filter(|m| m.1 != Outcome::Skipped.code()).take(7).map(|m| f64::from(m.2)).collect();
+        let times: Vec<f64> = recent
+            .iter()
+            .rev()
+            .filter(|m| m.1 != Outcome::Skipped.code())
+            .take(7)
+            .map(|m| f64::from(m.2))
+            .collect();
         let Some(ms) = stats::median(&times) else { return };
         let Identity { class, suite, .. } = &test.identity;
-        let unit = test.file.clone().unwrap_or_else(|| if class.is_empty() { suite.clone() } else { class.clone() });
+        let unit = test
+            .file
+            .clone()
+            .unwrap_or_else(|| if class.is_empty() { suite.clone() } else { class.clone() });
         *sums.entry(unit).or_default() += ms / 1000.0;
     })?;
     Ok(sums.into_iter().collect())
@@ -389,11 +427,17 @@ impl Reports {
     }
 
     /// The slowest, and those that got slower.
-    pub async fn slow(&self, project: &Name, limit: usize) -> Result<(Vec<TestView>, Vec<TestView>)> {
+    pub async fn slow(
+        &self,
+        project: &Name,
+        limit: usize,
+    ) -> Result<(Vec<TestView>, Vec<TestView>)> {
         let (project, now) = (project.clone(), self.store.now());
         let which = Which { order: Order::Slowest, limit, ..Which::default() };
         self.store
-            .read(move |v| Ok((list(v, &project, &which, now)?.items, slower(v, &project, limit, now)?)))
+            .read(move |v| {
+                Ok((list(v, &project, &which, now)?.items, slower(v, &project, limit, now)?))
+            })
             .await
     }
 
@@ -401,7 +445,12 @@ impl Reports {
     ///
     /// # Errors
     /// `test.unknown`.
-    pub async fn history(&self, project: &Name, repository: Option<Name>, test: &str) -> Result<History> {
+    pub async fn history(
+        &self,
+        project: &Name,
+        repository: Option<Name>,
+        test: &str,
+    ) -> Result<History> {
         let (project, test, now) = (project.clone(), test.to_owned(), self.store.now());
         self.store.read(move |v| history(v, &project, repository.as_ref(), &test, now)).await
     }
@@ -412,7 +461,12 @@ impl Reports {
     }
 
     /// For cutting a job's tests into parts that take equally long.
-    pub async fn times(&self, project: &Name, repository: &Name, job: Option<String>) -> Result<Times> {
+    pub async fn times(
+        &self,
+        project: &Name,
+        repository: &Name,
+        job: Option<String>,
+    ) -> Result<Times> {
         let (project, repository) = (project.clone(), repository.clone());
         self.store.read(move |v| times(v, &project, &repository, job.as_deref())).await
     }

@@ -1,9 +1,9 @@
 //! Cobertura XML (`coverage-04.dtd` and what coverage.py, gcovr, PHPUnit and others write in its name).
 
+use super::File;
 use super::model::Cover;
 use super::plain::name;
 use super::xml::{Attributes, Faults, Visit, walk};
-use super::File;
 use std::collections::BTreeMap;
 
 pub(super) fn read(words: &str, file: &mut File<'_>) {
@@ -101,7 +101,10 @@ impl Cobertura {
         let hits = a.number::<f64>("hits").map_or(0, |h| h.max(0.0) as u64);
         let branches = a.get("condition-coverage").and_then(|c| conditions(&c));
         let Some(class) = self.class() else { return };
-        if in_method && hits > 0 && let Some(method) = class.methods.last_mut() {
+        if in_method
+            && hits > 0
+            && let Some(method) = class.methods.last_mut()
+        {
             *method = true;
         }
         // A method's lines are listed again with the class.

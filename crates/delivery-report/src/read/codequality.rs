@@ -1,9 +1,9 @@
 //! GitLab's code quality report, which is Code Climate's list of issues, the reports of GitLab's scanners, and
 //! as much of CycloneDX as a count.
 
+use super::File;
 use super::model::{Finding, Severity, hex};
 use super::plain::clip;
-use super::File;
 use kernel::text;
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,10 +1,10 @@
 //! JaCoCo XML (`report.dtd` 1.1). It knows packages and file names, not the directories above them; those are
 //! found in the commit's tree.
 
+use super::File;
 use super::cobertura::sum;
 use super::plain::name;
 use super::xml::{Attributes, Faults, Visit, walk};
-use super::File;
 use std::collections::BTreeMap;
 
 pub(super) fn read(words: &str, file: &mut File<'_>) {
@@ -41,7 +41,8 @@ impl Visit for Jacoco {
             "package" => self.package = name(&a.words("name")),
             "sourcefile" if self.files.len() < super::MAX_COVERED => {
                 let file = name(&a.words("name"));
-                let path = if self.package.is_empty() { file } else { format!("{}/{file}", self.package) };
+                let path =
+                    if self.package.is_empty() { file } else { format!("{}/{file}", self.package) };
                 self.path = Some(path);
             }
             "line" => self.line(a),

@@ -1,10 +1,10 @@
 //! JUnit XML, which has no standard: what Ant wrote first, and what Surefire, pytest, gotestsum, jest-junit,
 //! nextest, GoogleTest and PHPUnit make of it.
 
+use super::File;
 use super::model::{Case, Identity, Outcome};
 use super::plain::{clip, name, seconds, tail};
 use super::xml::{Attributes, Faults, Visit, walk};
-use super::File;
 use std::mem::take;
 
 /// Characters of a failure's message.
@@ -196,7 +196,8 @@ fn again(cases: Vec<Case>) -> Vec<Case> {
             first.outcome = Outcome::Flaky;
         } else if case.outcome > first.outcome {
             let Case { outcome, message, detail, output, .. } = case;
-            (first.outcome, first.message, first.detail, first.output) = (outcome, message, detail, output);
+            (first.outcome, first.message, first.detail, first.output) =
+                (outcome, message, detail, output);
         }
     }
     out

@@ -29,7 +29,10 @@ pub(super) fn read(words: &str, file: &mut File<'_>) {
         let Some((key, value)) = line.split_once(':') else {
             if !line.is_empty() && !line.starts_with('#') {
                 let shown: String = line.chars().take(40).collect();
-                file.problem(number, text!("no record of LCOV: {shown}", "LCOV 기록이 아닙니다: {shown}"));
+                file.problem(
+                    number,
+                    text!("no record of LCOV: {shown}", "LCOV 기록이 아닙니다: {shown}"),
+                );
             }
             continue;
         };
@@ -44,7 +47,10 @@ pub(super) fn read(words: &str, file: &mut File<'_>) {
                 let Some(record) = record.as_mut() else { continue };
                 if entry(record, key, value).is_none() {
                     let shown: String = line.chars().take(40).collect();
-                    file.problem(number, text!("not understood: {shown}", "읽지 못했습니다: {shown}"));
+                    file.problem(
+                        number,
+                        text!("not understood: {shown}", "읽지 못했습니다: {shown}"),
+                    );
                 }
             }
         }

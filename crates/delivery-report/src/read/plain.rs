@@ -68,10 +68,12 @@ pub(super) fn seconds(words: &str) -> Option<u64> {
         None => words.to_owned(),
         Some(_) if words.contains('.') => words.replace(',', ""),
         Some((whole, part)) => {
-            let thousands = part.len() == 3 && whole != "0" && !whole.is_empty() && whole.len() <= 3;
+            let thousands =
+                part.len() == 3 && whole != "0" && !whole.is_empty() && whole.len() <= 3;
             words.replace(',', if thousands || part.contains(',') { "" } else { "." })
         }
     };
     let seconds: f64 = plain.parse().ok()?;
-    (seconds.is_finite() && (0.0..=1e7).contains(&seconds)).then(|| (seconds * 1000.0).round() as u64)
+    (seconds.is_finite() && (0.0..=1e7).contains(&seconds))
+        .then(|| (seconds * 1000.0).round() as u64)
 }

@@ -1,10 +1,10 @@
 //! SARIF 2.1.0 (OASIS), as far as a list of findings needs it: rules and their levels (§3.49, §3.50), results
 //! (§3.27), suppressions (§3.35), fingerprints (§3.27.16) and baselines (§3.27.24).
 
+use super::File;
 use super::codequality::{broken, path, sign};
 use super::model::{Finding, Severity};
 use super::plain::clip;
-use super::File;
 use kernel::text;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -166,10 +166,13 @@ pub(super) fn read(words: &str, file: &mut File<'_>) {
     };
     if log.version != "2.1.0" {
         let version = clip(&log.version, 20);
-        file.problem(1, text!(
-            "version 2.1.0 is expected, this is \"{version}\"",
-            "2.1.0 버전이 와야 하는데 \"{version}\"입니다"
-        ));
+        file.problem(
+            1,
+            text!(
+                "version 2.1.0 is expected, this is \"{version}\"",
+                "2.1.0 버전이 와야 하는데 \"{version}\"입니다"
+            ),
+        );
     }
     for run in log.runs.unwrap_or_default() {
         let Run { tool, results, artifacts } = run;
@@ -214,7 +217,9 @@ fn rule_of<'a>(tool: &'a Tool, found: &Found) -> Option<&'a Rule> {
     let id = found.rule_id.as_deref().or_else(|| found.rule.as_ref()?.id.as_deref());
     let by_index = index.and_then(|i| tool.driver.rules.get(usize::try_from(i).ok()?));
     // `CA1000/1` is a sub-rule of `CA1000` (§3.27.5).
-    let fits = |r: &&Rule| id.is_none_or(|id| id == r.id || id.strip_prefix(&r.id).is_some_and(|s| s.starts_with('/')));
+    let fits = |r: &&Rule| {
+        id.is_none_or(|id| id == r.id || id.strip_prefix(&r.id).is_some_and(|s| s.starts_with('/')))
+    };
     by_index.filter(fits).or_else(|| {
         let id = id?;
         let all = std::iter::once(&tool.driver).chain(&tool.extensions);
@@ -245,7 +250,8 @@ fn severity(found: &Found, rule: Option<&Rule>) -> Severity {
 fn place(artifacts: &[Artifact], found: &Found) -> (String, u32) {
     let physical = found.locations.first().and_then(|l| l.physical_location.as_ref());
     let location = physical.and_then(|p| p.artifact_location.as_ref());
-    let listed = || artifacts.get(usize::try_from(location?.index?).ok()?)?.location.as_ref()?.uri.clone();
+    let listed =
+        || artifacts.get(usize::try_from(location?.index?).ok()?)?.location.as_ref()?.uri.clone();
     let uri = location.and_then(|l| l.uri.clone()).or_else(listed).unwrap_or_default();
     let line = physical.and_then(|p| p.region.as_ref()?.start_line);
     let uri = uri.strip_prefix("file://").unwrap_or(&uri);

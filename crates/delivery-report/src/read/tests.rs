@@ -72,7 +72,10 @@ fn surefire_with_its_reruns() {
     );
     let found = results("junit", words);
     assert!(found.cases[1].detail.contains("CartTest.java:12"));
-    assert_eq!((found.cases[2].detail.as_str(), found.cases[2].output.as_str()), ("first", "printed"));
+    assert_eq!(
+        (found.cases[2].detail.as_str(), found.cases[2].output.as_str()),
+        ("first", "printed")
+    );
 }
 
 #[test]
@@ -82,7 +85,10 @@ fn gotestsum_jest_nextest_and_phpunit() {
 <testcase classname="example.org/shop/cart" name="TestSub" time="0.01"><failure message="Failed" type="">=== RUN TestSub</failure></testcase></testsuite></testsuites>"#;
     assert_eq!(
         told(go),
-        ["example.org/shop/cart::TestAdd/zero passed 0", "example.org/shop/cart::TestSub failed 10"]
+        [
+            "example.org/shop/cart::TestAdd/zero passed 0",
+            "example.org/shop/cart::TestSub failed 10"
+        ]
     );
     let jest = r#"<testsuites name="jest tests"><testsuite name="cart" errors="0" failures="1" skipped="0" tests="1" time="0.7">
 <testcase classname="cart adds" name="cart adds" time="0.005"><failure>Error: expect(received)</failure></testcase></testsuite></testsuites>"#;
@@ -124,7 +130,8 @@ fn attributes_may_be_missing_and_a_name_may_be_there_twice() {
 
 #[test]
 fn a_broken_file_gives_what_was_before_the_break_and_its_line() {
-    let words = "<testsuite name=\"s\">\n<testcase name=\"a\"/>\n<testcase name=\"b\">\n<failure>broke";
+    let words =
+        "<testsuite name=\"s\">\n<testcase name=\"a\"/>\n<testcase name=\"b\">\n<failure>broke";
     let found = results("junit", words);
     assert_eq!(found.cases.len(), 2);
     assert_eq!((found.problems[0].line, found.problems.len()), (4, 1), "{:?}", found.problems);
@@ -136,7 +143,12 @@ fn a_broken_file_gives_what_was_before_the_break_and_its_line() {
         ("<testsuite>\n\n<testcase name='a' <", 3),
     ] {
         let found = results("junit", words);
-        assert_eq!(found.problems.first().map(|p| p.line), Some(line), "{words}: {:?}", found.problems);
+        assert_eq!(
+            found.problems.first().map(|p| p.line),
+            Some(line),
+            "{words}: {:?}",
+            found.problems
+        );
     }
 }
 
@@ -157,8 +169,12 @@ fn bombs_stay_small() {
 #[test]
 fn encodings() {
     let words = "<testsuite name=\"s\"><testcase name=\"caf\u{e9}\"/></testsuite>";
-    let latin: Vec<u8> = format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>{words}").chars().map(|c| c as u8).collect();
-    let little = [vec![0xff, 0xfe], words.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
+    let latin: Vec<u8> = format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>{words}")
+        .chars()
+        .map(|c| c as u8)
+        .collect();
+    let little =
+        [vec![0xff, 0xfe], words.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
     let big: Vec<u8> = words.encode_utf16().flat_map(u16::to_be_bytes).collect();
     let marked = [b"\xef\xbb\xbf".to_vec(), words.into()].concat();
     for bytes in [latin, little, big, marked, words.into()] {

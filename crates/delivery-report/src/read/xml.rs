@@ -84,10 +84,14 @@ pub(super) fn walk(words: &str, roots: &[&str], visit: &mut impl Visit, file: &m
             Ok(Event::GeneralRef(name)) => visit.text(&resolve(&name)),
             Ok(Event::Eof) => {
                 if let Some(name) = open.last() {
-                    file.at(words, at, text!(
-                        "the file breaks off inside of <{name}>",
-                        "<{name}> 안에서 파일이 끊겼습니다"
-                    ));
+                    file.at(
+                        words,
+                        at,
+                        text!(
+                            "the file breaks off inside of <{name}>",
+                            "<{name}> 안에서 파일이 끊겼습니다"
+                        ),
+                    );
                 } else if !rooted {
                     file.at(words, at, Text::fixed("there is no XML in it", "XML이 없습니다"));
                 }
@@ -95,7 +99,11 @@ pub(super) fn walk(words: &str, roots: &[&str], visit: &mut impl Visit, file: &m
             }
             Ok(_) => {}
             Err(error) => {
-                file.at(words, reader.error_position(), text!("broken XML: {error}", "XML이 깨졌습니다: {error}"));
+                file.at(
+                    words,
+                    reader.error_position(),
+                    text!("broken XML: {error}", "XML이 깨졌습니다: {error}"),
+                );
                 break;
             }
         }
@@ -132,10 +140,14 @@ fn begins(
     if !*rooted && !roots.contains(&name) {
         let wanted = roots.join("> or <");
         let wanted_ko = roots.join(">나 <");
-        file.at(words, at, text!(
-            "it begins with <{name}>; <{wanted}> is expected",
-            "<{name}>(으)로 시작합니다. <{wanted_ko}>이(가) 와야 합니다"
-        ));
+        file.at(
+            words,
+            at,
+            text!(
+                "it begins with <{name}>; <{wanted}> is expected",
+                "<{name}>(으)로 시작합니다. <{wanted_ko}>이(가) 와야 합니다"
+            ),
+        );
         return false;
     }
     *rooted = true;
