@@ -58,7 +58,8 @@ fn layer(name: &str) -> Option<Layer> {
     ];
     Some(match name {
         "kernel" => Layer::Kernel,
-        "store" | "blob" | "policy" | "reconcile" | "run" | "host" | "telemetry" | "secret" => {
+        "store" | "blob" | "policy" | "reconcile" | "run" | "host" | "load" | "telemetry"
+        | "secret" => {
             Layer::Engine
         }
         "naru-http" | "cli" | "web" | "part" => Layer::Surface,
