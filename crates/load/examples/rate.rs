@@ -27,7 +27,15 @@ async fn main() {
     let s = &report.scenarios[0];
     println!(
         "requests {} failed {} dropped {} rate {:.0} p50 {:.3} p99 {:.3} service_p50 {:.3} lag_p50 {:.3} lag_p99 {:.3} cpu_us {:.2}",
-        s.requests, s.failed, s.dropped, s.rate, s.duration.p50, s.duration.p99, s.service.p50, s.lag.p50, s.lag.p99,
+        s.requests,
+        s.failed,
+        s.dropped,
+        s.rate,
+        s.duration.p50,
+        s.duration.p99,
+        s.service.p50,
+        s.lag.p50,
+        s.lag.p99,
         report.trust.cpu_us
     );
 }
