@@ -35,7 +35,8 @@ impl Mode {
     /// Some events repeat others: each part tells of its own what the run engine tells of every run, and
     /// the last line says why nothing was released.
     fn tells(self, kind: &str) -> bool {
-        let repeated = ["git.pushed", "run.created", "run.finished", "release.skipped"];
+        let repeated =
+            ["git.pushed", "run.created", "run.finished", "release.skipped", "job.reported"];
         match self {
             Mode::First => {
                 let first = ["pipeline.created", "pipeline.finished", "release.skipped"];

@@ -1,6 +1,6 @@
 //! Pipelines that people start.
 
-use crate::create::{Asked, create_in};
+use crate::create::{Asked, Beside, create_in};
 use crate::gitlab::{FILE, Origin};
 use crate::prepare::{Prepared, prepare};
 use crate::tip::{self, Tip};
@@ -33,6 +33,7 @@ impl crate::Pipelines {
             origin: Origin::Api,
             given: given(&ask.variables)?,
             actor: actor.clone(),
+            beside: Beside::default(),
         };
         let compiled = match prepare(parts, &asked).await? {
             Prepared::Ready(compiled) => *compiled,

@@ -1,23 +1,26 @@
 //! The one transaction that makes a pipeline, and the facts about it.
 
-use crate::gitlab::{Compiled, Origin};
+use crate::gitlab::{Compiled, MergeRequest, Origin, Upstream};
 use crate::tip::Tip;
 use crate::variables::Variable;
-use crate::work::OnNewCommit;
+use crate::work::{OnJobFailure, OnNewCommit};
 use crate::{KIND, Report, SHARED};
 use kernel::error::Place;
 use kernel::journey::{Fact, PipelineCreated, PipelineFinished, Verdict};
 use kernel::resource::Labels;
 use kernel::{Id, Key, Name, NewEvent, Principal, Result, Text, text};
-use run::{Engine, NewRun};
+use run::{Engine, NewRun, Superseded};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Tx;
 
-/// Runs that are not finished, by `<project>/<repository>/<refname>/<run>`; the value says whether a newer
-/// push may cancel it.
-pub const OPEN: &str = "delivery-pipeline.open";
+/// [`Unfinished`] runs, by `<project>/<repository>/<refname>/<run>`.
+pub const OPEN: &str = "delivery-pipeline.unfinished";
 /// Runs by the number of their pipeline on this server.
 pub const NUMBERED: &str = "delivery-pipeline.numbered";
+/// The labels that say which run started it, and how many pipelines of the same commit are above it.
+pub const ABOVE: &str = "upstream_run";
+pub const DEPTH: &str = "depth";
 /// [`Report`] by run.
 pub const REPORTS: &str = "delivery-pipeline.report";
 /// The event that names the keywords without effect; data: `run` and `warnings`, each with `at` and `say`.
@@ -33,20 +36,57 @@ pub struct Asked {
     pub origin: Origin,
     pub given: Vec<Variable>,
     pub actor: Principal,
+    pub beside: Beside,
+}
+
+/// What only pipelines of some origins know.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    pub merge_request: Option<MergeRequest>,
+    /// Started by a step of another pipeline.
+    pub above: Option<Above>,
+    /// What the schedule that started it says of itself.
+    pub schedule: Option<String>,
+}
+
+/// The step that starts a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Above {
+    pub run: Id,
+    pub step: String,
+    /// Of which the pipeline is made once.
+    pub attempt: u32,
+    /// Pipelines of the same commit above the new one.
+    pub depth: usize,
+    pub priority: i32,
+    /// What jobs learn of it.
+    pub upstream: Upstream,
+}
+
+/// A run whose end is not there yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    pub commit: String,
+    /// What a newer pipeline does to it.
+    pub on_new: OnNewCommit,
+    /// Whether it is newer than others in this sense: a push or a person started it.
+    pub overtakes: bool,
 }
 
 /// Makes the run, its event, and what is remembered about it. Returns the run and those it overtakes.
-pub fn create_in(tx: &mut Tx<'_>, asked: &Asked, compiled: Compiled) -> Result<(Id, Vec<Id>)> {
+pub fn create_in(
+    tx: &mut Tx<'_>,
+    asked: &Asked,
+    compiled: Compiled,
+) -> Result<(Id, Vec<Overtaken>)> {
     let tip = &asked.tip;
     let jobs: Vec<String> = compiled.plan.steps.iter().map(|s| s.name.clone()).collect();
-    let interruptible = compiled.plan.steps.iter().all(|step| {
-        step.action.with.get("interruptible").and_then(serde_json::Value::as_bool) == Some(true)
-    });
     if tx.row::<serde::de::IgnoredAny>(SHARED, &compiled.shared_key)?.is_none() {
         tx.set_row(SHARED, &compiled.shared_key, &compiled.shared)?;
     }
     let name = compiled.name.unwrap_or_else(|| tip.commit.subject.clone());
-    let plan = compiled.plan;
+    let mut plan = compiled.plan;
+    plan.fail_fast = compiled.auto_cancel.on_job_failure == OnJobFailure::All;
     let title = Text::plain(format!("{} {}: {name}", tip.repository, tip.short()));
     let run = Engine::create_in(
         tx,
@@ -57,32 +97,73 @@ pub fn create_in(tx: &mut Tx<'_>, asked: &Asked, compiled: Compiled) -> Result<(
             title,
             plan: plan.clone(),
             actor: asked.actor.clone(),
-            labels: labels(asked),
+            labels: labels(asked, (compiled.number, compiled.project_number)),
             subject: None,
-            priority: 0,
+            priority: priority(asked),
         },
     )?;
     crate::retire::use_shared(tx, &plan, &run)?;
     warned(tx, &run, asked, &compiled.warnings)?;
-    created(tx, &run, tip, jobs, &asked.actor)?;
+    created(tx, &run, asked, jobs)?;
+    tx.set_row(NUMBERED, &compiled.number.to_string(), &run)?;
     let report = Report { jobs: compiled.jobs, warnings: compiled.warnings, ..Report::default() };
     tx.set_row(REPORTS, run.as_str(), &report)?;
+    // A child ends with its parent, and stands in nobody's way.
+    if asked.origin == Origin::Parent {
+        return Ok((run, Vec::new()));
+    }
     let prefix = format!("{}/", tip.key());
-    let may = interruptible && compiled.auto_cancel.on_new_commit != OnNewCommit::Nothing;
-    tx.set_row(OPEN, &format!("{prefix}{run}"), &may)?;
-    let open = tx.rows::<bool>(OPEN, &prefix, None, 1000)?;
+    let unfinished = Unfinished {
+        commit: tip.commit.id.clone(),
+        on_new: compiled.auto_cancel.on_new_commit,
+        overtakes: deploys(asked.origin.word()) || asked.origin == Origin::MergeRequest,
+    };
+    tx.set_row(OPEN, &format!("{prefix}{run}"), &unfinished)?;
+    let open = tx.rows::<Unfinished>(OPEN, &prefix, None, 1000)?;
     Ok((run, overtaken(&open)))
 }
 
-/// Of open runs in the order of their keys: those that may be canceled and are not the newest of their ref.
-pub fn overtaken(open: &[(String, bool)]) -> Vec<Id> {
-    let place = |key: &str| key.rsplit_once('/').map(|(place, _)| place.to_owned());
-    let pairs = open.iter().zip(open.iter().skip(1));
-    let old = pairs.filter(|((key, may), (next, _))| *may && place(key) == place(next));
-    old.filter_map(|((key, _), _)| Id::parse(key.rsplit('/').next()?)).collect()
+/// Whether a pipeline of this source (a [`Origin::word`]) brings its commit to production when it passes.
+/// What a schedule, a token or another pipeline starts may leave half of what a release needs.
+pub fn deploys(source: &str) -> bool {
+    [Origin::Push, Origin::Web, Origin::Api].iter().any(|origin| origin.word() == source)
 }
 
-fn labels(asked: &Asked) -> Labels {
+/// Below what people wait for.
+const NIGHTLY: i32 = -10;
+
+fn priority(asked: &Asked) -> i32 {
+    match (&asked.beside.above, asked.origin) {
+        (Some(above), _) => above.priority,
+        (None, Origin::Schedule) => NIGHTLY,
+        _ => 0,
+    }
+}
+
+/// A run that something newer overtakes, and what of it.
+pub type Overtaken = (Id, Superseded);
+
+/// Of open runs in the order of their keys: those that a newer one of their ref, for another commit,
+/// overtakes.
+pub fn overtaken(open: &[(String, Unfinished)]) -> Vec<Overtaken> {
+    let place = |key: &str| key.rsplit_once('/').map(|(place, _)| place.to_owned());
+    let mut out = Vec::new();
+    for (i, (key, old)) in open.iter().enumerate() {
+        let what = match old.on_new {
+            OnNewCommit::Conservative => Superseded::Run,
+            OnNewCommit::Interruptible => Superseded::Steps,
+            OnNewCommit::Nothing => continue,
+        };
+        let newer = open.iter().skip(i + 1).take_while(|(other, _)| place(other) == place(key));
+        let mut newer = newer.filter(|(_, new)| new.overtakes && new.commit != old.commit);
+        if newer.next().is_some() {
+            out.extend(key.rsplit('/').next().and_then(Id::parse).map(|run| (run, what)));
+        }
+    }
+    out
+}
+
+fn labels(asked: &Asked, (number, project_number): (u64, u64)) -> Labels {
     let tip = &asked.tip;
     let origin = asked.origin.word();
     let mut labels: Labels = [
@@ -96,6 +177,13 @@ fn labels(asked: &Asked) -> Labels {
     .map(|(k, v)| (k.to_owned(), v.to_owned()))
     .into();
     labels.extend(tip.branch.clone().map(|b| ("branch".to_owned(), b)));
+    labels.insert("number".to_owned(), number.to_string());
+    labels.insert("project_number".to_owned(), project_number.to_string());
+    if let Some(above) = &asked.beside.above {
+        labels.insert(ABOVE.to_owned(), above.run.to_string());
+        labels.insert("upstream_step".to_owned(), above.step.clone());
+        labels.insert(DEPTH.to_owned(), above.depth.to_string());
+    }
     labels
 }
 
@@ -129,13 +217,8 @@ fn words(warnings: &[(Place, Text)]) -> Text {
     Text::new(join(|l| &l.en), join(|l| &l.ko))
 }
 
-fn created(
-    tx: &mut Tx<'_>,
-    run: &Id,
-    tip: &Tip,
-    jobs: Vec<String>,
-    actor: &Principal,
-) -> Result<()> {
+fn created(tx: &mut Tx<'_>, run: &Id, asked: &Asked, jobs: Vec<String>) -> Result<()> {
+    let tip = &asked.tip;
     let (count, repository, name) = (jobs.len(), &tip.repository, tip.short());
     let plural = if count == 1 { "" } else { "s" };
     let say = text!(
@@ -143,8 +226,10 @@ fn created(
         "{repository} {name} 파이프라인, 작업 {count}개"
     );
     let fact = PipelineCreated { repository: tip.repository.clone(), run: run.clone(), jobs };
-    let event = fact.event(actor.clone(), say)?.project(&tip.project);
-    tx.append(event.subject(subject(&tip.project, run)?).change(tip.change.clone())).map(drop)
+    let event = fact.event(asked.actor.clone(), say)?.project(&tip.project);
+    // The change's own way is what a push or a person started; the others only look at its commit.
+    let change = tip.change.clone().filter(|_| deploys(asked.origin.word()));
+    tx.append(event.subject(subject(&tip.project, run)?).change(change)).map(drop)
 }
 
 /// The event's subject: the run itself.
@@ -170,6 +255,7 @@ pub fn end_in(
         verdict,
         reason,
         layers: Vec::new(),
+        deploys: deploys(asked.origin.word()),
     };
     finish(tx, &tip.project, tip.change.clone(), fact)
 }
@@ -191,5 +277,5 @@ pub fn finish(
     if let Some(run) = &fact.run {
         event = event.subject(subject(project, run)?);
     }
-    tx.append(event.change(change)).map(drop)
+    tx.append(event.change(change.filter(|_| fact.deploys))).map(drop)
 }

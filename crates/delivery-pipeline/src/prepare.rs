@@ -129,7 +129,12 @@ async fn context(parts: &Parts, asked: &Asked, (number, project_number): (u64, u
         changed: None,
         given: asked.given.clone(),
         protected: tip.default_branch,
-        more: gitlab::More::default(),
+        more: gitlab::More {
+            merge_request: asked.beside.merge_request.clone(),
+            upstream: asked.beside.above.as_ref().map(|above| above.upstream.clone()),
+            schedule: asked.beside.schedule.clone(),
+            ..gitlab::More::default()
+        },
     }
 }
 

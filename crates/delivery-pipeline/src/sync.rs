@@ -1,11 +1,11 @@
 //! The followers: pushes become pipelines, ends of runs become facts, what is over is cleaned up.
 
-use crate::create::{self, Asked, OPEN, REPORTS};
+use crate::create::{self, Asked, Beside, OPEN, Overtaken, REPORTS, Unfinished};
 use crate::gitlab::{Compiled, Origin};
 use crate::prepare::{self, Prepared};
 use crate::tip::{self, Tip};
 use crate::variables::{Variable, is_name};
-use crate::work::Output;
+use crate::work::{OnNewCommit, Output};
 use crate::{EXPIRES, KIND, Parts, Report, left, owner, told};
 use kernel::journey::{Fact, Layer, PipelineCreated, PipelineFinished, Pushed, Verdict};
 use kernel::{Error, Event, Id, Name, Principal, Result, Text, Time, text};
@@ -63,7 +63,7 @@ async fn pushes(parts: Arc<Parts>, engine: Engine) {
 
 async fn follow_pushes(parts: &Parts, engine: &Engine) -> Result<()> {
     // A crash between the push and the cancellation that it asks for leaves both runs open.
-    let open = parts.store.read(|v| v.rows::<bool>(OPEN, "", None, MAX_OPEN)).await?;
+    let open = parts.store.read(|v| v.rows::<Unfinished>(OPEN, "", None, MAX_OPEN)).await?;
     overtake(engine, create::overtaken(&open)).await;
     let cursor = parts.store.read(|v| v.row::<u64>(CURSOR, "pushes")).await?.unwrap_or(0);
     let mut feed = parts.store.follow(cursor);
@@ -91,6 +91,7 @@ async fn handle(parts: &Parts, engine: &Engine, event: &Event, pushed: &Pushed) 
         tip,
         origin: Origin::Push,
         actor: event.fact.actor.clone(),
+        beside: Beside::default(),
     };
     if let Some(reason) = skip(pushed) {
         return end(parts, seq, asked, Verdict::Canceled, Some(reason)).await;
@@ -201,13 +202,11 @@ pub(crate) fn given(options: &[String]) -> Vec<Variable> {
 }
 
 /// Cancels pipelines that a newer push has overtaken. One that ends meanwhile is fine.
-pub async fn overtake(engine: &Engine, runs: Vec<Id>) {
-    for run in runs {
+pub async fn overtake(engine: &Engine, runs: Vec<Overtaken>) {
+    for (run, what) in runs {
         let reason = Text::fixed("a newer push overtook it", "더 새로운 푸시가 앞질렀습니다");
-        let canceled = engine.cancel(&run, Principal::part("delivery-pipeline"), reason).await;
-        if let Err(error) = canceled
-            && error.code() != "run.finished"
-        {
+        let who = Principal::part("delivery-pipeline");
+        if let Err(error) = engine.supersede(&run, what, who, reason).await {
             tracing::warn!(%run, %error, "an overtaken pipeline cannot be canceled");
         }
     }
@@ -247,6 +246,7 @@ fn finished(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
         verdict,
         reason: run.reason.clone(),
         layers: layers(&run),
+        deploys: deploys(&run),
     };
     create::finish(tx, &run.project, run.change.clone(), fact)
 }
@@ -305,14 +305,22 @@ fn retried(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
         tx.set_row(REPORTS, run.id.as_str(), &report)?;
     }
     let key = format!("{}/{}/{}/{}", run.project, place.repository, place.refname, run.id);
-    tx.set_row(OPEN, &key, &false)?;
+    // Somebody wants just this one.
+    let (commit, on_new) = (place.commit.clone(), OnNewCommit::Nothing);
+    tx.set_row(OPEN, &key, &Unfinished { commit, on_new, overtakes: false })?;
     let repository = &place.repository;
     let say =
         text!("pipeline of {repository} is run again", "{repository} 파이프라인을 다시 실행함");
     let jobs = run.steps.iter().map(|s| s.name.clone()).collect();
     let fact = PipelineCreated { repository: place.repository.clone(), run: run.id.clone(), jobs };
     let event = fact.event(run.actor.clone(), say)?.project(&run.project);
-    tx.append(event.subject(create::subject(&run.project, &run.id)?).change(run.change)).map(drop)
+    let change = run.change.clone().filter(|_| deploys(&run));
+    tx.append(event.subject(create::subject(&run.project, &run.id)?).change(change)).map(drop)
+}
+
+/// Whether it may bring its commit to production.
+fn deploys(run: &Run) -> bool {
+    run.labels.get("source").is_none_or(|source| create::deploys(source))
 }
 
 /// A repository is gone, and with it what was remembered of its refs.

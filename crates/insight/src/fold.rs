@@ -60,7 +60,12 @@ pub(crate) fn fold(change: &mut Change, event: &Event) -> Option<End> {
     }
     if let Some(fact) = ReleaseSkipped::of(event) {
         let failed = fact.verdict == Verdict::Failed;
-        let outcome = if failed { Outcome::Failed } else { Outcome::Passed };
+        let outcome = match failed {
+            true => Outcome::Failed,
+            // It was run again, and what it would release serves already.
+            false if !change.releases.is_empty() && arrived(change) => Outcome::Live,
+            false => Outcome::Passed,
+        };
         return Some(End { outcome, reason: Some(fact.reason) });
     }
     if let Some(fact) = RolloutStarted::of(event) {

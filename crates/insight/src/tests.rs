@@ -126,6 +126,7 @@ impl World {
             verdict,
             reason,
             layers: Vec::new(),
+            deploys: true,
         };
         self.tell(fact, n).await;
     }
@@ -288,6 +289,19 @@ async fn what_was_held_back_is_deployed_by_hand_and_again_when_that_fails() {
     w.rollout_of(1, 8, None, Cause::Change, Verdict::Passed).await;
     let outcomes: Vec<Outcome> = w.finished().await.iter().map(|(_, f)| f.outcome).collect();
     assert_eq!(outcomes, [Outcome::Passed, Outcome::Failed, Outcome::Live]);
+    assert_eq!(w.change(1).await.outcome, Some(Outcome::Live));
+}
+
+#[tokio::test]
+async fn a_change_that_serves_is_live_after_its_pipeline_is_run_again() {
+    let w = World::new();
+    w.push("main", &[1], &[]).await;
+    w.pipeline(1, Verdict::Passed).await;
+    w.rollout(1, None, Cause::Change, Verdict::Passed).await;
+    w.pipeline(1, Verdict::Passed).await;
+    let (repository, commit) = (name("web"), sha(1));
+    let reason = Text::plain("released already");
+    w.tell(ReleaseSkipped { repository, commit, verdict: Verdict::Passed, reason }, 1).await;
     assert_eq!(w.change(1).await.outcome, Some(Outcome::Live));
 }
 

@@ -162,6 +162,13 @@ pub struct PipelineFinished {
     pub reason: Option<Text>,
     /// In the order in which they are to be laid over the commit's tree.
     pub layers: Vec<Layer>,
+    /// Whether a release may follow: a push or a person started it, not a schedule or another pipeline.
+    #[serde(default = "yes")]
+    pub deploys: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `release.made`

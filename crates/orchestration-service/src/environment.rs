@@ -129,6 +129,7 @@ fn passed(event: &Event, project: &Name, opened: EnvironmentOpened) -> Passed {
             branch: None,
             default_branch: false,
             run: None,
+            deploys: true,
             verdict: Verdict::Passed,
             reason: None,
             layers: opened.layers,

@@ -156,7 +156,7 @@ impl Intake {
     }
 
     async fn act(&self, passed: Passed) -> Result<()> {
-        if passed.fact.verdict != Verdict::Passed {
+        if passed.fact.verdict != Verdict::Passed || !passed.fact.deploys {
             return self.yard.store().write(move |tx| release::ignore(tx, &passed)).await;
         }
         if let Some(reason) = self.held_back(&passed).await? {

@@ -9,7 +9,7 @@ use blob::{refer, release_all};
 use kernel::journey::{
     Cause, Fact, PipelineFinished, Pushed, ReleaseMade, ReleaseSkipped, Verdict,
 };
-use kernel::{Error, Event, Id, Key, Kind, Name, Principal, Result, Text, text};
+use kernel::{Error, Event, Id, Key, Kind, Name, Principal, Resource, Result, Text, text};
 use std::collections::BTreeMap;
 use store::{Filter, Put, Tx, View};
 
@@ -151,6 +151,17 @@ pub(crate) fn make(
             return Ok(Made::Not(Skipped { verdict: Verdict::Passed, reason, empty: false }));
         }
     }
+    let mut same = passed.by.is_none();
+    for wanted in &services {
+        same = same && serves(tx, passed, wanted, tree)?;
+    }
+    if same {
+        let reason = Text::fixed(
+            "just this is released already: the same commit, files and configuration",
+            "커밋, 파일, 설정이 모두 같은 릴리스가 이미 있습니다",
+        );
+        return Ok(Made::Not(Skipped { verdict: Verdict::Passed, reason, empty: false }));
+    }
     if !passed.once(tx)? {
         return Ok(Made::Rollouts(Vec::new()));
     }
@@ -167,6 +178,33 @@ pub(crate) fn make(
         begun.push(make_one(tx, passed, key, wanted, Files { tree, pushed, old, place })?);
     }
     Ok(Made::Rollouts(begun))
+}
+
+/// Whether the newest release of the service is the very same and serves, or is on its way to.
+fn serves(view: &View<'_>, passed: &Passed, wanted: &Wanted, tree: &str) -> Result<bool> {
+    let key = ServiceKey::new(&passed.project, &wanted.name);
+    let Some((_, name)) = state::kept(view, &key, 1)?.into_iter().next() else { return Ok(false) };
+    let Some(release) = state::release(view, &key, &name)? else { return Ok(false) };
+    let state = State::load(view, &key)?;
+    let there = match &state.rollout {
+        Some(rollout) => rollout.release == name,
+        None => state.current.as_ref() == Some(&name),
+    };
+    let found = view.resource(&key.resource())?;
+    Ok(there
+        && release.repository == passed.fact.repository
+        && release.commit == passed.fact.commit
+        && release.tree == tree
+        && release.config == config(found.as_ref(), wanted)?)
+}
+
+/// What the file says, with as many instances as people have asked for where it says nothing of them.
+fn config(found: Option<&Resource>, wanted: &Wanted) -> Result<Service> {
+    let mut config = wanted.spec.clone();
+    if let (Some(found), false) = (found, wanted.replicas_given) {
+        config.replicas = found.spec::<Service>()?.replicas;
+    }
+    Ok(config)
 }
 
 pub(crate) struct Files<'a> {
@@ -259,11 +297,8 @@ fn put_service(
     wanted: Wanted,
     state: &mut State,
 ) -> Result<Written> {
-    let mut config = wanted.spec;
     let found = tx.resource(&key.resource())?;
-    if let (Some(found), false) = (&found, wanted.replicas_given) {
-        config.replicas = found.spec::<Service>()?.replicas;
-    }
+    let config = config(found.as_ref(), &wanted)?;
     let mut labels = found.map(|f| f.labels).unwrap_or_default();
     // Those of the last file that are not in this one go; those that people gave it stay.
     let given = wanted.labels.keys().cloned().collect();

@@ -48,6 +48,11 @@ pub struct Compiled {
     pub shared_key: String,
     #[serde(skip)]
     pub auto_cancel: AutoCancel,
+    /// As in the [`Context`].
+    #[serde(skip)]
+    pub number: u64,
+    #[serde(skip)]
+    pub project_number: u64,
 }
 
 /// Compiles a merged file.
@@ -87,6 +92,8 @@ pub fn compile(root: &Node, context: &Context) -> Result<Compiled> {
         shared,
         shared_key,
         auto_cancel: workflow.auto_cancel,
+        number: context.number,
+        project_number: context.project_number,
     })
 }
 

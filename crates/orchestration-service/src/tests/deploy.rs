@@ -39,6 +39,24 @@ async fn a_passed_pipeline_goes_to_production() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_that_ends_again_releases_only_what_is_new() {
+    let node = Node::new().await;
+    let one = manifest("  replicas: 1\n");
+    node.live("a1", &one, &app("200 OK", "one"), "web-1").await;
+    // As when an optional job is played after the end, or the pipeline is run again.
+    let seq = node.pass(&commit("a1")).await;
+    let (_, skipped) = node.until(seq, |_: &ReleaseSkipped| true).await;
+    assert_eq!(skipped.verdict, Verdict::Passed);
+    assert!(skipped.reason.en.contains("released already"), "{}", skipped.reason);
+    // One that a schedule started deploys nothing, whatever it left.
+    let nightly = PipelineFinished { deploys: false, ..passed(&commit("b2")) };
+    node.append(&nightly, &commit("b2")).await;
+    node.live("c3", &one, &app("200 OK", "three"), "web-2").await;
+    let made = node.events(seq).await.iter().filter(|e| e.fact.kind == ReleaseMade::KIND).count();
+    assert_eq!(made, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_next_release_takes_over_without_a_failed_request() {
     let node = Node::new().await;
     let two = manifest("  replicas: 2\n");

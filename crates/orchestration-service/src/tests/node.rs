@@ -259,6 +259,7 @@ pub fn passed(commit: &str) -> PipelineFinished {
         verdict: Verdict::Passed,
         reason: None,
         layers: Vec::new(),
+        deploys: true,
     }
 }
 
