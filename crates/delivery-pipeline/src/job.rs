@@ -9,6 +9,7 @@ mod leave;
 mod perform;
 mod prepare;
 mod results;
+mod secrets;
 
 use crate::Parts;
 use crate::keep;
@@ -18,6 +19,7 @@ use crate::workspace::Place;
 use host::{Exit, Reason};
 use kernel::{BoxFuture, Error, ErrorKind, Result, Text, text};
 use run::{Actor, Outcome, Task};
+use secrets::Secrets;
 use std::sync::Arc;
 
 /// Where the script lies inside of the sandbox.
@@ -67,8 +69,9 @@ struct Job {
     task: Task,
     work: Work,
     place: Place,
-    /// Everything it knows.
+    /// Everything it knows. Of a variable whose value is in a file, that is the file's path.
     scope: Scope,
+    secrets: Secrets,
 }
 
 impl Job {
@@ -80,8 +83,9 @@ impl Job {
         let place = parts.workspaces.place(&task.key, task.attempt);
         let known = (task.run.clone(), task.step.clone(), task.attempt);
         parts.under_way.lock().await.insert(known, task.key.clone());
-        let scope = scope(&parts, &task, &work, &shared);
-        Ok(Job { parts, task, work, place, scope })
+        let mut scope = scope(&parts, &task, &work, &shared);
+        let secrets = Secrets::take(&mut scope);
+        Ok(Job { parts, task, work, place, scope, secrets })
     }
 
     async fn run(self) -> Result<Outcome> {
@@ -121,7 +125,7 @@ impl Job {
     }
 
     fn note(&self, text: &Text) {
-        self.task.log.note(text);
+        self.task.log.note(&self.secrets.hide(text));
     }
 
     /// Globs with their variables expanded, inside of the working directory.

@@ -100,8 +100,22 @@ impl Scope {
 
     /// Every variable with its final value, by name.
     pub fn all(&self) -> Vec<(String, String)> {
+        self.those(|_| true)
+    }
+
+    /// The final values that no log may show, by name.
+    pub fn masked(&self) -> Vec<(String, String)> {
+        self.those(|v| v.masked)
+    }
+
+    /// Those that a job finds in files, with their final values.
+    pub fn files(&self) -> Vec<(String, String)> {
+        self.those(|v| v.file)
+    }
+
+    fn those(&self, which: impl Fn(&Variable) -> bool) -> Vec<(String, String)> {
         let each = |v: &Variable| (v.name.clone(), self.value(v, &mut Open::default()));
-        self.raw.values().map(each).collect()
+        self.raw.values().filter(|v| which(v)).map(each).collect()
     }
 
     /// A name that leads back to itself stays as written.

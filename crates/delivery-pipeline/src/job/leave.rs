@@ -32,9 +32,10 @@ impl Job {
 
     fn environment(&self, scope: &Scope) -> Option<Environment> {
         let environment = self.work.environment.clone()?;
+        let shown = |words: &String| self.secrets.hidden(&scope.expand(words));
         Some(Environment {
-            name: scope.expand(&environment.name),
-            url: environment.url.as_ref().map(|url| scope.expand(url)),
+            name: shown(&environment.name),
+            url: environment.url.as_ref().map(shown),
             ..environment
         })
     }
@@ -60,7 +61,7 @@ impl Job {
 
     /// Why it failed, with what it printed last.
     pub(super) async fn complaint(&self, exit: &Exit) -> Text {
-        let (say, log) = (exit.text(), self.task.log.path().to_owned());
+        let (say, log) = (self.secrets.hide(&exit.text()), self.task.log.path().to_owned());
         let plain = say.clone();
         let look = move || crate::last_words::after(say, &log);
         tokio::task::spawn_blocking(look).await.unwrap_or(plain)

@@ -20,7 +20,10 @@ impl Job {
         let mut scope = self.scope.clone();
         scope.add(&[Variable::literal("NARU_JOB_STATUS", status)]);
         scope.add(&self.failed_before().await);
-        scope.add(&self.tokens().await?);
+        let tokens = self.tokens().await?;
+        scope.add(&tokens);
+        spec.mask = self.secrets.values();
+        spec.mask.extend(tokens.into_iter().map(|token| token.value));
         spec.env = scope.all();
         Ok(self.watch(self.parts.host.start(spec).await?).await)
     }

@@ -58,6 +58,14 @@ impl Job {
                 self.parts.blobs.materialise(&tree, &place.upper()).await?;
             }
         }
+        self.secrets.write(&place.control()).map_err(io)?;
+        for name in self.secrets.too_short() {
+            let least = host::Mask::SHORTEST;
+            self.note(&text!(
+                "the value of {name} has fewer than {least} characters and is not hidden in the log",
+                "{name}의 값이 {least}자보다 짧아 로그에서 가리지 않습니다"
+            ));
+        }
         let write = |name: &str, commands: &[String]| {
             std::fs::write(place.control().join(name), script::render(commands)).map_err(io)
         };

@@ -135,27 +135,30 @@ impl Job {
 
     /// With its variables expanded, and the description read from its file.
     async fn tag(&self, tag: &TagRelease, scope: &Scope) -> Result<TagRelease> {
-        let expand = |words: &String| scope.expand(words);
-        let mut description = scope.expand(&tag.description);
+        let expand = |words: &String| self.secrets.hidden(&scope.expand(words));
+        let mut description = expand(&tag.description);
         if let Some(file) = tag.description_file.as_ref().filter(|_| description.is_empty()) {
             let path = scope.expand(file);
-            description = self.text_of(&path).await?.unwrap_or_else(|| {
-                self.note(&text!(
-                    "there is no file {path}: the release has no description",
-                    "{path} 파일이 없어 릴리스에 설명이 없습니다"
-                ));
-                String::new()
-            });
+            description =
+                self.text_of(&path).await?.map(|text| self.secrets.hidden(&text)).unwrap_or_else(
+                    || {
+                        self.note(&text!(
+                            "there is no file {path}: the release has no description",
+                            "{path} 파일이 없어 릴리스에 설명이 없습니다"
+                        ));
+                        String::new()
+                    },
+                );
         }
         Ok(TagRelease {
-            tag: scope.expand(&tag.tag),
+            tag: expand(&tag.tag),
             message: tag.message.as_ref().map(expand),
             name: tag.name.as_ref().map(expand),
             description,
             description_file: None,
             target: tag.target.as_ref().map(expand),
             released_at: tag.released_at.as_ref().map(expand),
-            links: tag.links.iter().map(|(n, u)| (scope.expand(n), scope.expand(u))).collect(),
+            links: tag.links.iter().map(|(n, u)| (expand(n), expand(u))).collect(),
         })
     }
 

@@ -189,3 +189,47 @@ async fn a_site_without_files_fails_its_job() {
     let reason = run.step("pages").unwrap().reason.clone().unwrap();
     assert!(reason.en.contains("no files in public"), "{reason:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_reach_neither_the_log_nor_the_sentence_nor_what_is_shown() {
+    let (_dir, world) = world().await;
+    let secret =
+        |name: &str, value: &str| Variable { masked: true, ..Variable::literal(name, value) };
+    let work = Work {
+        variables: vec![
+            secret("TOKEN", "s3cr3t-t0ken"),
+            Variable { file: true, ..secret("KEY", "first line of it\nsecond line of it\n") },
+            secret("PIN", "12"),
+            Variable::new("URL", "https://u:$TOKEN@example.com"),
+            Variable::new("WHERE", "$KEY"),
+        ],
+        environment: Some(work::Environment {
+            name: "review".into(),
+            url: Some("https://example.com/$TOKEN".into()),
+            ..work::Environment::default()
+        }),
+        ..work(&[
+            "set -x; echo \"$TOKEN\"; set +x",
+            "printf s3cr; sleep 0.2; printf '3t-t0ken\\n'",
+            "printf %s \"$TOKEN\" | base64; printf 'a:%s' \"$TOKEN\" | base64",
+            "cat \"$KEY\"; stat -c '%a %n' \"$KEY\"; test \"$WHERE\" = \"$KEY\"",
+            "echo $URL; echo pin $PIN; cat /proc/*/cmdline | tr '\\0' ' '",
+            "echo \"bad token $TOKEN\" >&2; false",
+        ])
+    };
+    let run = world.perform(&[], &[("leak", work)]).await;
+    let log = world.log(&run, "leak").await;
+    let encoded = ["czNjcjN0LXQwa2Vu", "zM2NyM3QtdDBrZW4"];
+    for leak in ["s3cr3t-t0ken", "line of it", encoded[0], encoded[1]] {
+        assert!(!log.contains(leak), "{leak} in {log}");
+    }
+    for shown in
+        ["600 /run/naru/files/KEY", "https://u:[MASKED]@example.com", "pin 12", "PIN has fewer"]
+    {
+        assert!(log.contains(shown), "no {shown} in {log}");
+    }
+    let reason = run.step("leak").unwrap().reason.clone().unwrap();
+    assert!(reason.en.contains("bad token [MASKED]"), "{reason:?}");
+    let url = output(&run, "leak").environment.unwrap().url;
+    assert_eq!(url.as_deref(), Some("https://example.com/[MASKED]"));
+}

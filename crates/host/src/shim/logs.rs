@@ -1,5 +1,6 @@
 //! What the workload prints, on its way into the log file.
 
+use crate::mask::{Mask, Masked};
 use crate::spec::{Keep, Limits};
 use kernel::log::{MAX_PIECE, Stream, encode};
 use kernel::{Text, Time};
@@ -14,17 +15,30 @@ const BATCH: usize = 128 * 1024;
 /// One stream cut into lines. Pure.
 pub struct Lines {
     stream: Stream,
+    /// What hides secrets, and a place for what it lets through.
+    masked: Option<(Masked, Vec<u8>)>,
     partial: Vec<u8>,
     /// A piece of the current line has been given away already.
     begun: bool,
 }
 
 impl Lines {
-    pub fn new(stream: Stream) -> Lines {
-        Lines { stream, partial: Vec::new(), begun: false }
+    pub fn new(stream: Stream, mask: &Mask) -> Lines {
+        let masked = mask.stream().map(|masked| (masked, Vec::new()));
+        Lines { stream, masked, partial: Vec::new(), begun: false }
     }
 
-    pub fn feed(&mut self, mut bytes: &[u8], now: Time, out: &mut Vec<u8>) {
+    pub fn feed(&mut self, bytes: &[u8], now: Time, out: &mut Vec<u8>) {
+        let Some((mut masked, mut clean)) = self.masked.take() else {
+            return self.cut(bytes, now, out);
+        };
+        clean.clear();
+        masked.feed(bytes, &mut clean);
+        self.cut(&clean, now, out);
+        self.masked = Some((masked, clean));
+    }
+
+    fn cut(&mut self, mut bytes: &[u8], now: Time, out: &mut Vec<u8>) {
         while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
             let (line, rest) = bytes.split_at(end);
             if self.partial.is_empty() && line.len() <= MAX_PIECE {
@@ -61,6 +75,11 @@ impl Lines {
 
     /// The end of the stream ends the last line.
     pub fn finish(&mut self, now: Time, out: &mut Vec<u8>) {
+        if let Some((mut masked, mut clean)) = self.masked.take() {
+            clean.clear();
+            masked.finish(&mut clean);
+            self.cut(&clean, now, out);
+        }
         if self.begun || !self.partial.is_empty() {
             encode(out, now, self.stream, true, &self.partial);
             self.partial.clear();
@@ -305,7 +324,7 @@ mod tests {
         fn lines_survive_any_cutting(
             text in "([a-z]{0,9}\n){0,9}[a-z]{0,9}", cuts in prop::collection::vec(1usize..9, 0..40), flush: bool,
         ) {
-            let (mut lines, mut out) = (Lines::new(Stream::Out), Vec::new());
+            let (mut lines, mut out) = (Lines::new(Stream::Out, &Mask::default()), Vec::new());
             let mut rest = text.as_bytes();
             for cut in cuts {
                 let (chunk, after) = rest.split_at(cut.min(rest.len()));
@@ -321,7 +340,7 @@ mod tests {
 
         #[test]
         fn binary_bytes_make_readable_records(chunks: Vec<Vec<u8>>) {
-            let (mut lines, mut out) = (Lines::new(Stream::Err), Vec::new());
+            let (mut lines, mut out) = (Lines::new(Stream::Err, &Mask::default()), Vec::new());
             for chunk in &chunks { lines.feed(chunk, Time(1), &mut out); }
             lines.finish(Time(1), &mut out);
             joined(&out);
@@ -337,7 +356,7 @@ mod tests {
             let path = dir.path().join("log");
             let limits = Limits { log: Some(limit), log_keep: Keep::Latest, ..Limits::default() };
             let mut log = Log::open(&path, &limits).unwrap();
-            let mut lines = Lines::new(Stream::Out);
+            let mut lines = Lines::new(Stream::Out, &Mask::default());
             let words: Vec<String> = lengths.iter().enumerate().map(|(i, n)| format!("{i} {}", "x".repeat(*n))).collect();
             let mut all = 0;
             for some in words.chunks(batch) {
@@ -360,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_long_line_comes_in_pieces() {
-        let (mut lines, mut out) = (Lines::new(Stream::Out), Vec::new());
+        let (mut lines, mut out) = (Lines::new(Stream::Out, &Mask::default()), Vec::new());
         let long = "x".repeat(3 * MAX_PIECE + 5);
         lines.feed(format!("{long}\nshort\n").as_bytes(), Time(1), &mut out);
         assert_eq!(joined(&out), [long, "short".to_owned()]);

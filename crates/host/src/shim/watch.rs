@@ -7,6 +7,7 @@ use super::launch::{Instead, Launched};
 use super::logs::{Lines, Log};
 use super::{timespec, tree};
 use crate::cgroup::Group;
+use crate::mask::Mask;
 use crate::spec::{Reason, Spec};
 use crate::sys;
 use crate::wire::{Ask, Exec, Say};
@@ -110,10 +111,11 @@ impl<'a> Watch<'a> {
         control: &'a mut Control,
     ) -> Watch<'a> {
         let now = Instant::now();
+        let mask = Mask::new(&spec.mask);
         let output = |pipe: PipeReader, stream| {
             let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE);
             let _ = rustix::io::ioctl_fionbio(&pipe, true);
-            Output { pipe: Some(pipe), lines: Lines::new(stream) }
+            Output { pipe: Some(pipe), lines: Lines::new(stream, &mask) }
         };
         let _ = rustix::io::ioctl_fionbio(&launched.ran, true);
         let _ = rustix::io::ioctl_fionbio(&launched.status, true);
