@@ -1,28 +1,86 @@
-//! Environments: a place of its own for what a branch came to, with a URL, a time to live and a stop action.
+//! Environments: a place of its own for what a branch came to, with a URL, a time to live and a stop action;
+//! and web sites that pipelines publish.
+//!
+//! ```text
+//! environment.deployed ─► deploy ─► environment.opened ─► (services make copies) ─► environment.released
+//! git.pushed, time, people ─► stop ─► stop job ─► environment.closed ─► (services take them out)
+//! site.published ─► site ─► edge
+//! ```
+//!
+//! Invariants:
+//! - An environment and the wish for its services are written in one transaction: there are no copies
+//!   without their environment.
+//! - A deployment that is refused makes nothing, and its change says why.
+//! - Production is never copied: its record follows the services of the default branch.
+//! - An environment stops once, whatever asks for it and however often.
+
+mod api;
+mod cmd;
+mod deploy;
+mod error;
+mod follow;
+mod kind;
+pub mod page;
+mod place;
+mod plan;
+mod site;
+mod stop;
+mod sync;
+mod view;
+
+pub use kind::{
+    Deployment, Edition, Environment, EnvironmentState, EnvironmentStatus, Member, Progress, Site,
+    SiteStatus, Stopping,
+};
+pub use view::{EditionView, EnvironmentView, Extend, ServiceAt, SiteView};
 
 use blob::Blobs;
 use kernel::Result;
 use kernel::port::Edge;
+use part::Part;
 use run::Engine;
-use std::path::PathBuf;
 use std::sync::Arc;
 use store::Store;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) const PART_NAME: &str = "delivery-environment";
+
+pub static PART: Part = Part {
+    name: PART_NAME,
+    about: (
+        "environments of branches, with URL, time to live and stop; web sites of pipelines",
+        "브랜치별 환경(URL, 수명, 정지)과 파이프라인이 만든 웹 사이트",
+    ),
+    kinds: kind::KINDS,
+    routes: &part::concat::<{ api::ROUTES.len() + page::ROUTES.len() }>(api::ROUTES, page::ROUTES),
+    commands: cmd::COMMANDS,
+    ..Part::EMPTY
+};
 
 pub struct Options {
     pub store: Store,
     pub blobs: Blobs,
     pub engine: Engine,
     pub edge: Arc<dyn Edge>,
-    /// `<data>/sites`
-    pub dir: PathBuf,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Environments of one project that are not stopped.
+    pub environments: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { environments: 50 }
+    }
 }
 
 /// Opened state; clones share it.
 #[derive(Clone)]
 pub struct Environments {
-    #[allow(dead_code)]
     options: Arc<Options>,
 }
 
@@ -31,17 +89,33 @@ impl Environments {
         Ok(Environments { options: Arc::new(options) })
     }
 
-    /// Follows deployments and ends what is over, until `stop`.
+    /// Follows deployments, ends what is over and serves sites, until `stop`. Must be called inside a tokio
+    /// runtime.
     pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
-        tokio::spawn(async move { stop.cancelled().await })
+        let (options, limits) = (self.options.clone(), self.options.limits);
+        let sites = site::Sites::new(options.clone());
+        tokio::spawn(async move {
+            let listening = match site::listen(sites.clone(), stop.clone()).await {
+                Ok(listening) => Some(listening),
+                Err(error) => {
+                    tracing::error!(%error, "sites cannot be served");
+                    None
+                }
+            };
+            let store = options.store.clone();
+            let keeper = sync::Keeper { options, sites };
+            let loops = reconcile::Options::default();
+            let keeping = reconcile::spawn(store.clone(), keeper, loops, stop.clone());
+            let handle = move |event: &kernel::Event, tx: &mut store::Tx<'_>| {
+                follow::handle(event, tx, limits)
+            };
+            let following = reconcile::follow_kinds(store, PART_NAME, follow::KINDS, handle, stop);
+            keeping.join().await;
+            // Only the runtime's own end cancels them.
+            let _ = following.await;
+            if let Some(listening) = listening {
+                let _ = listening.await;
+            }
+        })
     }
 }
-
-pub static PART: part::Part = part::Part {
-    name: "delivery-environment",
-    about: (
-        "Environments of branches, with URL, time to live and stop",
-        "브랜치별 환경: URL, 수명, 정지",
-    ),
-    ..part::Part::EMPTY
-};

@@ -20,6 +20,6 @@ pub use axum::body::Body;
 pub use call::{Call, Head};
 pub use reply::{Response, empty, found, html, json, json_status, text};
 pub use route::{Access, Asset, Handler, Route, Verb};
-pub use serve::{SESSION, serve};
+pub use serve::{SESSION, listen, serve};
 pub use site::{ErrorPage, Site, SiteOptions};
 pub use sse::{Frame, sse};

@@ -36,6 +36,21 @@ pub const SESSION: &str = "naru_session";
 /// Serves until `stop`, then lets requests under way finish for five seconds.
 pub async fn serve(site: Arc<Site>, listener: TcpListener, stop: CancellationToken) {
     let router = router(&site, &stop);
+    let answer = move |request: Request| {
+        let mut router = router.clone();
+        // A router is always ready.
+        async move { router.call(request).await.unwrap_or_else(|never| match never {}) }
+    };
+    listen(listener, answer, stop).await;
+}
+
+/// Serves HTTP/1.1 within the limits of every listener of naru: connections at a time, the time for a
+/// request's head, its headers. `answer` bounds what it reads of a body.
+pub async fn listen<S, F>(listener: TcpListener, answer: S, stop: CancellationToken)
+where
+    S: Fn(http::Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = TaskTracker::new();
     loop {
@@ -46,9 +61,9 @@ pub async fn serve(site: Arc<Site>, listener: TcpListener, stop: CancellationTok
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (router, stop) = (router.clone(), stop.clone());
+                let (answer, stop) = (answer.clone(), stop.clone());
                 tasks.spawn(async move {
-                    connection(router, stream, peer, stop).await;
+                    connection(answer, stream, peer, stop).await;
                     drop(place);
                 });
             }
@@ -64,13 +79,17 @@ pub async fn serve(site: Arc<Site>, listener: TcpListener, stop: CancellationTok
     let _ = tokio::time::timeout(DRAIN, tasks.wait()).await;
 }
 
-async fn connection(router: Router, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+async fn connection<S, F>(answer: S, stream: TcpStream, peer: SocketAddr, stop: CancellationToken)
+where
+    S: Fn(http::Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        // A router is always ready.
-        router.clone().call(request)
+        let answer = answer(request);
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(64);

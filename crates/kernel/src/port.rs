@@ -1,7 +1,7 @@
 //! What one domain asks of another. Each trait has one implementer, wired in the `naru` crate.
 
 use crate::journey::{Commit, ReportFile};
-use crate::{BoxFuture, Id, Name, Result, Text};
+use crate::{BoxFuture, Id, Name, Result, Text, Time};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -170,4 +170,11 @@ pub trait Edge: Send + Sync {
 
     /// `http://web.shop.localhost:8000`
     fn url(&self, project: &Name, service: &Name) -> String;
+
+    /// When the service was asked for something last, as far as is known: nothing is remembered over a
+    /// restart, and probes do not count.
+    fn last_use(&self, project: &Name, service: &Name) -> Option<Time> {
+        let _ = (project, service);
+        None
+    }
 }

@@ -25,6 +25,10 @@ pub struct Config {
     pub job_disk: u64,
     /// Days that finished runs and their logs stay; the newest 200 of each project stay longer.
     pub keep_runs_days: u64,
+    /// Environments of a project that are open at a time.
+    pub environments: usize,
+    /// Instances of services in all environments together.
+    pub environment_instances: u32,
     pub demo: bool,
     /// The command that starts the parent of a workload: this very program.
     pub shim: Vec<OsString>,
@@ -44,6 +48,8 @@ struct File {
     push_limit: Option<u64>,
     job_disk: Option<u64>,
     keep_runs: Option<u64>,
+    environments: Option<u64>,
+    environment_instances: Option<u64>,
 }
 
 impl Config {
@@ -78,11 +84,22 @@ impl Config {
             push_limit: number("push-limit", file.push_limit, 1 << 30),
             job_disk: number("job-disk", file.job_disk, 10 << 30),
             keep_runs_days: number("keep-runs", file.keep_runs, 90).min(36_500),
+            environments: small(number("environments", file.environments, 50)),
+            environment_instances: small(number(
+                "environment-instances",
+                file.environment_instances,
+                100,
+            )),
             demo: matches.get_flag("demo"),
             shim: vec![std::env::current_exe().map_err(Error::internal)?.into(), "shim".into()],
             data,
         })
     }
+}
+
+/// A number of things that nobody has more than a million of.
+fn small<N: TryFrom<u64> + From<u16>>(number: u64) -> N {
+    N::try_from(number.min(1_000_000)).unwrap_or_else(|_| N::from(u16::MAX))
 }
 
 /// # Errors

@@ -124,7 +124,10 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         source,
         edge: edge.clone(),
         dir: data.clone(),
-        limits: orchestration_service::Limits::default(),
+        limits: orchestration_service::Limits {
+            copies: config.environment_instances,
+            ..orchestration_service::Limits::default()
+        },
     })
     .await?;
     let mut actors = services.actors();
@@ -142,7 +145,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         blobs: blobs.clone(),
         engine: engine.clone(),
         edge: edge.clone(),
-        dir: data.join("sites"),
+        limits: delivery_environment::Limits { environments: config.environments },
     })?;
     let insight = Insight::new(store.clone(), edge);
     let token = machine_token(&policy, data, &url, doors).await?;

@@ -61,6 +61,22 @@ pub fn command(lang: Lang) -> clap::Command {
                 "작업 하나가 쓸 수 있는 최대 바이트 [기본: 10 GiB]",
             ),
         ))
+        .arg(number(
+            "environments",
+            "NARU_ENVIRONMENTS",
+            lang.pick(
+                "Environments of a project that are open at a time [default: 50]",
+                "프로젝트마다 동시에 열 수 있는 환경 수 [기본: 50]",
+            ),
+        ))
+        .arg(number(
+            "environment-instances",
+            "NARU_ENVIRONMENT_INSTANCES",
+            lang.pick(
+                "Instances of services in all environments together [default: 100]",
+                "모든 환경에 있는 서비스 인스턴스의 합 [기본: 100]",
+            ),
+        ))
         .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help(lang.pick(
             "Carry a sample application's changes to production before your eyes",
             "예제 애플리케이션의 변경이 운영까지 가는 것을 눈앞에서 보여 줍니다",

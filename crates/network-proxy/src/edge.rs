@@ -4,7 +4,7 @@ use crate::limits::Limits;
 use crate::listen;
 use crate::route::{RouteView, Routes};
 use kernel::port::{Edge, RouteSet};
-use kernel::{BoxFuture, Name};
+use kernel::{BoxFuture, Name, Time};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -102,6 +102,10 @@ impl Edge for Proxy {
 
     fn drain<'a>(&'a self, instance: &'a str, limit: Duration) -> BoxFuture<'a, usize> {
         Box::pin(self.shared.routes.drain(instance, limit))
+    }
+
+    fn last_use(&self, project: &Name, service: &Name) -> Option<Time> {
+        self.shared.routes.last_use(project, service)
     }
 
     fn url(&self, project: &Name, service: &Name) -> String {

@@ -3,8 +3,8 @@
 use crate::balance::{self, Candidate};
 use crate::instance::{Instance, Lease, UpstreamView};
 use crate::stats::{Latency, Stats};
-use kernel::Name;
 use kernel::port::RouteSet;
+use kernel::{Name, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -199,6 +199,10 @@ impl Routes {
             Ok(()) => 0,
             Err(_) => named.iter().map(|i| i.in_flight()).sum(),
         }
+    }
+
+    pub(crate) fn last_use(&self, project: &Name, service: &Name) -> Option<Time> {
+        self.book().all.get(&(project.clone(), service.clone()))?.stats.last_use()
     }
 
     pub(crate) fn views(&self) -> Vec<RouteView> {

@@ -1,14 +1,17 @@
 //! Counters of one route, and a latency histogram of fixed size.
 
+use kernel::Time;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Four buckets per doubling of microseconds: a quantile is at most a quarter too high.
 const BUCKETS: usize = 160;
 
 pub(crate) struct Stats {
     requests: AtomicU64,
+    /// When the last of them ended, in milliseconds since the Unix epoch.
+    last: AtomicU64,
     client_errors: AtomicU64,
     server_errors: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
@@ -26,6 +29,7 @@ impl Default for Stats {
     fn default() -> Stats {
         Stats {
             requests: AtomicU64::new(0),
+            last: AtomicU64::new(0),
             client_errors: AtomicU64::new(0),
             server_errors: AtomicU64::new(0),
             buckets: [const { AtomicU64::new(0) }; BUCKETS],
@@ -36,6 +40,8 @@ impl Default for Stats {
 impl Stats {
     pub(crate) fn record(&self, status: u16, took: Duration) {
         self.requests.fetch_add(1, Relaxed);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Relaxed);
         match status {
             400..500 => self.client_errors.fetch_add(1, Relaxed),
             500.. => self.server_errors.fetch_add(1, Relaxed),
@@ -49,6 +55,11 @@ impl Stats {
 
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
+    }
+    /// `None` before the first request.
+    pub(crate) fn last_use(&self) -> Option<Time> {
+        let last = i64::try_from(self.last.load(Relaxed)).unwrap_or(i64::MAX);
+        (last > 0).then_some(Time(last))
     }
     pub(crate) fn client_errors(&self) -> u64 {
         self.client_errors.load(Relaxed)

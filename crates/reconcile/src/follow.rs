@@ -42,7 +42,34 @@ pub fn follow_some<F>(
 where
     F: Fn(&Event, &mut Tx<'_>) -> Result<()> + Send + Sync + 'static,
 {
-    let follower = Follower { store, name, filter, handle: Arc::new(handle) };
+    spawn(store, name, Wanted::Filter(filter), handle, stop)
+}
+
+/// As [`follow_some`], for the events of some kinds, in the order in which they happened.
+pub fn follow_kinds<F>(
+    store: Store,
+    name: &'static str,
+    kinds: &'static [&'static str],
+    handle: F,
+    stop: CancellationToken,
+) -> JoinHandle<()>
+where
+    F: Fn(&Event, &mut Tx<'_>) -> Result<()> + Send + Sync + 'static,
+{
+    spawn(store, name, Wanted::Kinds(kinds), handle, stop)
+}
+
+fn spawn<F>(
+    store: Store,
+    name: &'static str,
+    wanted: Wanted,
+    handle: F,
+    stop: CancellationToken,
+) -> JoinHandle<()>
+where
+    F: Fn(&Event, &mut Tx<'_>) -> Result<()> + Send + Sync + 'static,
+{
+    let follower = Follower { store, name, wanted, handle: Arc::new(handle) };
     tokio::spawn(async move {
         tokio::select! {
             biased;
@@ -56,8 +83,23 @@ where
 struct Follower<F> {
     store: Store,
     name: &'static str,
-    filter: Filter,
+    wanted: Wanted,
     handle: Arc<F>,
+}
+
+/// Which events are handled.
+enum Wanted {
+    Filter(Filter),
+    Kinds(&'static [&'static str]),
+}
+
+impl Wanted {
+    fn matches(&self, event: &Event) -> bool {
+        match self {
+            Wanted::Filter(filter) => filter.matches(event),
+            Wanted::Kinds(kinds) => kinds.contains(&event.fact.kind.as_str()),
+        }
+    }
 }
 
 /// Where the follower is.
@@ -132,7 +174,7 @@ where
         let mut batch = Vec::new();
         for taken in 0.. {
             let event = place.feed.next().await?;
-            if self.filter.matches(&event) {
+            if self.wanted.matches(&event) {
                 batch.push(event);
             }
             let caught_up = place.feed.place() >= self.store.head();

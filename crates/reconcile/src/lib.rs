@@ -20,7 +20,7 @@ mod queue;
 
 pub use backoff::Backoff;
 pub use drive::{Handle, Poker, spawn};
-pub use follow::{follow, follow_some};
+pub use follow::{follow, follow_kinds, follow_some};
 
 use kernel::{BoxFuture, Event, Result};
 use std::fmt::Debug;

@@ -115,10 +115,11 @@ fn river(r: &Reader, page: &Page) -> Markup {
 }
 
 /// The navigation's entries: tab, English, Korean, address below the project, and the key after `g`.
-const TABS: [(&str, &str, &str, &str, &str); 6] = [
+const TABS: [(&str, &str, &str, &str, &str); 7] = [
     ("changes", "Changes", "변경", "", "c"),
     ("runs", "Runs", "실행", "/runs", "r"),
     ("services", "Services", "서비스", "/services", "s"),
+    ("environments", "Environments", "환경", "/environments", "n"),
     ("code", "Code", "코드", "/code", "d"),
     ("metrics", "Metrics", "지표", "/metrics", "m"),
     ("events", "Events", "이벤트", "", "e"),
