@@ -40,6 +40,8 @@ impl Data {
             push_limit: 1 << 20,
             job_disk: 1 << 30,
             keep_runs_days: 30,
+            environments: 50,
+            environment_instances: 100,
             demo: false,
             shim: vec![EXE.into(), "shim".into()],
         }
