@@ -2,7 +2,7 @@
 
 use crate::create::{Asked, Beside, create_in};
 use crate::gitlab::{FILE, Origin};
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Made, Prepared, prepare};
 use crate::tip::{self, Tip};
 use crate::variables::Variable;
 use kernel::{Error, Id, Name, Principal, Result, Text, text};
@@ -33,6 +33,7 @@ impl crate::Pipelines {
             origin: Origin::Api,
             given: given(&ask.variables)?,
             actor: actor.clone(),
+            made: Made::default(),
             beside: Beside::default(),
         };
         let compiled = match prepare(parts, &asked).await? {

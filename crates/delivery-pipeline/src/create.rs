@@ -1,6 +1,7 @@
 //! The one transaction that makes a pipeline, and the facts about it.
 
 use crate::gitlab::{Compiled, MergeRequest, Origin, Upstream};
+use crate::prepare::Made;
 use crate::tip::Tip;
 use crate::variables::Variable;
 use crate::work::{OnJobFailure, OnNewCommit};
@@ -21,6 +22,8 @@ pub const NUMBERED: &str = "delivery-pipeline.numbered";
 /// The labels that say which run started it, and how many pipelines of the same commit are above it.
 pub const ABOVE: &str = "upstream_run";
 pub const DEPTH: &str = "depth";
+/// The newest run by `<project>/<repository>/<refname>`.
+pub const LATEST: &str = "delivery-pipeline.latest";
 /// [`Report`] by run.
 pub const REPORTS: &str = "delivery-pipeline.report";
 /// The event that names the keywords without effect; data: `run` and `warnings`, each with `at` and `say`.
@@ -36,6 +39,7 @@ pub struct Asked {
     pub origin: Origin,
     pub given: Vec<Variable>,
     pub actor: Principal,
+    pub made: Made,
     pub beside: Beside,
 }
 
@@ -112,6 +116,7 @@ pub fn create_in(
     if asked.origin == Origin::Parent {
         return Ok((run, Vec::new()));
     }
+    tx.set_row(LATEST, &tip.key(), &run)?;
     let prefix = format!("{}/", tip.key());
     let unfinished = Unfinished {
         commit: tip.commit.id.clone(),

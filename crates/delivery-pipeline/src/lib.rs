@@ -30,6 +30,7 @@ mod script;
 mod sync;
 mod tip;
 mod told;
+mod trigger;
 pub mod trigger_plan;
 pub mod variables;
 pub mod work;
@@ -177,6 +178,15 @@ impl Pipelines {
     /// What the engine needs to run jobs.
     pub fn actor(&self) -> Arc<dyn Actor> {
         Arc::new(job::Jobs(self.0.clone()))
+    }
+
+    /// The same for jobs, and for steps that have to do with other pipelines.
+    pub fn actors(&self) -> Vec<Arc<dyn Actor>> {
+        vec![
+            self.actor(),
+            Arc::new(trigger::Triggers(self.0.clone())),
+            Arc::new(trigger::Mirrors(self.0.clone())),
+        ]
     }
 
     /// Follows pushes and ends of runs until `stop`. The engine is the one that has [`Pipelines::actor`].

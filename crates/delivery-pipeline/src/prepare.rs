@@ -5,7 +5,7 @@ use crate::create::Asked;
 use crate::gitlab::{self, Compiled, Context, FILE, Files, Gathered, MAX_FILE};
 use crate::tip::Tip;
 use kernel::{Error, ErrorKind, Name, Principal, Result, Text, text};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use store::Tx;
 
 /// The last number given: `all`, or `<project>`.
@@ -24,14 +24,27 @@ pub enum Prepared {
     Ready(Box<Compiled>),
 }
 
+/// What a pipeline is made of beside its commit.
+#[derive(Clone, Debug, Default)]
+pub struct Made {
+    /// Its first file in place of the commit's: what errors call it, and its text.
+    pub file: Option<(String, String)>,
+    /// Files by path, as if the commit had them.
+    pub laid: BTreeMap<String, Vec<u8>>,
+}
+
 /// # Errors
 /// Only faults of ours: what is wrong with the file is [`Prepared::Broken`].
 pub async fn prepare(parts: &Parts, asked: &Asked) -> Result<Prepared> {
-    let mut files = Files::new();
-    match read(parts, &asked.tip, FILE).await {
-        Ok(None) => return Ok(Prepared::Absent),
-        Ok(file) => drop(files.insert(FILE.to_owned(), file)),
-        Err(error) => return broken(error),
+    let laid = asked.made.laid.iter().map(|(path, bytes)| (path.clone(), Some(bytes.clone())));
+    let mut files: Files = laid.collect();
+    match &asked.made.file {
+        Some((name, text)) => drop(files.insert(name.clone(), Some(text.clone().into_bytes()))),
+        None => match read(parts, &asked.tip, FILE).await {
+            Ok(None) => return Ok(Prepared::Absent),
+            Ok(file) => drop(files.insert(FILE.to_owned(), file)),
+            Err(error) => return broken(error),
+        },
     }
     let context = context(parts, asked, numbers(parts, &asked.tip.project).await?).await;
     match compile(parts, asked, files, context).await {
@@ -62,9 +75,10 @@ async fn compile(
     mut files: Files,
     mut context: Context,
 ) -> Result<Compiled> {
+    let first = asked.made.file.as_ref().map_or(FILE, |(name, _)| name).to_owned();
     for _ in 0..MAX_ROUNDS {
         look(parts, &asked.tip, &files, &mut context).await?;
-        let root = match gitlab::gather(FILE, &files, &context)? {
+        let root = match gitlab::gather(&first, &files, &context)? {
             Gathered::Missing(paths) => {
                 for path in paths {
                     let file = read(parts, &asked.tip, &path).await?;
@@ -77,7 +91,7 @@ async fn compile(
         // A large file takes a while: not on a thread that serves.
         let work = tokio::task::spawn_blocking(move || {
             let compiled = gitlab::compile(&root, &context)?;
-            compiled.plan.check().map_err(|e| e.at(FILE, 1, 1))?;
+            compiled.plan.check().map_err(|e| e.at(first, 1, 1))?;
             Ok(compiled)
         });
         return work.await.map_err(Error::internal)?;
@@ -86,7 +100,7 @@ async fn compile(
         "includes nest more than {MAX_ROUNDS} levels deep",
         "include가 {MAX_ROUNDS}단계를 넘습니다"
     );
-    Err(Error::invalid("pipeline.include", say).at(FILE, 1, 1))
+    Err(Error::invalid("pipeline.include", say).at(first, 1, 1))
 }
 
 /// Reads of the commit what the files may ask about.

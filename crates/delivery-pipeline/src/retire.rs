@@ -1,6 +1,6 @@
 //! Old runs are forgotten: what this part keeps beside a run goes with it.
 
-use crate::create::REPORTS;
+use crate::create::{NUMBERED, REPORTS};
 use crate::work::Work;
 use crate::{KIND, Pipelines, SHARED, owner};
 use kernel::{Error, Id, Result, Text};
@@ -37,6 +37,10 @@ fn forget(tx: &mut Tx<'_>, id: &Id) -> Result<()> {
             disuse(tx, &key, id)?;
         }
     }
+    if let Some(number) = run.as_ref().and_then(|run| run.labels.get("number")) {
+        tx.delete_row(NUMBERED, number)?;
+    }
+    crate::trigger::forget(tx, id)?;
     blob::release_all(tx, &owner(id))?;
     tx.delete_row(REPORTS, id.as_str()).map(drop)
 }

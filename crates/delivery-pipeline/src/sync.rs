@@ -2,11 +2,11 @@
 
 use crate::create::{self, Asked, Beside, OPEN, Overtaken, REPORTS, Unfinished};
 use crate::gitlab::{Compiled, Origin};
-use crate::prepare::{self, Prepared};
+use crate::prepare::{self, Made, Prepared};
 use crate::tip::{self, Tip};
 use crate::variables::{Variable, is_name};
 use crate::work::{OnNewCommit, Output};
-use crate::{EXPIRES, KIND, Parts, Report, left, owner, told};
+use crate::{EXPIRES, KIND, Parts, Report, left, owner, told, trigger};
 use kernel::journey::{Fact, Layer, PipelineCreated, PipelineFinished, Pushed, Verdict};
 use kernel::{Error, Event, Id, Name, Principal, Result, Text, Time, text};
 use run::{Engine, Run, RunState, StepState};
@@ -46,7 +46,8 @@ pub fn spawn(parts: Arc<Parts>, engine: Engine, stop: CancellationToken) {
         });
     };
     until(stop.clone(), Box::pin(pushes(parts.clone(), engine.clone())));
-    until(stop.clone(), Box::pin(clean(parts.clone(), engine)));
+    until(stop.clone(), Box::pin(clean(parts.clone(), engine.clone())));
+    until(stop.clone(), Box::pin(trigger::cascade(parts.clone(), engine.clone())));
     until(stop, Box::pin(expire(parts)));
 }
 
@@ -91,6 +92,7 @@ async fn handle(parts: &Parts, engine: &Engine, event: &Event, pushed: &Pushed) 
         tip,
         origin: Origin::Push,
         actor: event.fact.actor.clone(),
+        made: Made::default(),
         beside: Beside::default(),
     };
     if let Some(reason) = skip(pushed) {
@@ -245,7 +247,7 @@ fn finished(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
         run: Some(run.id.clone()),
         verdict,
         reason: run.reason.clone(),
-        layers: layers(&run),
+        layers: trigger::layers(tx, &run, 0)?,
         deploys: deploys(&run),
     };
     create::finish(tx, &run.project, run.change.clone(), fact)
@@ -272,12 +274,7 @@ impl Place {
     }
 }
 
-/// What passed jobs left, in the order of the plan.
-fn layers(run: &Run) -> Vec<Layer> {
-    layers_until(run, Time(i64::MAX))
-}
-
-/// The same, of those that had passed at that time.
+/// What jobs had left that had passed at that time, in the order of the plan.
 pub(crate) fn layers_until(run: &Run, time: Time) -> Vec<Layer> {
     let over = |s: &&run::StepView| s.finished.is_some_and(|at| at <= time);
     let passed = run.steps.iter().filter(|s| s.state == StepState::Passed).filter(over);
@@ -294,7 +291,7 @@ fn retried(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
     let Some(run) = run_of(event).filter(|_| again) else { return Ok(()) };
     let Some(run) = Engine::show_in(tx, &run)? else { return Ok(()) };
     let Some(place) = Place::of(&run) else { return Ok(()) };
-    for layer in layers(&run) {
+    for layer in layers_until(&run, Time(i64::MAX)) {
         blob::refer(tx, &owner(&run.id), &layer.tree)?;
     }
     crate::retire::use_shared(tx, &run.plan, &run.id)?;
@@ -308,6 +305,11 @@ fn retried(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
     // Somebody wants just this one.
     let (commit, on_new) = (place.commit.clone(), OnNewCommit::Nothing);
     tx.set_row(OPEN, &key, &Unfinished { commit, on_new, overtakes: false })?;
+    tx.set_row(
+        create::LATEST,
+        key.trim_end_matches(run.id.as_str()).trim_end_matches('/'),
+        &run.id,
+    )?;
     let repository = &place.repository;
     let say =
         text!("pipeline of {repository} is run again", "{repository} 파이프라인을 다시 실행함");

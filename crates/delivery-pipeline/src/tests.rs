@@ -18,6 +18,7 @@ use std::time::Duration;
 use store::{Chaos, Durability, Moment, Store};
 use tokio_util::sync::CancellationToken;
 
+mod below;
 mod flow;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -179,7 +180,7 @@ impl World {
             store: store.clone(),
             dir: data.join("runs"),
             slots: 4,
-            actors: vec![pipelines.actor()],
+            actors: pipelines.actors(),
         });
         let engine = engine.await.ok()?;
         let stop = CancellationToken::new();

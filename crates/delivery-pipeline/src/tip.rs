@@ -84,6 +84,23 @@ pub fn forget_all(tx: &mut Tx<'_>, project: &Name, repository: &Name) -> Result<
     }
 }
 
+/// The tip of the default branch, as it was last pushed.
+pub fn default(view: &View<'_>, project: &Name, repository: &Name) -> Result<Option<Tip>> {
+    let prefix = format!("{project}/{repository}/refs/heads/");
+    let mut after: Option<String> = None;
+    loop {
+        let page = view.rows::<Tip>(TIPS, &prefix, after.as_deref(), PAGE)?;
+        let (full, last) = (page.len() == PAGE, page.last().map(|(key, _)| key.clone()));
+        if let Some((_, tip)) = page.into_iter().find(|(_, tip)| tip.default_branch) {
+            return Ok(Some(tip));
+        }
+        if !full {
+            return Ok(None);
+        }
+        after = last;
+    }
+}
+
 /// The branch or tag of that name, or the ref.
 pub fn find(view: &View<'_>, project: &Name, repository: &Name, name: &str) -> Result<Option<Tip>> {
     for refname in [name.to_owned(), format!("refs/heads/{name}"), format!("refs/tags/{name}")] {

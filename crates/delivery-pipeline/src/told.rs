@@ -2,7 +2,8 @@
 
 use crate::create;
 use crate::sync::{Place, layers_until, run_of};
-use crate::work::{Output, USES, Work};
+use crate::trigger_plan;
+use crate::work::{self, Output, Site};
 use kernel::journey::{EnvironmentDeployed, Fact, JobReported, SitePublished, TagAsked};
 use kernel::{Event, Id, NewEvent, Result, Text, Time, text};
 use run::{Engine, Plan, Run, StepState, StepView};
@@ -37,7 +38,9 @@ struct Ended {
     run: Run,
     place: Place,
     step: StepView,
-    work: Work,
+    /// It ran something, rather than start another pipeline.
+    job: bool,
+    site: Option<Site>,
     attempt: u32,
     passed: bool,
     started: Time,
@@ -50,7 +53,9 @@ pub fn ended(event: &Event, tx: &mut Tx<'_>, plans: &Plans) -> Result<()> {
     let over = matches!(event.fact.kind.as_str(), "run.step.finished" | "run.step.retried");
     let Some(run) = run_of(event).filter(|_| over) else { return Ok(()) };
     let Some(ended) = Ended::read(event, tx, &run, plans)? else { return Ok(()) };
-    ended.say(tx, &ended.reported())?;
+    if ended.job {
+        ended.say(tx, &ended.reported())?;
+    }
     if !ended.passed {
         return Ok(());
     }
@@ -66,6 +71,10 @@ pub fn ended(event: &Event, tx: &mut Tx<'_>, plans: &Plans) -> Result<()> {
     }
 }
 
+fn ours(uses: &str) -> bool {
+    uses == work::USES || uses == trigger_plan::USES
+}
+
 impl Ended {
     fn read(event: &Event, view: &View<'_>, id: &Id, plans: &Plans) -> Result<Option<Ended>> {
         let data = &event.fact.data;
@@ -77,12 +86,13 @@ impl Ended {
             return Ok(None);
         };
         let Some(plan) = plans.get(view, id)? else { return Ok(None) };
-        let Some(planned) = plan.steps.get(index).filter(|s| s.action.uses == USES) else {
+        let Some(planned) = plan.steps.get(index).filter(|s| ours(&s.action.uses)) else {
             return Ok(None);
         };
         let Some(run) = Engine::head_in(view, id)? else { return Ok(None) };
         let Some(place) = Place::of(&run) else { return Ok(None) };
-        let Ok(work) = serde_json::from_value(planned.action.with.clone()) else { return Ok(None) };
+        let site = planned.action.with.get("site").cloned();
+        let job = planned.action.uses == work::USES;
         let step = Engine::step_in(view, id, index, planned)?;
         let Some(one) = step.attempts.iter().find(|a| a.attempt == attempt) else {
             return Ok(None);
@@ -98,7 +108,8 @@ impl Ended {
         Ok(Some(Ended {
             run,
             place,
-            work,
+            job,
+            site: site.and_then(|site| serde_json::from_value(site).ok()),
             attempt,
             passed: one.state == StepState::Passed,
             started: one.started,
@@ -145,7 +156,7 @@ impl Ended {
     }
 
     fn published(&self) -> Option<SitePublished> {
-        let (tree, site) = (self.output.site.clone()?, self.work.site.as_ref()?);
+        let (tree, site) = (self.output.site.clone()?, self.site.as_ref()?);
         Some(SitePublished {
             repository: self.place.repository.clone(),
             commit: self.place.commit.clone(),

@@ -332,6 +332,13 @@ pub struct Shared {
     pub given: Vec<Variable>,
 }
 
+/// A pipeline that a step started, or that it follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Downstream {
+    pub project: Name,
+    pub run: kernel::Id,
+}
+
 /// What the actor hands to the jobs after it, and to whoever shows the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Output {
@@ -354,6 +361,9 @@ pub struct Output {
     /// With everything in it expanded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<TagRelease>,
+    /// The pipeline that it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downstream: Option<Downstream>,
     /// Percent, as the job's own tests measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<f64>,

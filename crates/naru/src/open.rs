@@ -131,7 +131,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     })
     .await?;
     let mut actors = services.actors();
-    actors.push(pipelines.actor());
+    actors.extend(pipelines.actors());
     let engine = Engine::open(run::Options {
         store: store.clone(),
         dir: data.join("runs"),

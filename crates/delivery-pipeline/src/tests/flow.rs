@@ -7,7 +7,7 @@ use kernel::journey::{EnvironmentDeployed, JobReported};
 use store::Filter;
 
 /// Makes a project whose members are developers.
-async fn project(world: &World, project: &str, members: &[&str]) {
+pub(super) async fn project(world: &World, project: &str, members: &[&str]) {
     let members: Vec<_> =
         members.iter().map(|m| serde_json::json!({ "user": m, "role": "developer" })).collect();
     let put = store::Put {
