@@ -11,13 +11,16 @@
 //! - Histories are bounded: at least 500 results a test and branch group, 3,000 entries a repository.
 //! - A quarantine ends. One that has ended names its owner.
 
+mod api;
 pub mod ask;
+mod cmd;
 pub mod digest;
 pub mod flake;
 mod fold;
 mod follow;
 mod judge;
 pub mod kind;
+mod page;
 pub mod path;
 mod paths;
 pub mod read;
@@ -69,5 +72,7 @@ pub static PART: part::Part = part::Part {
         "보고서: 테스트, 커버리지, 발견 사항, 불안정한 테스트, 비용",
     ),
     kinds: kind::KINDS,
+    routes: &part::concat::<{ api::ROUTES.len() + page::ROUTES.len() }>(api::ROUTES, page::ROUTES),
+    commands: cmd::COMMANDS,
     ..part::Part::EMPTY
 };

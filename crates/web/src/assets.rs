@@ -22,6 +22,7 @@ pub const ASSETS: &[Asset] = assets![
     "shell.css" CSS,
     "widget.css" CSS,
     "code.css" CSS,
+    "report.css" CSS,
     "live.js" JS,
     "log.js" JS,
     "graph.js" JS,

@@ -118,6 +118,7 @@ fn river(r: &Reader, page: &Page) -> Markup {
 const TABS: [(&str, &str, &str, &str, &str); 7] = [
     ("changes", "Changes", "변경", "", "c"),
     ("runs", "Runs", "실행", "/runs", "r"),
+    ("tests", "Tests", "테스트", "/tests", "t"),
     ("services", "Services", "서비스", "/services", "s"),
     ("environments", "Environments", "환경", "/environments", "n"),
     ("code", "Code", "코드", "/code", "d"),
