@@ -219,7 +219,7 @@ fn answers(tasks: &[Task], chain: &[usize], total: u64) -> Vec<Answer> {
     }
     let prompt: Vec<Task> = tasks.iter().map(|t| Task { waited: 0, ..t.clone() }).collect();
     out.extend(answer(Change::NoWaiting, length(&prompt), total));
-    out.sort_by(|a, b| a.total_ms.cmp(&b.total_ms));
+    out.sort_by_key(|a| a.total_ms);
     out.truncate(ANSWERS);
     out
 }
