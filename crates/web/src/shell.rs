@@ -115,7 +115,7 @@ fn river(r: &Reader, page: &Page) -> Markup {
 }
 
 /// The navigation's entries: tab, English, Korean, address below the project, and the key after `g`.
-const TABS: [(&str, &str, &str, &str, &str); 7] = [
+const TABS: [(&str, &str, &str, &str, &str); 8] = [
     ("changes", "Changes", "변경", "", "c"),
     ("runs", "Runs", "실행", "/runs", "r"),
     ("tests", "Tests", "테스트", "/tests", "t"),
