@@ -31,6 +31,7 @@ mod tests;
 mod yaml;
 
 pub use compile::{Compiled, Explained, compile};
+pub(crate) use error::nearest;
 pub use include::{Gathered, gather};
 pub use predefined::slug;
 

@@ -1,0 +1,261 @@
+//! Commits and files of a developer's repository, snapshots of it included.
+
+use super::git::{Git, records};
+use super::repository::{Names, Repository, changed};
+use kernel::journey::{Commit, MAX_MESSAGE};
+use kernel::port::{Metadata, Source, TreeEntry};
+use kernel::{BoxFuture, Error, ErrorKind, Name, Result, Text, Time, text};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The one repository that a local run knows.
+pub struct Local {
+    repository: Repository,
+    names: Names,
+    /// What is taken to have changed, instead of a comparison.
+    supposed: Mutex<Option<BTreeSet<String>>>,
+}
+
+impl Local {
+    pub fn new(repository: Repository, names: Names) -> Local {
+        Local { repository, names, supposed: Mutex::default() }
+    }
+
+    /// What [`Source::changed`] answers from now on; `None` compares.
+    pub fn suppose(&self, changed: Option<BTreeSet<String>>) {
+        *self.supposed.lock().unwrap_or_else(PoisonError::into_inner) = changed;
+    }
+
+    fn git(&self, project: &Name, repository: &Name) -> Result<Git> {
+        if *project == self.names.project && *repository == self.names.repository {
+            return Ok(Git::bare(&self.repository.ours));
+        }
+        let say = text!(
+            "the repository {project}/{repository} is not here",
+            "{project}/{repository} 저장소는 여기에 없습니다"
+        );
+        Err(Error::invalid("local.elsewhere", say).hint(Text::fixed(
+            "a local run knows this repository alone; what needs others runs on the server",
+            "로컬 실행은 이 저장소만 압니다. 다른 저장소가 필요한 것은 서버에서 실행하세요",
+        )))
+    }
+
+    async fn entries(&self, p: &Name, r: &Name, commit: &str) -> Result<Vec<TreeEntry>> {
+        let list = ["ls-tree", "-r", "-z", "-l", "--full-tree", whole(commit)?];
+        let out = self.git(p, r)?.args(list).bytes().await?;
+        let mut entries: Vec<TreeEntry> = records(&out).filter_map(entry).collect();
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(entries)
+    }
+
+    async fn content(
+        &self,
+        p: &Name,
+        r: &Name,
+        commit: &str,
+        path: &str,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>> {
+        let list = ["ls-tree", "-z", "-l", "--full-tree", whole(commit)?, "--", path];
+        let out = self.git(p, r)?.env("GIT_LITERAL_PATHSPECS", "1").args(list).bytes().await?;
+        let Some(found) = records(&out).filter_map(entry).find(|e| e.path == path) else {
+            return Ok(None);
+        };
+        if found.size > limit {
+            let size = found.size;
+            let say = text!(
+                "it has {size} bytes, the limit is {limit}",
+                "{size}바이트로 제한 {limit}바이트를 넘습니다"
+            );
+            return Err(Error::new(ErrorKind::TooLarge, "file.too-large", say));
+        }
+        self.git(p, r)?.args(["cat-file", "blob", &found.object]).bytes().await.map(Some)
+    }
+
+    async fn check_out(
+        &self,
+        p: &Name,
+        r: &Name,
+        commit: &str,
+        dir: &Path,
+        metadata: Metadata,
+    ) -> Result<()> {
+        self.git(p, r)?;
+        let git = dir.join(".git");
+        self.metadata(whole(commit)?, &git).await?;
+        let inside = Git::at(dir).env("GIT_DIR", &git).env("GIT_WORK_TREE", dir);
+        inside.args(["read-tree", "--reset", "-u", commit]).bytes().await?;
+        match metadata {
+            Metadata::With => Ok(()),
+            Metadata::Without => std::fs::remove_dir_all(&git).map_err(Error::internal),
+        }
+    }
+
+    /// A `.git` that reads the objects where they are: detached at `commit`, with the developer's tags, and
+    /// branches as a clone would have them.
+    async fn metadata(&self, commit: &str, git: &Path) -> Result<()> {
+        let asked = ["for-each-ref", "--format=%(objectname) %(refname)"];
+        let spaces = ["refs/remotes/origin", "refs/heads", "refs/tags"];
+        let refs = Git::at(&self.repository.top).args(asked).args(spaces).words().await?;
+        let config = std::fs::read_to_string(self.repository.ours.join("config"));
+        let work = || {
+            for below in ["objects/info", "objects/pack", "refs/heads", "refs/tags"] {
+                std::fs::create_dir_all(git.join(below))?;
+            }
+            std::fs::write(git.join("HEAD"), format!("{commit}\n"))?;
+            let config = config?.replace("bare = true", "bare = false");
+            std::fs::write(git.join("config"), config)?;
+            std::fs::write(git.join("objects/info/alternates"), self.repository.alternates(true))?;
+            std::fs::write(git.join("packed-refs"), packed(&refs))
+        };
+        work().map_err(Error::internal)
+    }
+
+    async fn one(&self, p: &Name, r: &Name, commit: &str) -> Result<Commit> {
+        let format = "--format=%H%x00%P%x00%an%x00%ae%x00%at%x00%ct%x00%s%x00%B";
+        let out = self.git(p, r)?.args(["log", "-1", format, whole(commit)?]).words().await?;
+        let mut words = out.splitn(8, '\0');
+        let mut next = || words.next().unwrap_or_default().to_owned();
+        let (id, parents, author, email) = (next(), next(), next(), next());
+        let mut time = || Time(next().parse::<i64>().unwrap_or(0).saturating_mul(1000));
+        let (authored, committed) = (time(), time());
+        let (subject, message) = (next(), next());
+        let parents = parents.split_whitespace().map(str::to_owned).collect();
+        let message: String = cut(&message, MAX_MESSAGE).to_owned();
+        Ok(Commit { id, parents, author, email, authored, committed, subject, message })
+    }
+}
+
+/// Names of refs as a clone has them: the branches of the origin, and those that it does not have.
+fn packed(refs: &str) -> String {
+    let mut lines: std::collections::BTreeMap<String, &str> = std::collections::BTreeMap::new();
+    let (heads, others): (Vec<_>, Vec<_>) = refs
+        .lines()
+        .filter_map(|l| l.split_once(' '))
+        .partition(|(_, name)| name.starts_with("refs/heads/"));
+    for (id, name) in others.into_iter().chain(heads) {
+        let name = match name.strip_prefix("refs/heads/") {
+            Some(branch) => format!("refs/remotes/origin/{branch}"),
+            None => name.to_owned(),
+        };
+        if name != "refs/remotes/origin/HEAD" {
+            lines.entry(name).or_insert(id);
+        }
+    }
+    lines.iter().map(|(name, id)| format!("{id} {name}\n")).collect()
+}
+
+/// `<mode> <type> <object> <size>\t<path>`; what is no file is left out, as everywhere in naru.
+fn entry(record: &[u8]) -> Option<TreeEntry> {
+    let tab = record.iter().position(|b| *b == b'\t')?;
+    let path = String::from_utf8_lossy(record.get(tab + 1..)?).into_owned();
+    let words = std::str::from_utf8(record.get(..tab)?).ok()?;
+    let mut words = words.split_ascii_whitespace();
+    let (mode, kind, object, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let mode = u32::from_str_radix(mode, 8).ok()?;
+    let size = size.parse().unwrap_or(0);
+    (kind == "blob").then(|| TreeEntry { path, mode, object: object.to_owned(), size })
+}
+
+fn cut(words: &str, most: usize) -> &str {
+    let mut end = words.len().min(most);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    words.get(..end).unwrap_or(words)
+}
+
+/// Only whole object ids become an argument of git.
+fn whole(commit: &str) -> Result<&str> {
+    let sound = (40..=64).contains(&commit.len()) && commit.bytes().all(|b| b.is_ascii_hexdigit());
+    if sound { Ok(commit) } else { Err(Error::internal("a commit id that is none")) }
+}
+
+impl Source for Local {
+    fn tree<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<TreeEntry>>> {
+        Box::pin(self.entries(project, repository, commit))
+    }
+
+    fn file<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+        path: &'a str,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
+        Box::pin(self.content(project, repository, commit, path, limit))
+    }
+
+    fn checkout<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+        dir: &'a Path,
+        metadata: Metadata,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.check_out(project, repository, commit, dir, metadata))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Commit>> {
+        Box::pin(self.one(project, repository, commit))
+    }
+
+    fn changed<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        before: Option<&'a str>,
+        after: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<String>>> {
+        Box::pin(async move {
+            let supposed = self.supposed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(supposed) = supposed {
+                return Ok(supposed.into_iter().collect());
+            }
+            self.git(project, repository)?;
+            let before = before.map(whole).transpose()?;
+            changed(&self.repository.ours, before, whole(after)?).await
+        })
+    }
+
+    fn git_dir(&self, _: &Name, _: &Name) -> PathBuf {
+        self.repository.ours.clone()
+    }
+
+    fn borrowed(&self, _: &Name, _: &Name) -> Vec<PathBuf> {
+        self.repository.objects.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_tree() {
+        let found = entry(b"100755 blob aaaa     12\tbin/run me").unwrap();
+        assert_eq!((found.path.as_str(), found.mode, found.size), ("bin/run me", 0o100_755, 12));
+        assert!(entry(b"160000 commit aaaa       -\tsub").is_none());
+        assert!(entry(b"nonsense").is_none());
+    }
+
+    #[test]
+    fn branches_are_those_of_a_clone() {
+        let refs = "3 refs/heads/main\n4 refs/heads/mine\n1 refs/remotes/origin/HEAD\n2 refs/remotes/origin/main\n5 refs/tags/v1";
+        let want = "2 refs/remotes/origin/main\n4 refs/remotes/origin/mine\n5 refs/tags/v1\n";
+        assert_eq!(packed(refs), want);
+    }
+}
