@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 /// Files of a directory that `exists` may ask about.
 const MAX_FILES: usize = 50_000;
 
-pub(crate) const COMMANDS: &[Command] = &[Command {
-    name: "pipeline",
-    build,
-    run: |context, matches| Box::pin(pipeline(context, matches)),
-}];
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "pipeline",
+        build,
+        run: |context, matches| Box::pin(pipeline(context, matches)),
+    },
+    crate::local::COMMAND,
+];
 
 fn build(lang: Lang) -> clap::Command {
     let verb = |name: &'static str, en: &'static str, ko: &'static str| {

@@ -23,6 +23,7 @@ mod keep;
 mod last_words;
 pub mod left;
 pub mod lint;
+mod local;
 pub mod page;
 mod prepare;
 mod retire;

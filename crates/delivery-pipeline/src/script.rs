@@ -15,7 +15,7 @@ pub fn render(commands: &[String]) -> String {
 }
 
 /// `$ make`, and for a command of several lines how many follow.
-fn heading(command: &str) -> String {
+pub(crate) fn heading(command: &str) -> String {
     let mut lines = command.lines();
     let first = lines.next().unwrap_or("");
     match lines.count() {

@@ -39,7 +39,10 @@ pub fn origin(word: &str) -> Result<Origin> {
     all.into_iter().find(|o| o.word() == word).ok_or_else(|| {
         let known = all.map(Origin::word);
         let shown: String = word.chars().take(80).flat_map(char::escape_debug).collect();
-        let say = text!("“{shown}” starts no pipeline", "“{shown}”(으)로는 파이프라인이 시작되지 않습니다");
+        let say = text!(
+            "“{shown}” starts no pipeline",
+            "“{shown}”(으)로는 파이프라인이 시작되지 않습니다"
+        );
         Error::invalid("source.unknown", say).hint(crate::gitlab::nearest(word, &known))
     })
 }
@@ -65,8 +68,7 @@ pub async fn ask(
         (None, Some(branch)) => format!("refs/heads/{branch}"),
         (None, None) => String::new(),
     };
-    let commit =
-        world.source.commit(&names.project, &names.repository, &snapshot.commit).await?;
+    let commit = world.source.commit(&names.project, &names.repository, &snapshot.commit).await?;
     let before = match (before, &branch) {
         (Some(before), _) => Some(before.to_owned()),
         (None, None) => None,

@@ -128,13 +128,11 @@ fn held_up(plan: &Plan, go: impl Fn(&Step) -> bool) -> (Vec<String>, Vec<String>
     // Plans are in no particular order, so until nothing is added.
     loop {
         let held = |s: &&Step| {
-            let waits = |n: &Need| {
-                stopped.contains(n.step.as_str()) && !optional.contains(n.step.as_str())
-            };
+            let waits =
+                |n: &Need| stopped.contains(n.step.as_str()) && !optional.contains(n.step.as_str());
             !stopped.contains(s.name.as_str()) && s.needs.iter().any(waits)
         };
-        let more: Vec<&str> =
-            plan.steps.iter().filter(held).map(|s| s.name.as_str()).collect();
+        let more: Vec<&str> = plan.steps.iter().filter(held).map(|s| s.name.as_str()).collect();
         if more.is_empty() {
             break;
         }
@@ -305,7 +303,8 @@ mod tests {
 
     #[test]
     fn instances_of_a_job_go_by_its_name() {
-        let all = plan(&[("unit 1/2", &[]), ("unit 2/2", &[]), ("unit test", &[]), ("os: [a]", &[])]);
+        let all =
+            plan(&[("unit 1/2", &[]), ("unit 2/2", &[]), ("unit test", &[]), ("os: [a]", &[])]);
         assert_eq!(chosen(&all, &jobs(&["unit"])), ["unit 1/2<", "unit 2/2<"]);
         assert_eq!(chosen(&all, &jobs(&["unit 2/2", "os"])), ["unit 2/2<", "os: [a]<"]);
     }

@@ -1,5 +1,6 @@
 //! A run under way, before the developer's eyes.
 
+use super::outcome::short;
 use super::screen::{Mark, Screen};
 use super::signals::Signals;
 use super::world::World;
@@ -150,9 +151,9 @@ impl<'a> Follower<'a> {
                 if screen.grouped() {
                     self.whole(step, word("step").unwrap_or(""), screen).await;
                 }
-                // The reason stands in the summary; here its first part is enough.
                 let seen = self.steps.entry(step).or_default();
-                seen.ended = Some((mark, event.fact.say.clone()));
+                let Text { en, ko } = &event.fact.say;
+                seen.ended = Some((mark, Text::new(short(en), short(ko))));
                 self.close(step, screen);
             }
             _ => {}

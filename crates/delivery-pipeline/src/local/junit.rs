@@ -11,14 +11,15 @@ const LONGEST: usize = 200;
 
 /// `suite › test: message` for every test case with a `failure` or an `error`, up to where the report reads.
 pub fn failed(xml: &[u8]) -> Vec<String> {
-    let mut reader = Reader::from_reader(xml);
+    let words = String::from_utf8_lossy(xml);
+    let mut reader = Reader::from_str(&words);
     let mut found: Vec<String> = Vec::new();
     let mut case = String::new();
     while found.len() < MOST {
         let (start, empty) = match reader.read_event() {
             Ok(Event::Start(start)) => (start, false),
             Ok(Event::Empty(start)) => (start, true),
-            Ok(Event::End(end)) if end.name().as_ref() == b"testcase" => {
+            Ok(Event::End(end)) if end.name().as_ref() == "testcase" => {
                 case.clear();
                 continue;
             }
@@ -26,9 +27,9 @@ pub fn failed(xml: &[u8]) -> Vec<String> {
             Ok(_) => continue,
         };
         match start.name().as_ref() {
-            b"testcase" if !empty => case = named(&start),
-            b"failure" | b"error" if !case.is_empty() => {
-                let message = attribute(&start, b"message");
+            "testcase" if !empty => case = named(&start),
+            "failure" | "error" if !case.is_empty() => {
+                let message = attribute(&start, "message");
                 let message = message.lines().next().unwrap_or("").trim();
                 let whole = match message {
                     "" => std::mem::take(&mut case),
@@ -44,13 +45,13 @@ pub fn failed(xml: &[u8]) -> Vec<String> {
 }
 
 fn named(start: &BytesStart<'_>) -> String {
-    let (class, name) = (attribute(start, b"classname"), attribute(start, b"name"));
+    let (class, name) = (attribute(start, "classname"), attribute(start, "name"));
     if class.is_empty() { name } else { format!("{class} › {name}") }
 }
 
-fn attribute(start: &BytesStart<'_>, name: &[u8]) -> String {
+fn attribute(start: &BytesStart<'_>, name: &str) -> String {
     let found = start.attributes().flatten().find(|a| a.key.as_ref() == name);
-    let raw = found.map(|a| String::from_utf8_lossy(&a.value).into_owned()).unwrap_or_default();
+    let raw = found.map(|a| a.value.into_owned()).unwrap_or_default();
     quick_xml::escape::unescape(&raw).map(|w| w.into_owned()).unwrap_or(raw)
 }
 

@@ -3,7 +3,8 @@
 use super::junit;
 use super::screen::{Mark, Screen, clean};
 use super::world::World;
-use crate::work::Output;
+use crate::script;
+use crate::work::{Output, Work};
 use cli::Table;
 use futures_util::StreamExt;
 use kernel::log::Stream;
@@ -124,14 +125,21 @@ struct Words {
     lines: Vec<String>,
 }
 
-/// The command that was under way at the end, and what it printed last.
+/// The command that was under way at the end, and what it printed last. What the after script did is not
+/// what failed.
 async fn last_words(world: &World, run: &Run, step: &StepView) -> Words {
     let mut words = Words::default();
+    let work = run.plan.steps.get(step.index).map(|s| s.action.with.clone()).unwrap_or_default();
+    let after = serde_json::from_value::<Work>(work).map(|w| w.after_script).unwrap_or_default();
+    let after = after.first().map(|command| script::heading(command));
     let mut lines: VecDeque<String> = VecDeque::new();
     let log = world.engine.follow_log(&run.id, &step.name, Some(step.attempt.max(1)));
     let mut log = std::pin::pin!(log);
     while let Some(Ok(line)) = log.next().await {
         let Some(shown) = clean(&line.text, false) else { continue };
+        if line.stream == Stream::Out && after.as_ref() == Some(&shown) {
+            break;
+        }
         match shown.strip_prefix("$ ") {
             Some(command) if line.stream == Stream::Out => {
                 words.command = Some(command.to_owned());
@@ -172,7 +180,9 @@ async fn lay_out(
         };
         let at = dir.join(below);
         // Often a report is an artifact as well.
-        if !at.exists() && let Ok(bytes) = world.blobs.get(&report.blob, report.size).await {
+        if !at.exists()
+            && let Ok(bytes) = world.blobs.get(&report.blob, report.size).await
+        {
             let work = || {
                 at.parent().map_or(Ok(()), std::fs::create_dir_all)?;
                 std::fs::write(&at, bytes)
@@ -187,10 +197,8 @@ async fn lay_out(
 fn unwritten(dir: &Path, error: &Error) -> Error {
     let shown = dir.display();
     let why = error.sentence();
-    let say = text!(
-        "the artifacts cannot be written to {shown}",
-        "아티팩트를 {shown}에 쓸 수 없습니다"
-    );
+    let say =
+        text!("the artifacts cannot be written to {shown}", "아티팩트를 {shown}에 쓸 수 없습니다");
     Error::invalid("local.artifacts", say).why(why.en)
 }
 
@@ -278,15 +286,13 @@ pub fn draw(outcome: &Outcome, screen: &Screen) {
         RunState::Failed => Mark::Failed,
         _ => Mark::Other,
     };
-    let (state, took) = (outcome.state.text(), show_duration(millis(outcome.took_ms)));
+    let (Text { en, ko }, took) = (outcome.state.text(), show_duration(millis(outcome.took_ms)));
     let words = match outcome.first_line_ms {
         Some(first) => text!(
-            "{0} in {took} (first line after {first} ms)",
-            "{0}, {took} (첫 줄까지 {first}밀리초)",
-            state.en,
-            state.ko
+            "{en} in {took} (first line after {first} ms)",
+            "{ko}, {took} (첫 줄까지 {first}밀리초)"
         ),
-        None => text!("{0} in {took}", "{0}, {took}", state.en, state.ko),
+        None => text!("{en} in {took}", "{ko}, {took}"),
     };
     screen.put(&screen.marked(mark, words.get(lang)));
 }
@@ -345,8 +351,8 @@ fn table(outcome: &Outcome, lang: Lang) -> String {
     table.render(false)
 }
 
-/// The last words stand above the table already.
-fn short(why: &str) -> String {
+/// Without the last words: those stand elsewhere already.
+pub fn short(why: &str) -> String {
     let why = why.split("; last words: ").next().unwrap_or(why);
     let why = why.split("; 마지막 출력: ").next().unwrap_or(why);
     why.chars().take(100).collect()

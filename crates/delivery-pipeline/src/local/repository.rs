@@ -195,18 +195,6 @@ impl Repository {
         Ok(asked.ask().await?.is_some())
     }
 
-    /// Directories with files that a snapshot has, the working tree's own included.
-    pub async fn directories(&self) -> Result<BTreeSet<PathBuf>> {
-        let asked = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-        let out = Git::at(&self.top).args(asked).bytes().await?;
-        let mut found = BTreeSet::from([self.top.clone()]);
-        for file in git::records(&out) {
-            let mut dir = self.top.join(git::path(file));
-            while dir.pop() && dir != self.top && found.insert(dir.clone()) {}
-        }
-        Ok(found)
-    }
-
     /// From the address of its remote when that is a naru's, else from its directory's name.
     pub async fn names(&self) -> Result<Names> {
         let asked = ["config", "--get-regexp", r"^remote\..*\.url$"];
@@ -239,10 +227,8 @@ fn names_of(url: &str) -> Option<Names> {
     let (project, repository) = (words.next()?, words.next()?);
     let whole = words.next().is_none();
     let repository = repository.strip_suffix(".git").unwrap_or(repository);
-    let names = Names {
-        project: Name::parse(project).ok()?,
-        repository: Name::parse(repository).ok()?,
-    };
+    let names =
+        Names { project: Name::parse(project).ok()?, repository: Name::parse(repository).ok()? };
     whole.then_some(names)
 }
 
@@ -286,9 +272,10 @@ fn not_one(dir: &Path, error: &Error) -> Error {
         "{shown} is not in the working tree of a git repository",
         "{shown}은(는) git 저장소의 작업 트리 안이 아닙니다"
     );
-    Error::invalid("local.no-repository", say)
-        .why(why.en)
-        .hint(Text::fixed("go to one, or make one with `git init`", "저장소로 가거나 `git init`으로 만드세요"))
+    Error::invalid("local.no-repository", say).why(why.en).hint(Text::fixed(
+        "go to one, or make one with `git init`",
+        "저장소로 가거나 `git init`으로 만드세요",
+    ))
 }
 
 fn no_commit() -> Error {

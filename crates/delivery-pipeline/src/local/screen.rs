@@ -35,11 +35,8 @@ pub struct Screen {
 impl Screen {
     pub fn new(lang: Lang, aside: bool, grouped: bool) -> Screen {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        let terminal = if aside {
-            std::io::stderr().is_terminal()
-        } else {
-            std::io::stdout().is_terminal()
-        };
+        let terminal =
+            if aside { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
         Screen { lang, color: wanted && terminal, aside, grouped, jobs: Vec::new() }
     }
 

@@ -19,8 +19,7 @@ const MAX_VARIABLES: usize = 500;
 pub fn read(file: &Path) -> Result<Vec<Variable>> {
     let shown = file.display().to_string();
     let unreadable = |e: std::io::Error| {
-        let say =
-            text!("{shown} cannot be read: {e}", "{shown}을(를) 읽을 수 없습니다: {e}");
+        let say = text!("{shown} cannot be read: {e}", "{shown}을(를) 읽을 수 없습니다: {e}");
         Error::not_found("secrets.unreadable", say)
     };
     let found = std::fs::metadata(file).map_err(unreadable)?;
@@ -48,7 +47,10 @@ fn parse(file: &str, words: &str) -> Result<Vec<Variable>> {
     for (number, line) in (1_u32..).zip(words.lines()) {
         let (_, odd) = script::dotenv(line, 1);
         if odd > 0 {
-            let say = text!("line {number} is not NAME=value", "{number}번째 줄이 NAME=value 꼴이 아닙니다");
+            let say = text!(
+                "line {number} is not NAME=value",
+                "{number}번째 줄이 NAME=value 꼴이 아닙니다"
+            );
             return Err(Error::invalid("secrets.invalid", say).at(file, number, 1));
         }
     }

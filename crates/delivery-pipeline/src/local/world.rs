@@ -69,6 +69,8 @@ impl World {
             blobs: blobs.clone(),
             host: host.clone(),
             source: port,
+            identity: None,
+            verdicts: None,
             dir: dir.join("work"),
             // Nobody listens there; files of pipelines use it to make addresses.
             url: "http://localhost".to_owned(),

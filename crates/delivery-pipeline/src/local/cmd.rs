@@ -1,0 +1,231 @@
+//! The command line of local runs.
+
+use super::ask::{self, Suppose};
+use super::choose::Wish;
+use super::session;
+use crate::variables::{Variable, is_name};
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use cli::{Command, Context};
+use kernel::{Error, Lang, Result, Text, text};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The noun `run` without a verb, and the verbs of local runs.
+pub(crate) const COMMAND: Command =
+    Command { name: "run", build, run: |context, matches| Box::pin(run(context, matches)) };
+
+/// What was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub wish: Wish,
+    pub suppose: Suppose,
+    pub committed: bool,
+    pub secrets: Option<PathBuf>,
+    pub jobs: Option<usize>,
+    pub timeout: Option<Duration>,
+    pub dry: bool,
+    pub grouped: bool,
+    pub artifacts: Option<PathBuf>,
+}
+
+fn build(lang: Lang) -> clap::Command {
+    clap::Command::new("run")
+        .about(lang.pick(
+            "Run jobs of the pipeline here and now, on what lies in the working tree; with a verb: runs of the server",
+            "파이프라인 작업을 지금 여기, 작업 트리 그대로 실행합니다. 동사를 쓰면 서버의 실행을 다룹니다",
+        ))
+        .after_help(lang.pick(
+            "Examples:\n  naru run                    what a push would run\n  naru run test               one job, and what it takes from others\n  naru run --watch test       again whenever a file changes\n  naru run -- list            a job that is called as a verb",
+            "예:\n  naru run                    푸시하면 실행될 것 전부\n  naru run test               작업 하나와 그것이 받아 쓰는 작업\n  naru run --watch test       파일이 바뀔 때마다 다시\n  naru run -- list            동사와 이름이 같은 작업",
+        ))
+        .arg(
+            Arg::new("job")
+                .value_name("JOB")
+                .num_args(0..)
+                .help(lang.pick("jobs, and what they take from others; none: the whole pipeline", "작업과 그것이 받아 쓰는 작업. 없으면 파이프라인 전체")),
+        )
+        .args(choosing(lang))
+        .args(supposing(lang))
+        .args(running(lang))
+}
+
+fn flag(name: &'static str, help: &str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help.to_owned())
+}
+
+fn value(name: &'static str, shown: &'static str, help: &str) -> Arg {
+    Arg::new(name).long(name).value_name(shown).help(help.to_owned())
+}
+
+fn several(name: &'static str, shown: &'static str, help: &str) -> Arg {
+    value(name, shown, help).action(ArgAction::Append)
+}
+
+fn choosing(lang: Lang) -> [Arg; 4] {
+    [
+        flag("no-needs", lang.pick("only the jobs that are named", "적은 작업만")).requires("job"),
+        several("stage", "STAGE", lang.pick("the jobs of a stage", "한 스테이지의 작업들")),
+        flag("all", lang.pick("manual jobs, too", "수동 작업까지")),
+        several("play", "JOB", lang.pick("this manual job, too", "이 수동 작업까지")),
+    ]
+}
+
+fn supposing(lang: Lang) -> [Arg; 6] {
+    [
+        value(
+            "branch",
+            "NAME",
+            lang.pick("as if pushed to this branch", "이 브랜치에 푸시했다고 가정"),
+        ),
+        value("tag", "NAME", lang.pick("as if this tag was pushed", "이 태그를 푸시했다고 가정"))
+            .conflicts_with("branch"),
+        value(
+            "source",
+            "SOURCE",
+            lang.pick(
+                "as if started by: push, merge_request_event, schedule, web, …",
+                "시작한 것을 가정: push, merge_request_event, schedule, web, …",
+            ),
+        ),
+        several("var", "NAME=VALUE", lang.pick("a variable, given by hand", "직접 주는 변수")),
+        several("changed", "PATH", lang.pick("as if only this changed", "이것만 바뀌었다고 가정")),
+        flag(
+            "committed",
+            lang.pick(
+                "the last commit, without uncommitted changes",
+                "커밋하지 않은 변경은 빼고 마지막 커밋만",
+            ),
+        ),
+    ]
+}
+
+fn running(lang: Lang) -> [Arg; 6] {
+    [
+        value(
+            "secrets",
+            "FILE",
+            lang.pick(
+                "NAME=value lines, masked in logs [default: .naru/secrets.env]",
+                "NAME=value 줄. 로그에서 가립니다 [기본: .naru/secrets.env]",
+            ),
+        )
+        .value_parser(value_parser!(PathBuf)),
+        value(
+            "jobs",
+            "N",
+            lang.pick(
+                "how many at a time [default: one per core]",
+                "동시에 몇 개 [기본: 코어마다 하나]",
+            ),
+        )
+        .short('j')
+        .value_parser(value_parser!(u16).range(1..=1024)),
+        value("timeout", "TIME", lang.pick("for all of it: 90s, 10m", "전체 제한 시간: 90s, 10m")),
+        flag("dry-run", lang.pick("say what would run, and why", "무엇이 왜 실행될지만 말합니다")),
+        flag(
+            "group",
+            lang.pick(
+                "whole jobs one after the other instead of lines as they come",
+                "줄 단위가 아니라 작업별로 묶어 출력",
+            ),
+        ),
+        value(
+            "artifacts",
+            "DIR",
+            lang.pick("lay artifacts and reports out here", "아티팩트와 보고서를 여기에 꺼냅니다"),
+        )
+        .value_parser(value_parser!(PathBuf)),
+    ]
+}
+
+async fn run(context: Context, matches: ArgMatches) -> Result<()> {
+    session::run(context, Flags::read(&matches)?).await
+}
+
+impl Flags {
+    /// # Errors
+    /// `variable.invalid`, `source.unknown`, `timeout.invalid`.
+    fn read(matches: &ArgMatches) -> Result<Flags> {
+        let words = |name: &str| -> Vec<String> {
+            matches.get_many::<String>(name).into_iter().flatten().cloned().collect()
+        };
+        let word = |name: &str| matches.get_one::<String>(name).cloned();
+        let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
+        let changed = words("changed");
+        Ok(Flags {
+            wish: Wish {
+                jobs: words("job"),
+                stages: words("stage"),
+                no_needs: matches.get_flag("no-needs"),
+                all: matches.get_flag("all"),
+                play: words("play"),
+            },
+            suppose: Suppose {
+                branch: word("branch"),
+                tag: word("tag"),
+                source: word("source").map(|w| ask::origin(&w)).transpose()?,
+                variables: words("var").iter().map(|w| variable(w)).collect::<Result<_>>()?,
+                changed: (!changed.is_empty()).then(|| changed.into_iter().collect()),
+            },
+            committed: matches.get_flag("committed"),
+            secrets: path("secrets"),
+            jobs: matches.get_one::<u16>("jobs").map(|n| usize::from(*n)),
+            timeout: word("timeout").map(|w| timeout(&w)).transpose()?,
+            dry: matches.get_flag("dry-run"),
+            grouped: matches.get_flag("group"),
+            artifacts: path("artifacts"),
+        })
+    }
+}
+
+fn variable(words: &str) -> Result<Variable> {
+    let pair = words.split_once('=').filter(|(n, v)| is_name(n) && !v.contains('\0'));
+    pair.map(|(name, value)| Variable::literal(name, value)).ok_or_else(|| {
+        let shown: String = words.chars().take(80).flat_map(char::escape_debug).collect();
+        Error::invalid(
+            "variable.invalid",
+            text!("`{shown}` is not NAME=VALUE", "`{shown}`은(는) NAME=VALUE 꼴이 아닙니다"),
+        )
+    })
+}
+
+fn timeout(words: &str) -> Result<Duration> {
+    kernel::time::parse_duration(words).filter(|d| !d.is_zero()).ok_or_else(|| {
+        let shown: String = words.chars().take(80).flat_map(char::escape_debug).collect();
+        Error::invalid(
+            "timeout.invalid",
+            text!("“{shown}” is not a length of time", "“{shown}”은(는) 시간 길이가 아닙니다"),
+        )
+        .hint(Text::fixed("write it as 90s, 10m or 1h30m", "90s, 10m, 1h30m처럼 쓰세요"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(line: &str) -> Result<Flags> {
+        let words = line.split_whitespace();
+        Flags::read(&build(Lang::En).try_get_matches_from(words).unwrap())
+    }
+
+    #[test]
+    fn words_that_are_no_verbs_are_jobs() {
+        let found = flags("run build test -j 3 --var A=b=c --timeout 1m30s --changed a").unwrap();
+        assert_eq!(found.wish.jobs, ["build", "test"]);
+        assert_eq!((found.jobs, found.timeout), (Some(3), Some(Duration::from_secs(90))));
+        assert_eq!(found.suppose.variables, [Variable::literal("A", "b=c")]);
+        assert_eq!(flags("run -- list").unwrap().wish.jobs, ["list"]);
+    }
+
+    #[test]
+    fn wrong_words_are_named() {
+        for (line, code) in [
+            ("run --var 1=x", "variable.invalid"),
+            ("run --source pushed", "source.unknown"),
+            ("run --timeout soon", "timeout.invalid"),
+        ] {
+            assert_eq!(flags(line).unwrap_err().code(), code, "{line}");
+        }
+    }
+}
