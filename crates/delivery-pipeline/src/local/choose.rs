@@ -56,6 +56,7 @@ pub fn choose(plan: &Plan, jobs: &[Explained], wish: &Wish) -> Result<Choice> {
     };
     let steps = plan.steps.iter().filter(|s| kept.contains(&s.name));
     let around = Around::new(plan);
+    choice.plan.fail_fast = plan.fail_fast;
     choice.plan.steps = steps
         .map(|step| {
             if matches!(step.when, When::Delayed(_)) {
@@ -257,7 +258,7 @@ mod tests {
             });
             serde_json::from_value(step).unwrap()
         };
-        Plan { steps: steps.iter().map(step).collect() }
+        Plan { steps: steps.iter().map(step).collect(), ..Plan::default() }
     }
 
     fn chosen(plan: &Plan, wish: &Wish) -> Vec<String> {
