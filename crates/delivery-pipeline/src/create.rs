@@ -51,6 +51,8 @@ pub struct Beside {
     pub above: Option<Above>,
     /// What the schedule that started it says of itself.
     pub schedule: Option<String>,
+    /// What an earlier run has done of it already: that run, and the names of its steps.
+    pub kept: Option<(Id, std::collections::BTreeSet<String>)>,
 }
 
 /// The step that starts a pipeline.
@@ -92,20 +94,21 @@ pub fn create_in(
     let mut plan = compiled.plan;
     plan.fail_fast = compiled.auto_cancel.on_job_failure == OnJobFailure::All;
     let title = Text::plain(format!("{} {}: {name}", tip.repository, tip.short()));
-    let run = Engine::create_in(
-        tx,
-        NewRun {
-            kind: KIND.to_owned(),
-            project: tip.project.clone(),
-            change: tip.change.clone(),
-            title,
-            plan: plan.clone(),
-            actor: asked.actor.clone(),
-            labels: labels(asked, (compiled.number, compiled.project_number)),
-            subject: None,
-            priority: priority(asked),
-        },
-    )?;
+    let new = NewRun {
+        kind: KIND.to_owned(),
+        project: tip.project.clone(),
+        change: tip.change.clone(),
+        title,
+        plan: plan.clone(),
+        actor: asked.actor.clone(),
+        labels: labels(asked, (compiled.number, compiled.project_number)),
+        subject: None,
+        priority: priority(asked),
+    };
+    let run = match &asked.beside.kept {
+        Some((from, steps)) => Engine::continue_in(tx, new, from, steps)?,
+        None => Engine::create_in(tx, new)?,
+    };
     crate::retire::use_shared(tx, &plan, &run)?;
     warned(tx, &run, asked, &compiled.warnings)?;
     created(tx, &run, asked, jobs)?;

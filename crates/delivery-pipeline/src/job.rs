@@ -96,10 +96,10 @@ impl Job {
             None if self.task.cancel.is_cancelled() => return Ok(canceled()),
             None => self.begin(&main).await?,
         };
+        let exit_after = self.after_script(&main, &exit).await?;
         if exit.reason == Reason::Stopped && self.task.cancel.is_cancelled() {
             return Ok(canceled());
         }
-        let exit_after = self.after_script(&main, &exit).await?;
         if exit.reason == Reason::DiskLimit {
             // Half of the room is the home's at most, or no later job would have any.
             let most = self.parts.limits.disk / 2;

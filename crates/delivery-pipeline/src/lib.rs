@@ -118,6 +118,8 @@ pub struct Options {
     pub limits: Limits,
     /// What every job is given beside what its pipeline says, stronger than all of that and never stored.
     pub given: Vec<Variable>,
+    /// The places of attempts that failed stay until the next start, for somebody to look at.
+    pub keep_failed: bool,
 }
 
 /// What the actor and the followers share.
@@ -136,6 +138,7 @@ pub(crate) struct Parts {
     pub env: Vec<Variable>,
     /// As in [`Options`].
     pub given: Vec<Variable>,
+    pub keep_failed: bool,
     pub toolchain: Vec<Mount>,
     pub shell: String,
     /// Overlays turned out not to work here.
@@ -168,6 +171,7 @@ impl Pipelines {
             limits: options.limits,
             env: environment(),
             given: options.given,
+            keep_failed: options.keep_failed,
             toolchain: host::toolchain_mounts(readable_environment()),
             shell: shell(),
             copies: AtomicBool::new(false),

@@ -349,6 +349,10 @@ async fn clean(parts: Arc<Parts>, engine: Engine) {
         let attempt = data.get("attempt").and_then(Value::as_u64).unwrap_or(0);
         let known = (run, step.to_owned(), u32::try_from(attempt).unwrap_or(0));
         let Some(key) = parts.under_way.lock().await.remove(&known) else { continue };
+        let verdict = data.get("verdict").and_then(Value::as_str);
+        if parts.keep_failed && matches!(verdict, Some("failed" | "allowed_failure")) {
+            continue;
+        }
         clear(&parts, &key, known.2).await;
         since_prune += 1;
         if since_prune >= 64 {

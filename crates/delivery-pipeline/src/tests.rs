@@ -174,6 +174,7 @@ impl World {
             url: "http://127.0.0.1:8080".into(),
             limits: Limits { grace_ms: 500, disk: 64 << 20, log: 1 << 20, ..Limits::default() },
             given: Vec::new(),
+            keep_failed: false,
         });
         let pipelines = pipelines.await.ok()?;
         let engine = Engine::open(run::Options {

@@ -115,6 +115,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
             ..delivery_pipeline::Limits::default()
         },
         given: Vec::new(),
+        keep_failed: false,
     })
     .await?;
     let services = Services::open(orchestration_service::Options {

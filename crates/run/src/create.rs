@@ -50,7 +50,7 @@ pub(crate) fn create_in(tx: &mut Tx<'_>, new: NewRun) -> Result<Id> {
     insert(tx, new, None, Vec::new())
 }
 
-fn insert(
+pub(crate) fn insert(
     tx: &mut Tx<'_>,
     new: NewRun,
     retry_of: Option<Id>,
@@ -164,7 +164,7 @@ pub(crate) fn retry_in(
     insert(tx, new, Some(run.clone()), kept)
 }
 
-fn copy(row: StepRow, run: &Id) -> StepRow {
+pub(crate) fn copy(row: StepRow, run: &Id) -> StepRow {
     StepRow { from: Some(row.from.clone().unwrap_or_else(|| run.clone())), ..row }
 }
 

@@ -38,6 +38,7 @@ mod error;
 mod facts;
 mod graph;
 mod group;
+mod import;
 mod interpret;
 mod log;
 mod perform;

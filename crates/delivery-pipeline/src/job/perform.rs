@@ -5,6 +5,12 @@ use crate::variables::Variable;
 use host::{Exit, Limits, Mount, MountKind, Reason, Sandbox, Spec, Workload};
 use kernel::{Error, Result, Text, text};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The end of the name of the workload that runs after the script.
+const AFTER: &str = "-after";
+/// For what runs after the script of a canceled job: less than the engine waits for a canceled step.
+const CANCELED_AFTER: Duration = Duration::from_secs(90);
 
 impl Job {
     /// Starts a script, and waits for its end. `status` is what it is told of the job.
@@ -30,6 +36,14 @@ impl Job {
 
     pub(super) async fn watch(&self, workload: Workload) -> Exit {
         let mut grew = workload.log_grew();
+        let last = async {
+            self.task.cancel.cancelled().await;
+            if workload.id().ends_with(AFTER) {
+                // A job that is canceled may still tidy up.
+                tokio::time::sleep(CANCELED_AFTER).await;
+            }
+        };
+        let mut last = std::pin::pin!(last);
         loop {
             tokio::select! {
                 biased;
@@ -37,7 +51,7 @@ impl Job {
                     self.task.log.grew();
                     return exit;
                 }
-                () = self.task.cancel.cancelled() => return workload.stop().await,
+                () = &mut last => return workload.stop().await,
                 Ok(()) = grew.changed() => self.task.log.grew(),
             }
         }
@@ -49,12 +63,16 @@ impl Job {
         if self.work.after_script.is_empty() || !started {
             return Ok(None);
         }
-        let id = format!("{main}-after");
+        let id = format!("{main}{AFTER}");
         let limit = self.parts.limits.after_script_ms;
         let exit = match self.parts.host.find(&id) {
             Some(workload) => self.watch(workload).await,
             None => {
-                let status = if exit.success() { "success" } else { "failed" };
+                let status = match exit.reason {
+                    Reason::Stopped => "canceled",
+                    _ if exit.success() => "success",
+                    _ => "failed",
+                };
                 self.start(&id, "after.sh", limit, status).await?
             }
         };

@@ -2,7 +2,7 @@
 
 use super::repository::Snapshot;
 use super::world::World;
-use crate::create::Asked;
+use crate::create::{Asked, Beside};
 use crate::gitlab::{Compiled, FILE, Origin};
 use crate::prepare::{self, Prepared};
 use crate::tip::Tip;
@@ -96,6 +96,7 @@ pub async fn ask(
         origin: suppose.source.unwrap_or(Origin::Local),
         given: suppose.variables.clone(),
         actor: Principal::User(user()?),
+        beside: Beside::default(),
     })
 }
 

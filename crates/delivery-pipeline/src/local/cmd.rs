@@ -2,7 +2,7 @@
 
 use super::ask::{self, Suppose};
 use super::choose::Wish;
-use super::session;
+use super::{session, shell};
 use crate::variables::{Variable, is_name};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use cli::{Command, Context};
@@ -26,6 +26,9 @@ pub struct Flags {
     pub dry: bool,
     pub grouped: bool,
     pub artifacts: Option<PathBuf>,
+    pub watch: bool,
+    /// Into the place of a job that failed.
+    pub shell: bool,
 }
 
 fn build(lang: Lang) -> clap::Command {
@@ -47,6 +50,11 @@ fn build(lang: Lang) -> clap::Command {
         .args(choosing(lang))
         .args(supposing(lang))
         .args(running(lang))
+        .subcommand(
+            clap::Command::new("shell")
+                .about(lang.pick("Enter the place that a failed job of the last local run left", "지난 로컬 실행에서 실패한 작업이 남긴 자리에 들어갑니다"))
+                .arg(Arg::new("job").value_name("JOB").help(lang.pick("the one that failed last, if left out", "빼면 마지막에 실패한 것"))),
+        )
 }
 
 fn flag(name: &'static str, help: &str) -> Arg {
@@ -99,7 +107,7 @@ fn supposing(lang: Lang) -> [Arg; 6] {
     ]
 }
 
-fn running(lang: Lang) -> [Arg; 6] {
+fn running(lang: Lang) -> [Arg; 8] {
     [
         value(
             "secrets",
@@ -121,6 +129,15 @@ fn running(lang: Lang) -> [Arg; 6] {
         .short('j')
         .value_parser(value_parser!(u16).range(1..=1024)),
         value("timeout", "TIME", lang.pick("for all of it: 90s, 10m", "전체 제한 시간: 90s, 10m")),
+        flag(
+            "watch",
+            lang.pick("again whenever a change makes a difference", "변경이 영향을 줄 때마다 다시"),
+        )
+        .conflicts_with_all(["committed", "dry-run", "timeout"]),
+        flag(
+            "shell-on-failure",
+            lang.pick("enter the place of a job that failed", "실패한 작업의 자리에 들어가기"),
+        ),
         flag("dry-run", lang.pick("say what would run, and why", "무엇이 왜 실행될지만 말합니다")),
         flag(
             "group",
@@ -139,6 +156,14 @@ fn running(lang: Lang) -> [Arg; 6] {
 }
 
 async fn run(context: Context, matches: ArgMatches) -> Result<()> {
+    if let Some(("shell", matches)) = matches.subcommand() {
+        let job = matches.get_one::<String>("job").map(String::as_str);
+        let code = shell::command(&context, job).await?;
+        if code != 0 {
+            std::process::exit(code);
+        }
+        return Ok(());
+    }
     session::run(context, Flags::read(&matches)?).await
 }
 
@@ -174,6 +199,8 @@ impl Flags {
             dry: matches.get_flag("dry-run"),
             grouped: matches.get_flag("group"),
             artifacts: path("artifacts"),
+            watch: matches.get_flag("watch"),
+            shell: matches.get_flag("shell-on-failure"),
         })
     }
 }

@@ -14,17 +14,22 @@
 mod ask;
 mod choose;
 mod cmd;
+mod elsewhere;
 mod follow;
 mod git;
 mod junit;
+mod keys;
 mod outcome;
 mod place;
 mod repository;
 mod screen;
 mod secrets;
 mod session;
+mod shell;
 mod signals;
 mod source;
+mod watch;
+mod watcher;
 mod world;
 
 pub(crate) use cmd::COMMAND;

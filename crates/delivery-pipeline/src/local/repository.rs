@@ -195,6 +195,18 @@ impl Repository {
         Ok(asked.ask().await?.is_some())
     }
 
+    /// Directories with files that a snapshot has, the working tree's own included.
+    pub async fn directories(&self) -> Result<BTreeSet<PathBuf>> {
+        let asked = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+        let out = Git::at(&self.top).args(asked).bytes().await?;
+        let mut found = BTreeSet::from([self.top.clone()]);
+        for file in git::records(&out) {
+            let mut dir = self.top.join(git::path(file));
+            while dir.pop() && dir != self.top && found.insert(dir.clone()) {}
+        }
+        Ok(found)
+    }
+
     /// From the address of its remote when that is a naru's, else from its directory's name.
     pub async fn names(&self) -> Result<Names> {
         let asked = ["config", "--get-regexp", r"^remote\..*\.url$"];

@@ -9,13 +9,17 @@ use super::place::{self, Place};
 use super::repository::{Repository, Snapshot};
 use super::screen::Screen;
 use super::secrets;
+use super::shell;
 use super::signals::Signals;
+use super::watch::watch;
 use super::world::{Wants, World};
 use crate::create::{self, Asked};
 use crate::gitlab::Compiled;
 use crate::variables::Variable;
 use cli::{Context, Format, Table};
 use kernel::{Id, Lang, Result, Text, text};
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::time::Instant;
 use store::Tx;
 
@@ -45,6 +49,14 @@ pub struct Ready {
 /// Whatever is wrong with repository, files or flags; `run.failed` when a job failed.
 pub async fn run(context: Context, flags: Flags) -> Result<()> {
     let mut session = Session::open(context, flags).await?;
+    if session.flags.watch {
+        let end = watch(&mut session).await;
+        session.world.close().await;
+        return match end? {
+            End::Interrupted | End::Killed => std::process::exit(INTERRUPTED),
+            End::Over | End::Late | End::Elsewhere => Ok(()),
+        };
+    }
     let outcome = session.once().await;
     session.leave(outcome).await
 }
@@ -84,7 +96,7 @@ impl Session {
         }
         let manual = ready.choice.manual.clone();
         let never = std::pin::pin!(std::future::pending());
-        let (run, end, first) = self.perform(ready, never).await?;
+        let (run, end, first) = self.perform(ready, None, never).await?;
         if end == End::Killed {
             return Ok(Some((self.empty(&run, &snapshot), end)));
         }
@@ -157,9 +169,11 @@ impl Session {
     pub async fn perform(
         &mut self,
         ready: Ready,
+        kept: Option<(Id, BTreeSet<String>)>,
         until: std::pin::Pin<&mut (dyn Future<Output = ()> + Send)>,
     ) -> Result<(Id, End, Option<Instant>)> {
-        let Ready { asked, mut compiled, choice } = ready;
+        let Ready { mut asked, mut compiled, choice } = ready;
+        asked.beside.kept = kept;
         compiled.plan = choice.plan;
         let steps: Vec<String> = compiled.plan.steps.iter().map(|s| s.name.clone()).collect();
         self.screen.jobs(steps.iter().map(String::as_str));
@@ -221,6 +235,9 @@ impl Session {
             Ok(Some((outcome, end))) if *end != End::Killed => self.show(outcome),
             _ => Ok(()),
         };
+        if let Ok(Some((outcome, End::Over))) = &outcome {
+            self.enter(outcome).await;
+        }
         if !matches!(&outcome, Ok(Some((_, End::Killed))))
             && let Err(error) = self.world.tidy().await
         {
@@ -233,6 +250,22 @@ impl Session {
             Some((_, End::Interrupted | End::Killed)) => std::process::exit(INTERRUPTED),
             Some((outcome, _)) => outcome::verdict(&outcome),
             None => Ok(()),
+        }
+    }
+
+    /// `--shell-on-failure`
+    async fn enter(&self, outcome: &Outcome) {
+        let failed = outcome.jobs.iter().any(|j| j.state == run::StepState::Failed);
+        if !self.flags.shell || !failed || !std::io::stdin().is_terminal() {
+            return;
+        }
+        let World { host, store, place, .. } = &self.world;
+        let entered = async {
+            let newest = shell::newest(host, store, None).await?;
+            shell::enter(host, &newest, &place.dir, self.lang).await
+        };
+        if let Err(error) = entered.await {
+            cli::complain(&error, self.lang);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The engine of a server inside of one process: store, blobs, host, executor. No listener, no users.
 
+use super::elsewhere;
 use super::place::Place;
 use super::repository::{Names, Repository};
 use super::source::Local;
@@ -76,13 +77,16 @@ impl World {
             url: "http://localhost".to_owned(),
             limits: Limits::default(),
             given: wants.given,
+            keep_failed: true,
         })
         .await?;
+        let mut actors = vec![pipelines.actor()];
+        actors.extend(elsewhere::actors(&[]));
         let engine = Engine::open(run::Options {
             store: store.clone(),
             dir: dir.join("runs"),
             slots: wants.jobs,
-            actors: vec![pipelines.actor()],
+            actors,
         })
         .await?;
         let stop = CancellationToken::new();
