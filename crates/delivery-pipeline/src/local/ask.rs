@@ -97,6 +97,7 @@ pub async fn ask(
         given: suppose.variables.clone(),
         actor: Principal::User(user()?),
         beside: Beside::default(),
+        made: Default::default(),
     })
 }
 
