@@ -27,7 +27,6 @@ impl crate::Pipelines {
     /// `ref.unknown` for one that was never pushed; `pipeline.absent`, `pipeline.nothing`, and whatever is
     /// wrong with the file.
     pub async fn run(&self, project: &Name, ask: ByHand, actor: Principal) -> Result<Id> {
-        let parts = &self.0;
         let asked = Asked {
             tip: self.tip(project, &ask.repository, &ask.refname).await?,
             origin: Origin::Api,
@@ -36,6 +35,12 @@ impl crate::Pipelines {
             made: Made::default(),
             beside: Beside::default(),
         };
+        self.start_asked(asked).await
+    }
+
+    /// Compiles and creates what somebody waits for.
+    pub(crate) async fn start_asked(&self, asked: Asked) -> Result<Id> {
+        let parts = &self.0;
         let compiled = match prepare(parts, &asked).await? {
             Prepared::Ready(compiled) => *compiled,
             Prepared::Broken(error) => return Err(error),

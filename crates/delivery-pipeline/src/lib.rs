@@ -17,6 +17,7 @@ mod caches;
 mod cmd;
 mod coverage;
 mod create;
+mod cron;
 pub mod gitlab;
 mod job;
 mod keep;
@@ -27,6 +28,7 @@ mod local;
 pub mod page;
 mod prepare;
 mod retire;
+mod schedule;
 mod script;
 mod sync;
 mod tip;
@@ -43,6 +45,7 @@ mod tests;
 pub use artifacts::{Artifacts, Report};
 pub use by_hand::ByHand;
 pub use keep::Bounds;
+pub use schedule::{Schedule, ScheduleStatus};
 
 use blob::Blobs;
 use host::{Host, Mount};
@@ -247,6 +250,7 @@ pub static PART: part::Part = part::Part {
         "파이프라인: .gitlab-ci.yml을 이 컴퓨터의 샌드박스에서 실행합니다",
     ),
     routes: &part::concat::<{ api::ROUTES.len() + page::ROUTES.len() }>(api::ROUTES, page::ROUTES),
+    kinds: schedule::KINDS,
     commands: cmd::COMMANDS,
     ..part::Part::EMPTY
 };

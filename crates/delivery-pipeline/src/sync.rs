@@ -3,6 +3,7 @@
 use crate::create::{self, Asked, Beside, OPEN, Overtaken, REPORTS, Unfinished};
 use crate::gitlab::{Compiled, Origin};
 use crate::prepare::{self, Made, Prepared};
+use crate::schedule::Schedules;
 use crate::tip::{self, Tip};
 use crate::variables::{Variable, is_name};
 use crate::work::{OnNewCommit, Output};
@@ -35,6 +36,8 @@ pub fn spawn(parts: Arc<Parts>, engine: Engine, stop: CancellationToken) {
     let name = "delivery-pipeline.retried";
     reconcile::follow_some(store(), name, filter("run.created"), retried, stop.clone());
     told::spawn(store(), stop.clone());
+    let schedules = Schedules(parts.clone());
+    reconcile::spawn(store(), schedules, reconcile::Options::default(), stop.clone());
     let name = "delivery-pipeline.deleted";
     reconcile::follow_some(store(), name, filter("resource.deleted"), deleted, stop.clone());
     let until = |stop: CancellationToken, work: kernel::BoxFuture<'static, ()>| {

@@ -19,6 +19,7 @@ use store::{Chaos, Durability, Moment, Store};
 use tokio_util::sync::CancellationToken;
 
 mod below;
+mod clock;
 mod flow;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -136,6 +137,29 @@ fn name(words: &str) -> Name {
     Name::parse(words).unwrap()
 }
 
+/// What the pipelines of these tests are opened with.
+fn options_of(
+    store: &Store,
+    blobs: blob::Blobs,
+    host: Host,
+    shelf: &Arc<Shelf>,
+    data: &Path,
+) -> Options {
+    Options {
+        store: store.clone(),
+        blobs,
+        host,
+        verdicts: None,
+        source: shelf.clone(),
+        identity: None,
+        dir: data.join("work"),
+        url: "http://127.0.0.1:8080".into(),
+        limits: Limits { grace_ms: 500, disk: 64 << 20, log: 1 << 20, ..Limits::default() },
+        given: Vec::new(),
+        keep_failed: false,
+    }
+}
+
 /// One life of a server.
 struct World {
     store: Store,
@@ -163,19 +187,7 @@ impl World {
         let dir = data.join("host");
         let host = Host::open(host::Options { dir, shim, hidden: vec![data.to_owned()] });
         let host = host.await.unwrap();
-        let pipelines = Pipelines::open(Options {
-            store: store.clone(),
-            blobs,
-            host: host.clone(),
-            verdicts: None,
-            source: shelf.clone(),
-            identity: None,
-            dir: data.join("work"),
-            url: "http://127.0.0.1:8080".into(),
-            limits: Limits { grace_ms: 500, disk: 64 << 20, log: 1 << 20, ..Limits::default() },
-            given: Vec::new(),
-            keep_failed: false,
-        });
+        let pipelines = Pipelines::open(options_of(&store, blobs, host.clone(), shelf, data));
         let pipelines = pipelines.await.ok()?;
         let engine = Engine::open(run::Options {
             store: store.clone(),
