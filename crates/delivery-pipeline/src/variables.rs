@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Longest value after expansion, in bytes; a longer one stays as it is written. The kernel's own limit
 /// for one string of the environment is 128 KiB.
@@ -74,6 +75,9 @@ struct Open<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     raw: BTreeMap<String, Variable>,
+    /// Weaker ones that many scopes have in common, less those that are hidden from this one.
+    below: Option<Arc<Scope>>,
+    hidden: Vec<String>,
 }
 
 impl Scope {
@@ -83,14 +87,35 @@ impl Scope {
         scope
     }
 
+    /// A scope over another one that is shared, of which it does not see `hidden`.
+    pub fn over(below: &Arc<Scope>, hidden: &[String]) -> Scope {
+        Scope { below: Some(below.clone()), hidden: hidden.to_vec(), ..Scope::default() }
+    }
+
     pub fn add(&mut self, layer: &[Variable]) {
         self.raw.extend(layer.iter().map(|v| (v.name.clone(), v.clone())));
     }
 
+    /// Adds what is not there yet.
+    pub fn add_below(&mut self, layer: &[Variable]) {
+        for variable in layer {
+            self.raw.entry(variable.name.clone()).or_insert_with(|| variable.clone());
+        }
+    }
+
     /// A variable's value with everything in it expanded.
     pub fn get(&self, name: &str) -> Option<String> {
-        let variable = self.raw.get(name)?;
+        let variable = self.find(name)?;
         Some(self.value(variable, &mut Open::default()))
+    }
+
+    fn find(&self, name: &str) -> Option<&Variable> {
+        let below = || self.below.as_ref().filter(|_| !self.hides(name))?.find(name);
+        self.raw.get(name).or_else(below)
+    }
+
+    fn hides(&self, name: &str) -> bool {
+        self.hidden.iter().any(|h| h == name)
     }
 
     /// `$NAME` and `${NAME}` in `words` replaced; `$$` is a dollar sign; what is not set is empty.
@@ -115,7 +140,17 @@ impl Scope {
 
     fn those(&self, which: impl Fn(&Variable) -> bool) -> Vec<(String, String)> {
         let each = |v: &Variable| (v.name.clone(), self.value(v, &mut Open::default()));
-        self.raw.values().filter(|v| which(v)).map(each).collect()
+        let mut found: BTreeMap<&str, &Variable> = BTreeMap::new();
+        self.gather(&mut found);
+        found.into_values().filter(|v| which(v)).map(each).collect()
+    }
+
+    fn gather<'a>(&'a self, found: &mut BTreeMap<&'a str, &'a Variable>) {
+        if let Some(below) = &self.below {
+            below.gather(found);
+            found.retain(|name, _| !self.hides(name));
+        }
+        found.extend(self.raw.iter().map(|(name, variable)| (name.as_str(), variable)));
     }
 
     /// A name that leads back to itself stays as written.
@@ -143,7 +178,7 @@ impl Scope {
                     out.push_str(rest.get(dollar..dollar + used).unwrap_or(""));
                 }
                 name => {
-                    if let Some(variable) = self.raw.get(name) {
+                    if let Some(variable) = self.find(name) {
                         out.push_str(&self.value(variable, open));
                     }
                 }
@@ -208,6 +243,17 @@ mod tests {
         let scope = Scope::new([low.as_slice(), high.as_slice()]);
         assert_eq!(scope.get("A").unwrap(), "high");
         assert_eq!(scope.get("M").unwrap(), "$A");
+    }
+
+    #[test]
+    fn a_shared_layer_lies_below_and_may_be_hidden() {
+        let below = Arc::new(scope(&[("A", "low"), ("B", "$A$C"), ("C", "c")]));
+        let mut scope = Scope::over(&below, &["C".to_owned()]);
+        scope.add(&[Variable::new("A", "high")]);
+        assert_eq!(scope.get("B").as_deref(), Some("high"));
+        assert_eq!(scope.get("C"), None);
+        let all = scope.all();
+        assert_eq!(all, [("A".into(), "high".into()), ("B".into(), "high".into())]);
     }
 
     #[test]

@@ -277,7 +277,8 @@ pub struct TagRelease {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub description: String,
-    /// A file below the working directory that holds the description, if `description` is empty.
+    /// A file below the working directory that holds the description; if there is no such file,
+    /// `description` is it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description_file: Option<String>,
     /// What the tag points to, when there is none yet: the job's commit, if left out.
@@ -318,7 +319,7 @@ pub enum OnNewCommit {
 pub enum OnJobFailure {
     #[default]
     Nothing,
-    /// Cancels the pipeline: jobs that have not started, and interruptible ones that have.
+    /// Cancels all that is not finished.
     All,
 }
 

@@ -1,41 +1,67 @@
-//! From decided jobs to a graph: instances of `parallel`, and who waits for whom.
+//! From decided jobs to a graph: who waits for whom, and whose results come along.
 
 use super::FILE;
 use super::error;
-use super::job::{Job, Need, When};
-use super::parts::{Parallel, Row};
+use super::job::{Job, When};
+use super::matrix::{self, Row};
+use super::needs::{Need, Needs};
 use super::rules::Decision;
 use super::step::Pipeline;
+use super::trigger::To;
 use super::yaml::At;
+use crate::trigger_plan::FromArtifact;
+use crate::variables::Variable;
 use kernel::{Error, Result, Text, text};
+use kernel::journey::EnvironmentAction;
 use run::Plan;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What the engine takes.
-const MAX_JOBS: usize = 5_000;
+pub const MAX_JOBS: usize = 5_000;
 const MAX_NEEDS: usize = 50_000;
 
-/// A job with what was decided about it.
+/// A job of the file, or one of those that `parallel` makes of it, with what was decided about it.
 pub struct Chosen {
-    pub job: Job,
+    pub job: Arc<Job>,
+    /// Its own: `test 1/3`.
+    pub name: String,
     pub stage: String,
     /// Global variables that it does not inherit.
-    pub without: Vec<String>,
+    pub without: Arc<Vec<String>>,
+    /// The values of its matrix, and the same as variables.
+    pub row: Row,
+    pub matrix: Vec<Variable>,
+    /// Index and total of `parallel`.
+    pub node: Option<(usize, usize)>,
+    /// What it is told of itself.
+    pub about: Vec<Variable>,
     pub decision: Decision,
 }
 
+impl Chosen {
+    pub fn is_in(&self) -> bool {
+        self.decision.when != When::Never
+    }
+}
+
 /// One job of the plan.
-pub struct Instance<'a> {
-    pub name: String,
-    pub from: &'a Chosen,
-    pub stage: usize,
-    pub row: Row,
-    /// Index and total of `parallel`.
-    pub node: Option<(usize, usize)>,
+struct Instance<'a> {
+    from: &'a Chosen,
+    stage: usize,
+}
+
+/// What a step waits for, and the files of a child pipeline that it gets from there.
+#[derive(Default)]
+pub struct Waits {
+    pub needs: Vec<run::Need>,
+    pub artifacts: Vec<FromArtifact>,
+    /// The step that stops the environment of this one.
+    pub stops: Option<String>,
 }
 
 /// # Errors
-/// `pipeline.stage`, `pipeline.needs`, `pipeline.dependencies`, `pipeline.cycle`, and
+/// `pipeline.stage`, `pipeline.needs`, `pipeline.dependencies`, `pipeline.on_stop`, `pipeline.cycle`, and
 /// `pipeline.too_many_jobs` for more than the engine takes.
 pub fn plan(chosen: &[Chosen], stages: &[String], pipeline: &Pipeline<'_>) -> Result<Plan> {
     for c in chosen {
@@ -43,13 +69,13 @@ pub fn plan(chosen: &[Chosen], stages: &[String], pipeline: &Pipeline<'_>) -> Re
     }
     let instances = instances(chosen, stages)?;
     let graph = Graph::new(chosen, &instances, stages);
-    let needs = instances.iter().map(|i| graph.needs(i)).collect::<Result<Vec<_>>>()?;
-    let total: usize = needs.iter().map(Vec::len).sum();
+    let waits = instances.iter().map(|i| graph.waits(i)).collect::<Result<Vec<_>>>()?;
+    let total: usize = waits.iter().map(|w| w.needs.len()).sum();
     if total > MAX_NEEDS {
         return Err(too_many(total, MAX_NEEDS, ("needs", "의존 관계")));
     }
-    graph.check_circle(&needs)?;
-    let steps = instances.iter().zip(needs).map(|(instance, needs)| pipeline.step(instance, needs));
+    graph.check_circle(&waits)?;
+    let steps = instances.iter().zip(waits).map(|(i, waits)| pipeline.step(i.from, waits));
     Ok(Plan { steps: steps.collect::<Result<_>>()?, ..Plan::default() })
 }
 
@@ -67,7 +93,7 @@ fn stage_of(chosen: &Chosen, stages: &[String]) -> Result<usize> {
     Err(error::general(at, "pipeline.stage", say).hint(error::nearest(&chosen.stage, &known)))
 }
 
-fn too_many(found: usize, limit: usize, what: (&str, &str)) -> Error {
+pub fn too_many(found: usize, limit: usize, what: (&str, &str)) -> Error {
     let (en, ko) = what;
     let at = At { file: FILE.into(), line: 1, column: 1 };
     error::general(
@@ -81,28 +107,10 @@ fn too_many(found: usize, limit: usize, what: (&str, &str)) -> Error {
 }
 
 fn instances<'a>(chosen: &'a [Chosen], stages: &[String]) -> Result<Vec<Instance<'a>>> {
-    let mut out = Vec::new();
-    for from in chosen.iter().filter(|c| c.decision.when != When::Never) {
-        let stage = stage_of(from, stages)?;
-        let job = &from.job.name;
-        let one = |name: String, row: Row, node| Instance { name, from, stage, row, node };
-        match &from.job.parallel {
-            None => out.push(one(job.clone(), Vec::new(), None)),
-            Some(Parallel::Times(n)) => out.extend(
-                (1..=*n as usize)
-                    .map(|i| one(format!("{job} {i}/{n}"), Vec::new(), Some((i, *n as usize)))),
-            ),
-            Some(Parallel::Matrix(rows)) => {
-                out.extend(rows.iter().enumerate().map(|(i, row)| {
-                    let values: Vec<&str> = row.iter().map(|(_, v)| v.as_str()).collect();
-                    let name = format!("{job}: [{}]", error::shown(&values.join(", ")));
-                    one(name, row.clone(), Some((i + 1, rows.len())))
-                }));
-            }
-        }
-        if out.len() > MAX_JOBS {
-            return Err(too_many(out.len(), MAX_JOBS, ("jobs", "작업")));
-        }
+    let one = |from: &'a Chosen| Ok(Instance { from, stage: stage_of(from, stages)? });
+    let out: Vec<Instance<'a>> = chosen.iter().filter(|c| c.is_in()).map(one).collect::<Result<_>>()?;
+    if out.len() > MAX_JOBS {
+        return Err(too_many(out.len(), MAX_JOBS, ("jobs", "작업")));
     }
     Ok(out)
 }
@@ -124,7 +132,7 @@ impl<'a> Graph<'a> {
         let mut by_stage = vec![Vec::new(); stages.len()];
         let mut barriers = vec![false; stages.len()];
         for (i, instance) in instances.iter().enumerate() {
-            by_job.entry(&instance.from.job.name).or_default().push(i);
+            by_job.entry(&*instance.from.job.name).or_default().push(i);
             by_stage.get_mut(instance.stage).into_iter().for_each(|s| s.push(i));
             let waits = wanted(instance.from).is_none()
                 && matches!(instance.from.decision.when, When::OnSuccess | When::Delayed);
@@ -133,11 +141,11 @@ impl<'a> Graph<'a> {
             }
         }
         let all = chosen.iter().map(|c| (c.job.name.as_str(), c)).collect();
-        let by_name = instances.iter().enumerate().map(|(i, x)| (x.name.as_str(), i)).collect();
+        let by_name = instances.iter().enumerate().map(|(i, x)| (x.from.name.as_str(), i)).collect();
         Graph { all, instances, by_job, by_name, by_stage, barriers }
     }
 
-    fn needs(&self, instance: &Instance<'_>) -> Result<Vec<run::Need>> {
+    fn waits(&self, instance: &Instance<'_>) -> Result<Waits> {
         let from = instance.from;
         self.check_dependencies(from)?;
         let takes = |job: &str| {
@@ -148,7 +156,7 @@ impl<'a> Graph<'a> {
         match wanted(from) {
             None => self.earlier(instance.stage, &takes, &mut out),
             Some(needs) => {
-                for need in needs {
+                for need in &needs.jobs {
                     let outputs = need.artifacts && takes(&need.job);
                     for i in self.find(instance, need)? {
                         *out.entry(i).or_default() |= outputs;
@@ -156,11 +164,73 @@ impl<'a> Graph<'a> {
                 }
             }
         }
+        let artifacts = self.made_for(instance, &mut out)?;
         let named = out.into_iter().filter_map(|(i, outputs)| {
-            let step = self.instances.get(i)?.name.clone();
+            let step = self.instances.get(i)?.from.name.clone();
             Some(run::Need { step, outputs })
         });
-        Ok(named.collect())
+        Ok(Waits { needs: named.collect(), artifacts, stops: self.stops(from)? })
+    }
+
+    /// The files of a child pipeline that earlier jobs make; it waits for these jobs.
+    fn made_for(
+        &self,
+        instance: &Instance<'_>,
+        out: &mut BTreeMap<usize, bool>,
+    ) -> Result<Vec<FromArtifact>> {
+        let Some(trigger) = &instance.from.job.trigger else { return Ok(Vec::new()) };
+        let To::Child { artifacts, .. } = &trigger.to else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for made in artifacts {
+            let need = Need {
+                job: made.job.clone(),
+                at: made.at.clone(),
+                artifacts: true,
+                optional: false,
+                matrix: Vec::new(),
+            };
+            for i in self.find(instance, &need)? {
+                out.insert(i, true);
+                found.extend(self.instances.get(i).map(|x| FromArtifact {
+                    step: x.from.name.clone(),
+                    path: made.path.clone(),
+                    name: made.name.clone(),
+                }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The job that stops the environment, if it is in this pipeline.
+    fn stops(&self, from: &Chosen) -> Result<Option<String>> {
+        let Some(environment) = &from.job.environment else { return Ok(None) };
+        let Some((name, at)) = &environment.on_stop else { return Ok(None) };
+        let wrong = |why: Text| super::environment::not_a_stop(at, name, why);
+        let Some(target) = self.all.get(name.as_str()) else {
+            let why = Text::fixed("which does not exist", "없는 작업입니다");
+            return Err(wrong(why));
+        };
+        let Some(other) = &target.job.environment else {
+            let why = Text::fixed("which has no `environment`", "`environment`가 없습니다");
+            return Err(wrong(why));
+        };
+        if other.action != EnvironmentAction::Stop {
+            let why = Text::fixed("which has no `action: stop`", "`action: stop`이 없습니다");
+            return Err(wrong(why));
+        }
+        if other.name != environment.name {
+            let why = Text::fixed(
+                "which stops another environment",
+                "다른 환경을 중지하는 작업입니다",
+            );
+            return Err(wrong(why));
+        }
+        let steps = self.by_job.get(name.as_str()).into_iter().flatten();
+        let same_row = |i: &&usize| {
+            self.instances.get(**i).is_some_and(|x| x.from.row == from.row)
+        };
+        let mut steps = steps.filter(same_row).filter_map(|i| self.instances.get(*i));
+        Ok(steps.next().map(|x| x.from.name.clone()))
     }
 
     /// All jobs of earlier stages, less those that others wait for already and that leave nothing.
@@ -169,7 +239,7 @@ impl<'a> Graph<'a> {
         for t in (0..stage).rev() {
             for &i in self.by_stage.get(t).into_iter().flatten() {
                 let Some(job) = self.instances.get(i).map(|x| &x.from.job) else { continue };
-                let leaves = job.artifacts.is_some() || !job.dotenv.is_empty();
+                let leaves = job.kept.artifacts.is_some() || !job.kept.dotenv.is_empty();
                 let outputs = leaves && takes(&job.name);
                 if outputs || !covered {
                     out.insert(i, outputs);
@@ -191,7 +261,7 @@ impl<'a> Graph<'a> {
             if need.optional {
                 return Ok(Vec::new());
             }
-            let say = absent(&instance.from.job.name, &need.job, &target.decision.because);
+            let say = absent(&instance.from.name, &need.job, &target.decision.because);
             return Err(error::general(&need.at, "pipeline.needs", say).hint(Text::fixed(
                 "give both jobs the same rules, or write `optional: true` at the need",
                 "두 작업에 같은 규칙을 주거나 `optional: true`를 적으세요",
@@ -201,20 +271,40 @@ impl<'a> Graph<'a> {
         if need.matrix.is_empty() {
             return Ok(found.clone());
         }
+        self.of_rows(instance, need, found)
+    }
+
+    /// Those of the jobs that have the matrix values which are asked for.
+    fn of_rows(
+        &self,
+        instance: &Instance<'_>,
+        need: &Need,
+        found: &[usize],
+    ) -> Result<Vec<usize>> {
+        let filled = need.matrix.iter().map(|row| matrix::fill(row, &instance.from.row));
+        let wanted: Vec<Row> =
+            filled.collect::<Result<_, _>>().map_err(|name| no_value(instance, need, &name))?;
         let fits = |i: &&usize| {
-            let row = self.instances.get(**i).map(|x| &x.row);
-            row.is_some_and(|row| {
-                need.matrix.iter().any(|want| want.iter().all(|w| row.contains(w)))
-            })
+            let row = self.instances.get(**i).map(|x| &x.from.row);
+            row.is_some_and(|row| wanted.iter().any(|want| want.iter().all(|w| row.contains(w))))
         };
-        Ok(found.iter().filter(fits).copied().collect())
+        let fitting: Vec<usize> = found.iter().filter(fits).copied().collect();
+        if fitting.is_empty() && !need.optional {
+            let (job, other) = (error::shown(&instance.from.name), error::shown(&need.job));
+            let say = text!(
+                "`{job}` needs `{other}` with matrix values that none of its jobs has",
+                "`{job}`에 필요한 매트릭스 값을 가진 `{other}` 작업이 없습니다"
+            );
+            return Err(error::general(&need.at, "pipeline.needs", say));
+        }
+        Ok(fitting)
     }
 
     /// A job cannot wait for one of a later stage.
     fn not_later(&self, instance: &Instance<'_>, need: &Need, found: &[usize]) -> Result<()> {
         let stage = |i: &usize| self.instances.get(*i).map_or(0, |x| x.stage);
         if found.iter().any(|i| stage(i) > instance.stage) {
-            let (job, other) = (error::shown(&instance.from.job.name), error::shown(&need.job));
+            let (job, other) = (error::shown(&instance.from.name), error::shown(&need.job));
             let say = text!(
                 "`{job}` needs `{other}`, which is in a later stage",
                 "`{job}`에 필요한 `{other}`이(가) 더 뒤의 스테이지에 있습니다"
@@ -247,11 +337,11 @@ impl<'a> Graph<'a> {
     }
 
     /// Jobs that wait for each other in a circle, found by taking away what waits for nothing.
-    fn check_circle(&self, needs: &[Vec<run::Need>]) -> Result<()> {
-        let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
-        let mut users: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
-        for (i, needs) in needs.iter().enumerate() {
-            for n in needs.iter().filter_map(|n| self.by_name.get(n.step.as_str())) {
+    fn check_circle(&self, waits: &[Waits]) -> Result<()> {
+        let mut open: Vec<usize> = waits.iter().map(|w| w.needs.len()).collect();
+        let mut users: Vec<Vec<usize>> = vec![Vec::new(); waits.len()];
+        for (i, waits) in waits.iter().enumerate() {
+            for n in waits.needs.iter().filter_map(|n| self.by_name.get(n.step.as_str())) {
                 users.get_mut(*n).into_iter().for_each(|u| u.push(i));
             }
         }
@@ -268,24 +358,24 @@ impl<'a> Graph<'a> {
                 }
             }
         }
-        match self.ring(&left, needs) {
+        match self.ring(&left, waits) {
             Some(ring) => Err(ring),
             None => Ok(()),
         }
     }
 
     /// Walks needs inside of what is left until a job comes again.
-    fn ring(&self, left: &BTreeSet<usize>, needs: &[Vec<run::Need>]) -> Option<Error> {
+    fn ring(&self, left: &BTreeSet<usize>, waits: &[Waits]) -> Option<Error> {
         let mut path = vec![*left.first()?];
         loop {
             let last = *path.last()?;
-            let next = needs.get(last)?.iter().filter_map(|n| self.by_name.get(n.step.as_str()));
+            let next = waits.get(last)?.needs.iter().filter_map(|n| self.by_name.get(n.step.as_str()));
             let next = *next.filter(|n| left.contains(n)).min()?;
             let begin = path.iter().position(|p| *p == next);
             path.push(next);
             if let Some(begin) = begin {
                 let ring = path.get(begin..)?;
-                let name = |i: &usize| self.instances.get(*i).map(|x| x.name.as_str());
+                let name = |i: &usize| self.instances.get(*i).map(|x| x.from.name.as_str());
                 let words: Vec<&str> = ring.iter().filter_map(name).collect();
                 let words = error::shown(&words.join(" → "));
                 let at = &self.instances.get(next)?.from.job.at;
@@ -309,6 +399,20 @@ fn absent(job: &str, other: &str, because: &Text) -> Text {
 }
 
 /// The needs that count: a rule's own replace the job's.
-fn wanted(chosen: &Chosen) -> Option<&Vec<Need>> {
-    chosen.decision.needs.as_ref().or(chosen.job.needs.as_ref())
+fn wanted(chosen: &Chosen) -> Option<&Needs> {
+    let needs = chosen.decision.needs.as_ref().or(chosen.job.needs.as_ref());
+    // One that only shows another pipeline has its place in the stages.
+    needs.filter(|n| n.mirror.is_none() || !n.jobs.is_empty())
+}
+
+fn no_value(instance: &Instance<'_>, need: &Need, name: &str) -> Error {
+    let (job, name) = (error::shown(&instance.from.name), error::shown(name));
+    let say = text!(
+        "`{job}` has no `{name}` to put into `needs`",
+        "`{job}`에는 `needs`에 넣을 `{name}`이(가) 없습니다"
+    );
+    error::general(&need.at, "pipeline.needs", say).hint(Text::fixed(
+        "name a key of its own `parallel:matrix`, as in `$[[ matrix.NAME ]]`",
+        "`$[[ matrix.NAME ]]`처럼 자신의 `parallel:matrix`에 있는 키를 적으세요",
+    ))
 }

@@ -3,19 +3,22 @@
 use super::arrange::{self, Chosen};
 use super::error;
 use super::job::{self, Inherit, Job, Warnings, When};
-use super::keywords::{DEFAULT, GLOBAL, NOT_YET, OLD_DEFAULT, WORKFLOW_RULE};
+use super::keywords::{DEFAULT, GLOBAL, OLD_DEFAULT, WORKFLOW_RULE};
+use super::matrix::Row;
 use super::merge::Whole;
-use super::parts::{self, Variables};
+use super::parts;
 use super::rules;
 use super::step::{self, Pipeline};
+use super::vars::{self, Offered, Variables};
 use super::yaml::{At, Entry, Is, Node};
-use super::{Context, predefined, read};
+use super::{Context, environment, predefined, read};
 use crate::variables::{Scope, Variable};
-use crate::work::{AutoCancel, OnJobFailure, OnNewCommit, Shared};
+use crate::work::{AutoCancel, OnJobFailure, Shared};
 use kernel::error::Place;
 use kernel::{Result, Text, text};
 use run::Plan;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A job and why it is in the plan or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +44,9 @@ pub struct Compiled {
     pub jobs: Vec<Explained>,
     /// What has no effect, with its place.
     pub warnings: Vec<(Place, Text)>,
+    /// Variables that whoever starts a pipeline by hand is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offered: Vec<Offered>,
     #[serde(skip)]
     pub shared: Shared,
     /// Key of `shared`.
@@ -67,29 +73,28 @@ pub fn compile(root: &Node, context: &Context) -> Result<Compiled> {
     for name in names.iter().filter(|n| !GLOBAL.contains(&n.as_str()) && !job::is_hidden(n)) {
         jobs.push(file.job(name)?);
     }
-    let shared = Shared {
-        variables: [file.predefined.clone(), file.global.clone(), workflow.variables.clone()]
-            .concat(),
-        given: context.given.clone(),
-    };
-    let shared_key = key_of(&shared);
-    let chosen = file.choose(jobs, &shared);
-    let explained = explain(&chosen);
+    let known = Known::new(&file, &workflow);
+    let chosen = file.choose(jobs, &known)?;
     let nothing = workflow.nothing.or_else(|| nothing_to_do(&chosen));
+    let shared_key = key_of(&known.shared);
     let plan = match nothing {
         Some(_) => Plan::default(),
         None => {
-            let pipeline = Pipeline { context, shared: &shared, key: &shared_key };
-            arrange::plan(&chosen, &file.stages, &pipeline)?
+            let all = Arc::new(Scope::new([known.shared.variables.as_slice()]));
+            let pipeline =
+                Pipeline { context, known: &all, yaml: &known.yaml, key: &shared_key };
+            let fail_fast = workflow.auto_cancel.on_job_failure == OnJobFailure::All;
+            Plan { fail_fast, ..arrange::plan(&chosen, &file.stages, &pipeline)? }
         }
     };
     Ok(Compiled {
         plan,
-        name: workflow.name.map(|n| Scope::new([&*shared.variables, &*shared.given]).expand(&n)),
+        name: known.name,
         nothing,
-        jobs: explained,
-        warnings: file.warnings.iter().map(|(at, text)| (place(at), text.clone())).collect(),
-        shared,
+        jobs: explain(&chosen),
+        warnings: file.told(),
+        offered: file.offered.into_iter().map(|(offer, _)| offer).collect(),
+        shared: known.shared,
         shared_key,
         auto_cancel: workflow.auto_cancel,
         number: context.number,
@@ -97,14 +102,32 @@ pub fn compile(root: &Node, context: &Context) -> Result<Compiled> {
     })
 }
 
-const ON_NEW_COMMIT: &[(&str, OnNewCommit)] = &[
-    ("conservative", OnNewCommit::Conservative),
-    ("interruptible", OnNewCommit::Interruptible),
-    ("none", OnNewCommit::Nothing),
-];
+/// The variables that all jobs have in common.
+struct Known {
+    shared: Shared,
+    /// Those of the file.
+    yaml: Variables,
+    /// What rules see: all but what only a running job knows.
+    early: Arc<Scope>,
+    /// `workflow:name`, expanded.
+    name: Option<String>,
+}
 
-const ON_JOB_FAILURE: &[(&str, OnJobFailure)] =
-    &[("none", OnJobFailure::Nothing), ("all", OnJobFailure::All)];
+impl Known {
+    fn new(file: &File<'_>, workflow: &Workflow) -> Known {
+        let given = file.context.given.clone();
+        let yaml = [file.global.as_slice(), &workflow.variables].concat();
+        let mut early = file.predefined.clone();
+        let name = workflow.name.as_ref().map(|name| {
+            Scope::new([early.as_slice(), &yaml, &given]).expand(name)
+        });
+        early.extend(name.iter().map(|name| Variable::literal("CI_PIPELINE_NAME", name.as_str())));
+        let scope = Arc::new(Scope::new([early.as_slice(), &yaml]));
+        let late = predefined::late(file.context);
+        let variables = [late, early, yaml.clone()].concat();
+        Known { shared: Shared { variables, given }, yaml, early: scope, name }
+    }
+}
 
 pub fn place(at: &At) -> Place {
     Place { file: at.file.to_string(), line: at.line, column: at.column }
@@ -123,13 +146,16 @@ struct File<'a> {
     pub stages: Vec<String>,
     predefined: Variables,
     global: Variables,
+    offered: Vec<(Offered, At)>,
     /// `default:` and its deprecated equals.
     defaults: Vec<Entry>,
     warnings: Warnings,
 }
 
+#[derive(Default)]
 struct Workflow {
     name: Option<String>,
+    rules: Vec<rules::Rule>,
     variables: Variables,
     nothing: Option<Text>,
     auto_cancel: AutoCancel,
@@ -143,12 +169,14 @@ impl<'a> File<'a> {
             stages: Vec::new(),
             predefined: predefined::pipeline(context),
             global: Vec::new(),
+            offered: Vec::new(),
             defaults: Vec::new(),
             warnings: Vec::new(),
         };
         file.stages = file.stages()?;
         if let Some(entry) = file.global("variables")? {
-            file.global = parts::variables(&entry, &mut file.warnings)?;
+            (file.global, file.offered) = vars::global(&entry)?;
+            vars::check(&file.offered, &context.given)?;
         }
         for key in OLD_DEFAULT {
             let old = file.global(key)?;
@@ -158,11 +186,6 @@ impl<'a> File<'a> {
             for entry in read::map(&entry.value, "default", DEFAULT)? {
                 file.defaults.retain(|e| e.key != entry.key);
                 file.defaults.push(entry.clone());
-            }
-        }
-        for entry in &file.defaults {
-            if let Some((key, hint)) = NOT_YET.iter().find(|(key, _)| *key == entry.key) {
-                return Err(error::unsupported(&entry.at, key, Text::fixed(hint.0, hint.1)));
             }
         }
         Ok(file)
@@ -192,52 +215,45 @@ impl<'a> File<'a> {
     }
 
     fn workflow(&mut self) -> Result<Workflow> {
-        let mut out = Workflow {
-            name: None,
-            variables: Vec::new(),
-            nothing: None,
-            auto_cancel: AutoCancel::default(),
-        };
+        let mut out = Workflow::default();
         let Some(entry) = self.global("workflow")? else { return Ok(out) };
         for part in read::map(&entry.value, "workflow", &["rules", "name", "auto_cancel"])? {
             match part.key.as_str() {
+                _ if part.value.is_null() => {}
                 "name" => out.name = Some(read::text(part)?),
-                "auto_cancel" => out.auto_cancel = self.auto_cancel(part)?,
-                _ => {
-                    let rules = rules::read(part, WORKFLOW_RULE, &mut self.warnings)?;
-                    let scope =
-                        Scope::new([&*self.predefined, &*self.global, &*self.context.given]);
-                    match rules::first(&rules, &scope, self.context) {
-                        Some((number, rule)) if rule.when == Some(When::Never) => {
-                            out.nothing = Some(text!(
-                                "rule {number} of `workflow` says never",
-                                "`workflow`의 {number}번 규칙이 never입니다"
-                            ));
-                        }
-                        Some((_, rule)) => out.variables = rule.variables.clone(),
-                        None => {
-                            out.nothing = Some(Text::fixed(
-                                "no rule of `workflow` holds",
-                                "`workflow`에 맞는 규칙이 없습니다",
-                            ));
-                        }
-                    }
-                }
+                "auto_cancel" => out.auto_cancel = parts::auto_cancel(part)?,
+                _ => out.rules = rules::read(part, WORKFLOW_RULE)?,
             }
+        }
+        if entry.value.get("rules").is_some() {
+            self.decide(&mut out)?;
         }
         Ok(out)
     }
 
-    fn auto_cancel(&mut self, entry: &Entry) -> Result<AutoCancel> {
-        let mut out = AutoCancel::default();
-        let known = ["on_new_commit", "on_job_failure"];
-        for part in read::map(&entry.value, "auto_cancel", &known)? {
-            match part.key.as_str() {
-                "on_new_commit" => out.on_new_commit = read::choice(part, ON_NEW_COMMIT)?,
-                _ => out.on_job_failure = read::choice(part, ON_JOB_FAILURE)?,
+    /// Whether there is a pipeline, by its rules.
+    fn decide(&self, out: &mut Workflow) -> Result<()> {
+        let scope = Scope::new([&*self.predefined, &*self.global, &*self.context.given]);
+        rules::check_refs(&out.rules, &scope, self.context)?;
+        match rules::first(&out.rules, &scope, self.context) {
+            Some((number, rule)) if rule.when == Some(When::Never) => {
+                out.nothing = Some(text!(
+                    "rule {number} of `workflow` says never",
+                    "`workflow`의 {number}번 규칙이 never입니다"
+                ));
+            }
+            Some((_, rule)) => {
+                out.variables = rule.variables.clone();
+                out.auto_cancel = rule.auto_cancel.unwrap_or(out.auto_cancel);
+            }
+            None => {
+                out.nothing = Some(Text::fixed(
+                    "no rule of `workflow` holds",
+                    "`workflow`에 맞는 규칙이 없습니다",
+                ));
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     /// A job with the defaults laid under it.
@@ -250,43 +266,89 @@ impl<'a> File<'a> {
         check_name(name, &entry.at)?;
         let node = self.whole.get(name)?.ok_or_else(missing)?;
         let (defaults, variables) = job::inherits(&node)?;
-        let below: Vec<Entry> =
-            self.defaults.iter().filter(|e| defaults.takes(&e.key)).cloned().collect();
+        // A job that runs no commands takes over nothing about them.
+        let runs = !node.map().unwrap_or_default().iter().any(|e| e.key == "trigger")
+            && !is_mirror(&node);
+        let fits = |e: &&Entry| defaults.takes(&e.key) && (runs || e.key == "interruptible");
+        let below: Vec<Entry> = self.defaults.iter().filter(fits).cloned().collect();
         let own = node.map().unwrap_or_default();
         let kept = below.into_iter().filter(|e| !own.iter().any(|o| o.key == e.key));
         let entries: Vec<Entry> = kept.chain(own.iter().cloned()).collect();
-        let node = Node::new(node.at.clone(), Is::Map(entries));
+        let node = Arc::new(Node::new(node.at.clone(), Is::Map(entries)));
         Ok((Job::read(name, &entry.at, &node, &mut self.warnings)?, variables))
     }
 
-    fn choose(&mut self, jobs: Vec<(Job, Inherit)>, shared: &Shared) -> Vec<Chosen> {
-        let one = |(job, inherit): (Job, Inherit)| {
-            let global = self.global.iter().map(|v| v.name.clone());
-            let without: Vec<String> = global.filter(|name| !inherit.takes(name)).collect();
+    /// What is decided about each job, and about each of those that `parallel` makes of it.
+    fn choose(&self, jobs: Vec<(Job, Inherit)>, known: &Known) -> Result<Vec<Chosen>> {
+        let mut out: Vec<Chosen> = Vec::new();
+        for (job, inherit) in jobs {
+            let hidden = known.yaml.iter().filter(|v| !inherit.takes(&v.name));
+            let without = Arc::new(hidden.map(|v| v.name.clone()).collect::<Vec<_>>());
             let stage = job.stage.as_ref().map_or("test", |(s, _)| s).to_owned();
-            let names = step::names(&job.name, &stage);
-            let scope = scope(shared, &without, &[&names, &job.variables]);
-            let decision = rules::decide(&job, &scope, self.context);
-            Chosen { job, stage, without, decision }
-        };
-        let chosen: Vec<Chosen> = jobs.into_iter().map(one).collect();
-        // The same warning from a default or a template is said once.
+            let job = Arc::new(job);
+            for (name, row, node) in each(&job) {
+                let scope = scope(known, &without);
+                out.push(self.one(&job, (name, row, node), &stage, &without, scope)?);
+            }
+            // Most of them may be out; those that are in are counted again.
+            if out.len() > 4 * arrange::MAX_JOBS {
+                return Err(arrange::too_many(out.len(), arrange::MAX_JOBS, ("jobs", "작업")));
+            }
+        }
+        Ok(out)
+    }
+
+    fn one(
+        &self,
+        job: &Arc<Job>,
+        (name, row, node): Each,
+        stage: &str,
+        without: &Arc<Vec<String>>,
+        mut scope: Scope,
+    ) -> Result<Chosen> {
+        let about = step::about(&name, stage, node);
+        let matrix: Variables = row.iter().map(|(n, v)| Variable::new(n, v.as_str())).collect();
+        [&about, &job.variables, &matrix].into_iter().for_each(|layer| scope.add(layer));
+        scope.add(&self.context.given);
+        if let Some(written) = &job.environment {
+            let expanded = written.expanded(&scope, None)?;
+            scope.add_below(&environment::variables(&expanded));
+        }
+        let decision = rules::decide(job, &scope, self.context)?;
+        let (job, stage, without) = (job.clone(), stage.to_owned(), without.clone());
+        Ok(Chosen { job, name, stage, without, row, matrix, node, about, decision })
+    }
+
+    /// The same warning from a default or a template is said once.
+    fn told(&mut self) -> Vec<(Place, Text)> {
         self.warnings.sort_by(|a, b| {
             (&a.0.file, a.0.line, a.0.column).cmp(&(&b.0.file, b.0.line, b.0.column))
         });
         self.warnings.dedup();
-        chosen
+        self.warnings.iter().map(|(at, text)| (place(at), text.clone())).collect()
     }
 }
 
-/// Everything that a job's own expressions see.
-pub fn scope(shared: &Shared, without: &[String], layers: &[&[Variable]]) -> Scope {
-    let visible: Vec<Variable> =
-        shared.variables.iter().filter(|v| !without.contains(&v.name)).cloned().collect();
-    let mut scope = Scope::new([visible.as_slice()]);
-    layers.iter().for_each(|layer| scope.add(layer));
-    scope.add(&shared.given);
-    scope
+/// The name of a job, its matrix's values, and its index and total.
+type Each = (String, Row, Option<(usize, usize)>);
+
+fn each(job: &Job) -> Vec<Each> {
+    let Some(parallel) = &job.parallel else { return vec![(job.name.clone(), Vec::new(), None)] };
+    let total = parallel.len();
+    let names = parallel.names(&job.name).into_iter().enumerate();
+    names.map(|(i, (name, row))| (name, row, Some((i + 1, total)))).collect()
+}
+
+/// What a job's rules see of what all jobs know.
+fn scope(known: &Known, without: &[String]) -> Scope {
+    Scope::over(&known.early, without)
+}
+
+/// Whether `needs` names another pipeline as a whole.
+fn is_mirror(node: &Node) -> bool {
+    let Some(needs) = node.get("needs") else { return false };
+    let whole = |n: &Node| n.get("pipeline").is_some() && n.get("job").is_none();
+    whole(&needs.value) || needs.value.list().unwrap_or_default().iter().any(|n| whole(n))
 }
 
 fn check_name(name: &str, at: &At) -> Result<()> {
@@ -301,25 +363,36 @@ fn check_name(name: &str, at: &At) -> Result<()> {
     Ok(())
 }
 
+/// One line for each job; where rules decide differently about the jobs of a matrix, one for each of them.
 fn explain(chosen: &[Chosen]) -> Vec<Explained> {
-    let one = |c: &Chosen| Explained {
-        job: c.job.name.clone(),
+    let same = |a: &Chosen, b: &Chosen| {
+        Arc::ptr_eq(&a.job, &b.job)
+            && (a.decision.when, &a.decision.because) == (b.decision.when, &b.decision.because)
+    };
+    let mut out = Vec::new();
+    for of_job in chosen.chunk_by(|a, b| Arc::ptr_eq(&a.job, &b.job)) {
+        let alike = of_job.windows(2).all(|pair| matches!(pair, [a, b] if same(a, b)));
+        let some = if alike { of_job.get(..1).unwrap_or_default() } else { of_job };
+        out.extend(some.iter().map(|c| explained(c, if alike { &c.job.name } else { &c.name })));
+    }
+    out
+}
+
+fn explained(c: &Chosen, name: &str) -> Explained {
+    let when = job::WHEN.iter().find(|(_, w)| *w == c.decision.when);
+    Explained {
+        job: name.to_owned(),
         stage: c.stage.clone(),
-        included: c.decision.when != When::Never,
-        when: job::WHEN
-            .iter()
-            .find(|(_, w)| *w == c.decision.when)
-            .map_or("", |(name, _)| name)
-            .to_owned(),
+        included: c.is_in(),
+        when: when.map_or("", |(name, _)| name).to_owned(),
         because: c.decision.because.clone(),
         at: place(c.decision.at.as_ref().unwrap_or(&c.job.at)),
-    };
-    chosen.iter().map(one).collect()
+    }
 }
 
 fn nothing_to_do(chosen: &[Chosen]) -> Option<Text> {
     let real =
-        |c: &&Chosen| c.decision.when != When::Never && c.stage != ".pre" && c.stage != ".post";
+        |c: &&Chosen| c.is_in() && c.stage != ".pre" && c.stage != ".post";
     match (chosen.is_empty(), chosen.iter().find(real)) {
         (true, _) => Some(Text::fixed("the file has no jobs", "파일에 작업이 없습니다")),
         (false, None) => {

@@ -191,7 +191,8 @@ pub fn unsupported(at: &At, key: &str, hint: Text) -> Error {
 /// The warning about a keyword that is accepted and does nothing.
 pub fn no_effect(at: &At, key: &str) -> (At, Text) {
     let known = keywords::NO_EFFECT.iter().find(|(k, _)| *k == key);
-    let (en, ko) = known.map_or(keywords::NO_REPORT, |(_, meaning)| *meaning);
+    let unknown = ("naru has no use for it", "naru에는 쓸 데가 없습니다");
+    let (en, ko) = known.map_or(unknown, |(_, meaning)| *meaning);
     let key = shown(key);
     let say = text!("`{key}` has no effect: {en}", "`{key}`은(는) 효과가 없습니다: {ko}");
     (at.clone(), say)

@@ -94,7 +94,8 @@ impl Value {
 
 impl Pattern {
     fn matches(&self, value: Option<String>, get: &dyn Fn(&str) -> Option<String>) -> bool {
-        let Some(value) = value else { return false };
+        // What is not set is matched as an empty text.
+        let value = value.unwrap_or_default();
         match self {
             Pattern::Fixed(regex) => regex.is_match(&value),
             // One that does not hold a pattern matches nothing.
@@ -107,7 +108,8 @@ impl Pattern {
 
 /// `/body/flags`
 fn split(words: &str) -> Option<(&str, &str)> {
-    words.strip_prefix('/')?.rsplit_once('/')
+    let (body, flags) = words.strip_prefix('/')?.rsplit_once('/')?;
+    (!body.is_empty()).then_some((body, flags))
 }
 
 /// A pattern written as `/body/flags`, outside of an expression.
@@ -119,24 +121,35 @@ pub fn regex(words: &str, at: &At) -> Result<Option<Regex>> {
     build(body, flags).map(Some).map_err(|e| error::regex(at, body, &e.to_string()))
 }
 
-/// As [`regex`], in one piece: the flags are written into the pattern.
+/// A pattern without slashes.
+///
+/// # Errors
+/// `pipeline.regex`.
+pub fn bare(words: &str, at: &At) -> Result<Regex> {
+    build(words, "").map_err(|e| error::regex(at, words, &e.to_string()))
+}
+
+/// As [`regex`], in one piece, and for one line of many at a time.
 pub fn portable(words: &str, at: &At) -> Result<Option<String>> {
     if regex(words, at)?.is_none() {
         return Ok(None);
     }
     let Some((body, flags)) = split(words) else { return Ok(None) };
     let mut letters = "m".to_owned();
-    letters.extend(flags.contains('i').then_some('i'));
-    letters.extend(flags.contains(['m', 's']).then_some('s'));
+    letters.extend("isU".chars().filter(|c| flags.contains(*c)));
     Ok(Some(format!("(?{letters}){}", body.replace("\\/", "/"))))
 }
 
+/// With RE2's flags: `i` any case, `m` lines, `s` a dot is also a line's end, `U` as little as possible.
 fn build(body: &str, flags: &str) -> Result<Regex, regex::Error> {
+    if let Some(odd) = flags.chars().find(|c| !"imsU".contains(*c)) {
+        return Err(regex::Error::Syntax(format!("the flag {odd} is not one of i, m, s, U")));
+    }
     RegexBuilder::new(&body.replace("\\/", "/"))
         .case_insensitive(flags.contains('i'))
-        // RE2 in GitLab lets ^ and $ match at line ends always.
-        .multi_line(true)
-        .dot_matches_new_line(flags.contains('m') || flags.contains('s'))
+        .multi_line(flags.contains('m'))
+        .dot_matches_new_line(flags.contains('s'))
+        .swap_greed(flags.contains('U'))
         .size_limit(MAX_REGEX)
         .build()
 }

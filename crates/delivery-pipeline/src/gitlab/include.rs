@@ -93,8 +93,7 @@ impl Walk<'_> {
                 return Err(error::unsupported(&other.at, &key, hint));
             }
             if let Some(rules) = node.get("rules") {
-                // Nothing that these may hold is without effect.
-                let rules = rules::read(rules, INCLUDE_RULE, &mut Vec::new())?;
+                let rules = rules::read(rules, INCLUDE_RULE)?;
                 let first = rules::first(&rules, &self.scope, self.context);
                 if first.is_none_or(|(_, r)| r.when == Some(super::job::When::Never)) {
                     return Ok(());

@@ -1,15 +1,26 @@
 //! One job of the file, read strictly: every keyword is known, and every value has its shape.
 
+use super::environment::{self, Environment};
 use super::error;
-use super::keywords::{self, JOB, NOT_YET, RULE};
-use super::parts::{self, AllowFailure, Only, Parallel, Variables};
+use super::job_inputs;
+use super::keywords::{self, JOB, RULE, TRIGGER_JOB};
+use super::matrix::{self, Parallel};
+use super::needs::{self, Needs};
+use super::parts::{self, AllowFailure};
 use super::read;
+use super::refs::{self, Only};
+use super::release::{self, Pages};
 use super::rules::{self, Rule};
-use super::stored;
+use super::service::{self, Image, Service};
+use super::stored::{self, CacheKey, Kept};
+use super::trigger::{self, Trigger};
+use super::vars::{self, Variables};
 use super::yaml::{At, Entry, Node};
-use crate::work::{Artifacts, Cache, Environment, Keep};
+use super::{steps, who};
+use crate::work::{IdToken, Keep, TagRelease};
 use kernel::{Result, Text, text};
 use run::Retry;
+use std::sync::Arc;
 
 /// When a job runs, as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +42,8 @@ pub const WHEN: &[(&str, When)] = &[
     ("delayed", When::Delayed),
 ];
 
-/// A job that another one needs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Need {
-    pub job: String,
-    pub at: At,
-    pub artifacts: bool,
-    pub optional: bool,
-    /// Only the instances with these matrix values.
-    pub matrix: Vec<parts::Row>,
-}
-
-#[derive(Clone, Debug)]
+/// A job as written: what it does not say is `None` or empty.
+#[derive(Clone, Debug, Default)]
 pub struct Job {
     pub name: String,
     pub at: At,
@@ -50,8 +51,12 @@ pub struct Job {
     pub script: Vec<String>,
     pub before: Option<Vec<String>>,
     pub after: Option<Vec<String>>,
+    /// Named steps, as commands.
+    pub run: Option<Vec<String>>,
+    /// The pipeline that it starts instead of running commands.
+    pub trigger: Option<Trigger>,
     pub variables: Variables,
-    pub needs: Option<Vec<Need>>,
+    pub needs: Option<Needs>,
     pub dependencies: Option<Vec<(String, At)>>,
     pub rules: Option<Vec<Rule>>,
     pub only: Option<Only>,
@@ -60,10 +65,10 @@ pub struct Job {
     pub when_at: Option<At>,
     pub start_ms: Option<u64>,
     pub allow_failure: Option<AllowFailure>,
-    pub artifacts: Option<Artifacts>,
-    pub dotenv: Vec<String>,
+    pub kept: Kept,
     pub caches: Vec<CacheKey>,
-    pub image: Option<String>,
+    pub image: Option<Image>,
+    pub services: Vec<Service>,
     pub timeout_ms: Option<u64>,
     pub retry: Retry,
     pub parallel: Option<Parallel>,
@@ -72,89 +77,75 @@ pub struct Job {
     pub resource_group: Option<String>,
     /// As [`crate::work::Work::coverage`].
     pub coverage: Option<String>,
-}
-
-/// A cache whose key may still depend on the contents of files.
-#[derive(Clone, Debug)]
-pub struct CacheKey {
-    pub files: Vec<String>,
-    pub cache: Cache,
+    pub release: Option<TagRelease>,
+    pub pages: Option<Pages>,
+    pub publish: Option<String>,
+    pub id_tokens: Vec<IdToken>,
+    /// Commands that run before the files are there.
+    pub before_files: Vec<String>,
+    pub confirm: Option<String>,
 }
 
 /// Things that were accepted and have no effect, for people to know.
 pub type Warnings = Vec<(At, Text)>;
 
 impl Job {
-    fn new(name: &str, at: &At) -> Job {
-        Job {
-            name: name.to_owned(),
-            at: at.clone(),
-            stage: None,
-            script: Vec::new(),
-            before: None,
-            after: None,
-            variables: Vec::new(),
-            needs: None,
-            dependencies: None,
-            rules: None,
-            only: None,
-            except: None,
-            when: None,
-            when_at: None,
-            start_ms: None,
-            allow_failure: None,
-            artifacts: None,
-            dotenv: Vec::new(),
-            caches: Vec::new(),
-            image: None,
-            timeout_ms: None,
-            retry: Retry::default(),
-            parallel: None,
-            environment: None,
-            interruptible: false,
-            resource_group: None,
-            coverage: None,
-        }
-    }
-
     /// Reads a whole job: `extends` and references are already written out.
     ///
     /// # Errors
     /// The first thing that is wrong with it, with its place.
-    pub fn read(name: &str, at: &At, node: &Node, warnings: &mut Warnings) -> Result<Job> {
-        let mut job = Job::new(name, at);
-        for entry in read::map(node, name, JOB)? {
-            if !entry.value.is_null() {
-                job.keyword(entry, warnings)?;
-            }
+    pub fn read(name: &str, at: &At, node: &Arc<Node>, warnings: &mut Warnings) -> Result<Job> {
+        let mut job = Job { name: name.to_owned(), at: at.clone(), ..Job::default() };
+        read::map(node, name, JOB)?;
+        let node = job_inputs::fill(node)?;
+        for entry in node.map().unwrap_or_default().iter().filter(|e| !e.value.is_null()) {
+            job.keyword(entry, warnings)?;
         }
-        job.check()?;
+        job.check(&node)?;
         Ok(job)
     }
 
     fn keyword(&mut self, entry: &Entry, warnings: &mut Warnings) -> Result<()> {
-        if let Some((key, hint)) = NOT_YET.iter().find(|(key, _)| *key == entry.key) {
-            return Err(error::unsupported(&entry.at, key, Text::fixed(hint.0, hint.1)));
-        }
         match entry.key.as_str() {
             "script" => self.script = read::script(entry)?,
             "before_script" => self.before = Some(read::script(entry)?),
             "after_script" => self.after = Some(read::script(entry)?),
-            "stage" => self.stage = Some((read::text(entry)?, entry.value.at.clone())),
-            "variables" => self.variables = parts::variables(entry, warnings)?,
-            "needs" => self.needs = Some(parts::needs(entry)?),
-            "dependencies" => self.dependencies = Some(parts::names(entry)?),
-            "rules" => self.rules = Some(rules::read(entry, RULE, warnings)?),
-            "only" => self.only = Some(parts::only(entry)?),
-            "except" => self.except = Some(parts::only(entry)?),
+            "run" => self.run = Some(steps::run(entry)?),
+            "trigger" => self.trigger = Some(trigger::trigger(entry)?),
+            "stage" => self.stage = Some(stage(entry)?),
+            "variables" => self.variables = vars::job(entry)?,
+            "needs" => self.needs = Some(needs::needs(entry)?),
+            "dependencies" => self.dependencies = Some(needs::names(entry)?),
+            "artifacts" => self.kept = stored::artifacts(entry)?,
+            "cache" => self.caches = stored::caches(entry)?,
+            "image" => self.image = Some(service::image(entry, warnings)?),
+            "services" => self.services = service::services(entry, warnings)?,
+            "parallel" => self.parallel = Some(matrix::parallel(entry)?),
+            "environment" => {
+                self.environment = Some(environment::environment(entry, warnings)?);
+            }
+            _ => return self.start(entry, warnings),
+        }
+        Ok(())
+    }
+
+    /// Whether it runs, when, and what its end means.
+    fn start(&mut self, entry: &Entry, warnings: &mut Warnings) -> Result<()> {
+        match entry.key.as_str() {
+            "rules" => self.rules = Some(rules::read(entry, RULE)?),
+            "only" => self.only = Some(refs::only(entry, warnings)?),
+            "except" => self.except = Some(refs::only(entry, warnings)?),
             "when" => {
                 self.when = Some(read::choice(entry, WHEN)?);
                 self.when_at = Some(entry.at.clone());
             }
             "start_in" => self.start_ms = Some(read::duration(entry)?),
+            "manual_confirmation" => self.confirm = Some(read::text(entry)?),
             "allow_failure" => self.allow_failure = Some(parts::allow_failure(entry)?),
-            "artifacts" => (self.artifacts, self.dotenv) = stored::artifacts(entry, warnings)?,
-            "cache" => self.caches = stored::caches(entry, warnings)?,
+            "timeout" => self.timeout_ms = Some(read::duration(entry)?),
+            "retry" => self.retry = parts::retry(entry)?,
+            "interruptible" => self.interruptible = read::flag(entry)?,
+            "resource_group" => self.resource_group = Some(read::text(entry)?),
             _ => return self.lesser(entry, warnings),
         }
         Ok(())
@@ -162,39 +153,45 @@ impl Job {
 
     fn lesser(&mut self, entry: &Entry, warnings: &mut Warnings) -> Result<()> {
         match entry.key.as_str() {
-            "image" => self.image = Some(parts::image(entry, warnings)?),
-            "timeout" => self.timeout_ms = Some(read::duration(entry)?),
-            "retry" => self.retry = parts::retry(entry)?,
-            "parallel" => self.parallel = Some(parts::parallel(entry)?),
-            "environment" => self.environment = Some(parts::environment(entry, warnings)?),
-            "interruptible" => self.interruptible = read::flag(entry)?,
-            "resource_group" => self.resource_group = Some(read::text(entry)?),
             "coverage" => self.coverage = Some(parts::coverage(entry)?),
+            "release" => self.release = Some(release::release(entry, warnings)?),
+            "pages" => self.pages = Some(release::pages(entry)?),
+            "publish" => self.publish = Some(read::text(entry)?),
+            "id_tokens" => self.id_tokens = who::id_tokens(entry)?,
+            "hooks" => self.before_files = parts::hooks(entry)?,
+            "identity" => return Err(who::identity(&entry.at)),
+            "secrets" => return Err(who::secrets(&entry.at)),
             "tags" => {
                 read::words(entry)?;
                 warnings.push(error::no_effect(&entry.at, "tags"));
             }
-            "manual_confirmation" => {
-                read::text(entry)?;
-                warnings.push(error::no_effect(&entry.at, "manual_confirmation"));
+            "dast_configuration" => {
+                read::map(&entry.value, &entry.key, &["site_profile", "scanner_profile"])?;
+                warnings.push(error::no_effect(&entry.at, &entry.key));
             }
+            "inputs" => warnings.push(error::no_effect(&entry.at, "inputs")),
             // `extends` is done; `inherit` is read before the defaults are laid under the job.
             _ => {}
         }
         Ok(())
     }
 
-    fn check(&self) -> Result<()> {
-        let name = error::shown(&self.name);
-        if self.script.iter().all(|line| line.trim().is_empty()) {
-            let say =
-                text!("the job `{name}` has no `script`", "`{name}` 작업에 `script`가 없습니다");
-            return Err(error::general(&self.at, "pipeline.no_script", say).hint(Text::fixed(
-                "add one; a job that is only a template begins with a dot",
-                "추가하세요. 틀로만 쓰는 작업은 이름을 점으로 시작하세요",
-            )));
-        }
+    /// The other repository whose pipeline it shows, if that is all it does.
+    pub fn mirrors(&self) -> Option<&str> {
+        self.needs.as_ref()?.mirror.as_ref().map(|(path, _)| path.as_str())
+    }
+
+    /// What it runs, in order.
+    pub fn commands(&self) -> Vec<String> {
+        let before = self.before.clone().unwrap_or_default();
+        let own = self.run.as_ref().unwrap_or(&self.script);
+        before.into_iter().chain(own.iter().cloned()).collect()
+    }
+
+    fn check(&self, node: &Node) -> Result<()> {
+        self.check_work(node)?;
         if self.rules.is_some() && (self.only.is_some() || self.except.is_some()) {
+            let name = error::shown(&self.name);
             let say = text!(
                 "the job `{name}` has both `rules` and `only` or `except`",
                 "`{name}` 작업에 `rules`와 `only`/`except`가 함께 있습니다"
@@ -208,6 +205,60 @@ impl Job {
             return Err(start_in(at));
         }
         Ok(())
+    }
+
+    /// It runs commands, or starts a pipeline, or shows one; not several of these.
+    fn check_work(&self, node: &Node) -> Result<()> {
+        let mirror = self.needs.as_ref().and_then(|n| n.mirror.as_ref());
+        let entries = node.map().unwrap_or_default();
+        if self.trigger.is_some() || mirror.is_some() {
+            let odd = entries.iter().find(|e| !TRIGGER_JOB.contains(&e.key.as_str()));
+            return match (odd, mirror) {
+                (Some(_), Some((_, at))) => Err(needs::mirror_alone(at)),
+                (None, Some((_, at))) if self.trigger.is_some() => Err(needs::mirror_alone(at)),
+                (Some(odd), None) => Err(self.beside_trigger(odd)),
+                (None, _) => Ok(()),
+            };
+        }
+        if self.run.is_some() && !self.script.is_empty() {
+            let wanted = ("no `script` beside it", "`script` 없이");
+            return Err(error::wanted(&self.at, "run", wanted));
+        }
+        let empty = self.script.iter().all(|line| line.trim().is_empty());
+        if empty && self.run.is_none() {
+            return Err(self.no_script());
+        }
+        Ok(())
+    }
+
+    fn beside_trigger(&self, odd: &Entry) -> kernel::Error {
+        let (name, key) = (error::shown(&self.name), error::shown(&odd.key));
+        let say = text!(
+            "the job `{name}` has a `trigger`, so it cannot have `{key}`",
+            "`{name}` 작업에는 `trigger`가 있어 `{key}`을(를) 쓸 수 없습니다"
+        );
+        error::general(&odd.at, "pipeline.trigger", say).hint(Text::fixed(
+            "put it into a job of its own, or into the pipeline that is started",
+            "따로 작업을 만들거나 시작되는 파이프라인에 넣으세요",
+        ))
+    }
+
+    fn no_script(&self) -> kernel::Error {
+        let name = error::shown(&self.name);
+        let say = text!("the job `{name}` has no `script`", "`{name}` 작업에 `script`가 없습니다");
+        error::general(&self.at, "pipeline.no_script", say).hint(Text::fixed(
+            "add one, or `run` or `trigger`; a job that is only a template begins with a dot",
+            "`script`나 `run`, `trigger`를 추가하세요. 틀로만 쓰는 작업은 이름을 점으로 시작하세요",
+        ))
+    }
+}
+
+/// A list of one comes from a reference.
+fn stage(entry: &Entry) -> Result<(String, At)> {
+    let wanted = || error::wanted(&entry.value.at, "stage", ("the name of a stage", "스테이지 이름을"));
+    match read::words(entry)?.as_slice() {
+        [stage] => Ok((stage.clone(), entry.value.at.clone())),
+        _ => Err(wanted()),
     }
 }
 

@@ -78,7 +78,8 @@ pub const JOB: &[&str] = &[
 ];
 
 /// In `workflow:rules`.
-pub const WORKFLOW_RULE: &[&str] = &["if", "changes", "exists", "when", "variables"];
+pub const WORKFLOW_RULE: &[&str] =
+    &["if", "changes", "exists", "when", "variables", "auto_cancel"];
 
 /// In `include:rules`.
 pub const INCLUDE_RULE: &[&str] = &["if", "changes", "exists", "when"];
@@ -145,17 +146,9 @@ const NO_IMAGE: (&str, &str) = (
     "no image is pulled, the machine's own tools are used",
     "이미지를 받지 않고 이 컴퓨터의 도구를 씁니다",
 );
-const NO_FORM: (&str, &str) = (
-    "the form that starts a pipeline does not offer it yet",
-    "파이프라인을 시작하는 화면에 아직 나오지 않습니다",
-);
-const ALL_READERS: (&str, &str) = (
-    "whoever may see the project may download its artifacts",
-    "프로젝트를 볼 수 있으면 누구나 아티팩트를 받을 수 있습니다",
-);
-const ONLY_A_NAME: (&str, &str) = (
-    "an environment is a name and an address, nothing is started or stopped with it",
-    "환경은 이름과 주소일 뿐, 함께 시작하거나 중지하는 것이 없습니다",
+const NO_CLUSTER: (&str, &str) = (
+    "deployments go through naru's own services, not through a cluster agent",
+    "배포는 클러스터 에이전트가 아니라 naru의 서비스를 거칩니다",
 );
 
 /// Keywords that are accepted and do nothing, with what it means here that they do nothing.
@@ -168,101 +161,82 @@ pub const NO_EFFECT: &[(&str, (&str, &str))] = &[
         ),
     ),
     (
-        "manual_confirmation",
+        "dast_configuration",
         (
-            "a manual job starts as soon as somebody plays it",
-            "수동 작업은 누르는 대로 묻지 않고 시작합니다",
+            "scanner profiles are kept in GitLab, give the scanner its settings in `variables`",
+            "스캐너 프로필은 GitLab에 있습니다. 스캐너 설정을 `variables`로 주세요",
         ),
     ),
     (
-        "cache:unprotect",
+        "only:kubernetes",
         (
-            "protected branches have no caches of their own",
-            "보호 브랜치의 캐시를 따로 두지 않습니다",
+            "there is never a cluster here, so the job is left out",
+            "여기에는 클러스터가 없으므로 작업이 빠집니다",
         ),
     ),
     (
-        "artifacts:expose_as",
+        "except:kubernetes",
         (
-            "there are no merge requests to show it in, see the run's page",
-            "보여 줄 머지 요청이 없습니다. 실행 페이지에서 보세요",
+            "there is never a cluster here, so this leaves out nothing",
+            "여기에는 클러스터가 없으므로 이것으로 빠지는 작업이 없습니다",
         ),
+    ),
+    ("environment:kubernetes", NO_CLUSTER),
+    (
+        "release:milestones",
+        ("releases here have no milestones", "여기의 릴리스에는 마일스톤이 없습니다"),
     ),
     (
-        "artifacts:name",
-        (
-            "artifacts are downloaded file by file, there is no archive to name",
-            "아티팩트는 파일 하나씩 받습니다. 이름을 붙일 압축 파일이 없습니다",
-        ),
+        "release:assets:links:filepath",
+        ("the link leads straight to its `url`", "링크는 바로 `url`로 이어집니다"),
     ),
-    ("artifacts:access", ALL_READERS),
-    ("artifacts:public", ALL_READERS),
-    ("environment:on_stop", ONLY_A_NAME),
-    ("environment:action", ONLY_A_NAME),
-    ("environment:auto_stop_in", ONLY_A_NAME),
-    ("environment:deployment_tier", ONLY_A_NAME),
-    ("environment:kubernetes", ONLY_A_NAME),
-    ("image:entrypoint", NO_IMAGE),
-    ("image:docker", NO_IMAGE),
+    ("image:docker:platform", NO_IMAGE),
     ("image:kubernetes", NO_IMAGE),
     ("image:pull_policy", NO_IMAGE),
-    ("variables:description", NO_FORM),
-    ("variables:options", NO_FORM),
+    ("services:docker", NO_IMAGE),
+    ("services:kubernetes", NO_IMAGE),
+    ("services:pull_policy", NO_IMAGE),
+    (
+        "inputs",
+        (
+            "whoever plays the job is not asked for values, the defaults hold",
+            "작업을 시작할 때 값을 묻지 않고 기본값을 씁니다",
+        ),
+    ),
 ];
 
-/// What is true of every report but `dotenv`.
-pub const NO_REPORT: (&str, &str) = (
-    "the file is neither read nor kept, name it in `artifacts:paths` to keep it",
-    "파일을 읽지도 보관하지도 않습니다. 보관하려면 `artifacts:paths`에 적으세요",
-);
+/// What may stand beside `trigger`, which runs no commands of its own.
+pub const TRIGGER_JOB: &[&str] = &[
+    "allow_failure",
+    "environment",
+    "except",
+    "extends",
+    "inherit",
+    "interruptible",
+    "manual_confirmation",
+    "needs",
+    "only",
+    "parallel",
+    "resource_group",
+    "rules",
+    "stage",
+    "start_in",
+    "trigger",
+    "variables",
+    "when",
+];
 
-/// Job keywords that would change what the job does and that naru cannot do yet.
-pub const NOT_YET: &[(&str, (&str, &str))] = &[
-    ("dast_configuration", ("start the scanner in `script`", "`script`에서 스캐너를 실행하세요")),
-    ("hooks", ("put the commands into `before_script`", "명령을 `before_script`에 넣으세요")),
-    (
-        "id_tokens",
-        ("pass credentials in another way for now", "당분간 다른 방법으로 자격 증명을 전달하세요"),
-    ),
-    (
-        "identity",
-        ("pass credentials in another way for now", "당분간 다른 방법으로 자격 증명을 전달하세요"),
-    ),
-    ("inputs", ("use `variables`", "`variables`를 쓰세요")),
-    (
-        "pages",
-        (
-            "serve the files with a `Service` in naru.yaml",
-            "naru.yaml의 `Service`로 파일을 제공하세요",
-        ),
-    ),
-    (
-        "publish",
-        (
-            "serve the files with a `Service` in naru.yaml",
-            "naru.yaml의 `Service`로 파일을 제공하세요",
-        ),
-    ),
-    ("release", ("push a tag from `script`", "`script`에서 태그를 푸시하세요")),
-    ("run", ("write the steps as `script`", "단계를 `script`로 쓰세요")),
-    (
-        "secrets",
-        ("pass credentials in another way for now", "당분간 다른 방법으로 자격 증명을 전달하세요"),
-    ),
-    (
-        "services",
-        (
-            "start what the job needs in `before_script`",
-            "필요한 것을 `before_script`에서 시작하세요",
-        ),
-    ),
-    (
-        "trigger",
-        (
-            "put the jobs into this file, or push to the other repository",
-            "작업을 이 파일에 넣거나 다른 저장소에 푸시하세요",
-        ),
-    ),
+pub const TRIGGER: &[&str] = &["project", "branch", "strategy", "inputs", "forward", "include"];
+
+pub const RELEASE: &[&str] = &[
+    "tag_name",
+    "tag_message",
+    "name",
+    "description",
+    "ref",
+    "milestones",
+    "released_at",
+    "assets",
 ];
 
 /// Classes of failure that `retry:when` may name.

@@ -9,6 +9,7 @@
 
 mod arrange;
 mod compile;
+mod environment;
 mod error;
 mod expr;
 #[doc(hidden)]
@@ -16,26 +17,38 @@ pub mod fuzz;
 mod glob;
 mod include;
 mod job;
+mod job_inputs;
 mod keywords;
+mod matrix;
 mod merge;
 #[cfg(test)]
 mod model;
+mod needs;
 mod parts;
 mod predefined;
 mod read;
+mod refs;
+mod release;
 mod rules;
+mod service;
 mod step;
+mod steps;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trigger;
+mod vars;
+mod who;
 mod yaml;
 
 pub use compile::{Compiled, Explained, compile};
 pub(crate) use error::nearest;
 pub use include::{Gathered, gather};
 pub use predefined::slug;
+pub use rules::Asked;
+pub use vars::Offered;
 
-use crate::variables::Variable;
+use crate::variables::{Scope, Variable};
 use glob::Globs;
 use kernel::journey::Commit;
 use kernel::port::TreeEntry;
@@ -191,9 +204,10 @@ pub struct Elsewhere {
 }
 
 impl Context {
-    /// The branch or the tag.
+    /// The branch or the tag; of a merge request, its source branch.
     pub fn ref_name(&self) -> &str {
-        self.branch.as_deref().or(self.tag.as_deref()).unwrap_or("HEAD")
+        let merged = self.more.merge_request.as_ref().map(|m| m.source.branch.as_str());
+        merged.or(self.branch.as_deref()).or(self.tag.as_deref()).unwrap_or("HEAD")
     }
 
     /// Where a job finds the files.
@@ -204,16 +218,19 @@ impl Context {
     fn changed(&self, globs: &Globs) -> bool {
         self.changed.as_ref().is_none_or(|paths| paths.iter().any(|p| globs.matches(p)))
     }
-
-    fn exists(&self, globs: &Globs) -> bool {
-        self.tree.iter().any(|entry| globs.matches(&entry.path))
-    }
 }
 
 /// Whether the plan may depend on the commit's tree, on what the push changed, or on neither.
 pub struct Asks {
     pub tree: bool,
     pub changed: bool,
+}
+
+/// What the rules of a merged file ask about other refs and repositories: read it into [`More`] before
+/// [`compile`].
+pub fn asked(root: &yaml::Node, context: &Context) -> Asked {
+    let variables = predefined::pipeline(context);
+    rules::asked(root, &Scope::new([variables.as_slice(), &context.given]))
 }
 
 /// A cheap look at the text, so that what is not asked for is not computed.

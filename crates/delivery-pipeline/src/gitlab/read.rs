@@ -1,7 +1,7 @@
 //! Values of the file as Rust's, with an error that names the place when they do not fit.
 
 use super::error;
-use super::yaml::{Entry, Is, Node};
+use super::yaml::{At, Entry, Is, Node};
 use kernel::{Result, time::parse_duration};
 use std::sync::Arc;
 
@@ -32,12 +32,22 @@ pub fn number(entry: &Entry, range: std::ops::RangeInclusive<u32>) -> Result<u32
 
 /// A length of time in milliseconds: `1h 30m`, `3 hours`, a number of seconds.
 pub fn duration(entry: &Entry) -> Result<u64> {
-    let words = entry.value.text().unwrap_or_default();
+    length(entry.value.text().unwrap_or_default(), &entry.value.at, &entry.key)
+}
+
+/// How long something lasts; `never` means that it does not end by itself.
+pub fn expiry(words: &str, at: &At, key: &str) -> Result<Option<u64>> {
+    match words.trim() {
+        "never" => Ok(None),
+        words => length(words, at, key).map(Some),
+    }
+}
+
+fn length(words: &str, at: &At, key: &str) -> Result<u64> {
     let months = month_words(words);
     let found = months.or_else(|| parse_duration(words)).filter(|d| !d.is_zero());
     found.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).ok_or_else(|| {
-        let wanted = ("a length of time such as `1h 30m`", "`1h 30m` 같은 시간을");
-        error::wanted(&entry.value.at, &entry.key, wanted)
+        error::wanted(at, key, ("a length of time such as `1h 30m`", "`1h 30m` 같은 시간을"))
     })
 }
 

@@ -1,120 +1,234 @@
-//! One step of the plan: everything the actor will need, with the dialect's words gone.
+//! One step of the plan: everything its actor will need, with the dialect's words gone.
 
-use super::Context;
-use super::arrange::{Chosen, Instance};
-use super::compile::scope;
-use super::job::{CacheKey, When};
+use super::arrange::{Chosen, Waits};
+use super::environment;
+use super::job::When;
 use super::parts::AllowFailure;
 use super::predefined::slug;
 use super::rules::Decision;
+use super::trigger::{To, Trigger};
+use super::yaml::At;
+use super::{Context, release};
+use crate::trigger_plan::{self, Mirror, Target};
 use crate::variables::{Scope, Variable};
-use crate::work::{self, Cache, Environment, Files, Shared, Work};
+use crate::work::{self, Checkout, Environment, Files, Submodules, Work};
 use kernel::{Error, Result};
-use run::{Action, Group, Step};
+use run::{Action, Group, Order, Step};
+use serde::Serialize;
+use serde_json::json;
+use std::sync::Arc;
 
-/// The variables that carry a job's name and stage.
-pub fn names(job: &str, stage: &str) -> Vec<Variable> {
-    vec![
-        Variable::literal("CI_JOB_NAME", job),
-        Variable::literal("CI_JOB_NAME_SLUG", slug(job)),
+/// The variables that carry a job's name, its stage, and its place among the jobs of `parallel`.
+pub fn about(name: &str, stage: &str, node: Option<(usize, usize)>) -> Vec<Variable> {
+    let mut out = vec![
+        Variable::literal("CI_JOB_NAME", name),
+        Variable::literal("CI_JOB_NAME_SLUG", slug(name)),
         Variable::literal("CI_JOB_STAGE", stage),
-    ]
+        Variable::literal("CI_NODE_TOTAL", node.map_or(1, |(_, total)| total).to_string()),
+    ];
+    out.extend(node.map(|(index, _)| Variable::literal("CI_NODE_INDEX", index.to_string())));
+    out
 }
 
 /// What all jobs of a pipeline have in common.
 pub struct Pipeline<'a> {
     pub context: &'a Context,
-    pub shared: &'a Shared,
-    /// Key of `shared`.
+    /// All shared variables.
+    pub known: &'a Arc<Scope>,
+    /// Those of the file, that other pipelines are given.
+    pub yaml: &'a [Variable],
+    /// Key of the shared variables.
     pub key: &'a str,
 }
 
 impl Pipeline<'_> {
     /// # Errors
-    /// Internal, when the input of the actor does not serialise.
-    pub fn step(&self, instance: &Instance<'_>, needs: Vec<run::Need>) -> Result<Step> {
-        let Chosen { job, decision, stage, without } = instance.from;
-        let variables = variables(instance);
-        let scope = scope(self.shared, without, &[&variables]);
-        let group = job.resource_group.as_ref().map(|name| Group {
-            key: format!("{}/{}", self.context.project, scope.expand(name)),
+    /// `pipeline.value` for what is wrong once variables are known; internal, when the input of the actor
+    /// does not serialise.
+    pub fn step(&self, from: &Chosen, waits: Waits) -> Result<Step> {
+        let mut own = Own::new(self, from);
+        let environment = match &from.job.environment {
+            Some(written) => Some(written.expanded(&own.scope, waits.stops.clone())?),
+            None => None,
+        };
+        own.tell(environment.iter().flat_map(environment::variables));
+        let action = match (&from.job.trigger, from.job.mirrors()) {
+            (Some(trigger), _) => {
+                let trigger = self.trigger(from, trigger, own.clone(), environment, &waits);
+                action(trigger_plan::USES, &trigger)?
+            }
+            (None, Some(path)) => action(trigger_plan::MIRRORS, &self.mirror(from, path, own.clone()))?,
+            (None, None) => action(work::USES, &self.work(from, own.clone(), environment)?)?,
+        };
+        let group = from.job.resource_group.as_ref().map(|name| Group {
+            key: format!("{}/{}", self.context.project, own.scope.expand(name)),
             slots: 1,
-            order: run::Order::Unordered,
+            order: Order::Unordered,
         });
-        let (allow_failure, allow_exit_codes) = allowed(decision);
-        let work = self.work(instance, variables, &scope);
+        let (allow_failure, allow_exit_codes) = allowed(&from.decision);
         Ok(Step {
-            name: instance.name.clone(),
-            stage: stage.clone(),
-            needs,
-            when: start(decision),
+            name: from.name.clone(),
+            stage: from.stage.clone(),
+            needs: waits.needs,
+            when: start(&from.decision),
             allow_failure,
             allow_exit_codes,
-            retry: job.retry.clone(),
+            retry: from.job.retry.clone(),
             // The actor keeps the time, because the after script comes on top of it.
             timeout_ms: None,
             group,
-            interruptible: work.interruptible,
-            action: Action {
-                uses: work::USES.to_owned(),
-                with: serde_json::to_value(&work).map_err(Error::internal)?,
-            },
+            interruptible: interruptible(from),
+            action,
         })
     }
 
-    fn work(&self, instance: &Instance<'_>, mut variables: Vec<Variable>, scope: &Scope) -> Work {
-        let Chosen { job, decision, without, .. } = instance.from;
-        let environment = job.environment.as_ref().map(|e| environment(e, scope));
-        variables.extend(environment.iter().flat_map(environment_variables));
-        let mut script = job.before.clone().unwrap_or_default();
-        script.extend(job.script.iter().cloned());
-        Work {
+    fn work(&self, from: &Chosen, own: Own, environment: Option<Environment>) -> Result<Work> {
+        let (job, scope) = (&*from.job, &own.scope);
+        let expand = |words: &str| scope.expand(words);
+        let caches = job.caches.iter().map(|c| c.resolved(scope, self.context));
+        let site = release::site(&job.name, job.pages.as_ref(), job.publish.as_deref(), scope)?;
+        Ok(Work {
             repository: self.context.repository.clone(),
             commit: self.context.commit.id.clone(),
             shared: self.key.to_owned(),
-            without: without.clone(),
-            dir: self.context.dir(),
-            script,
-            after_script: job.after.clone().unwrap_or_default(),
+            without: from.without.to_vec(),
+            dir: dir(scope, self.context),
             files: files(scope),
-            variables,
-            artifacts: job.artifacts.clone(),
-            dotenv: job.dotenv.clone(),
-            caches: job.caches.iter().map(|c| cache(c, self.context)).collect(),
+            script: job.commands(),
+            after_script: job.after.clone().unwrap_or_default(),
+            artifacts: job.kept.artifacts.clone(),
+            dotenv: job.kept.dotenv.clone(),
+            caches: caches.collect::<Result<_>>()?,
             environment,
-            image: job.image.clone(),
-            entrypoint: None,
-            user: None,
-            services: Vec::new(),
-            reports: Vec::new(),
-            fetch: Vec::new(),
-            checkout: work::Checkout::default(),
-            id_tokens: Vec::new(),
-            site: None,
-            tag: None,
+            image: job.image.as_ref().map(|image| image.name.clone()),
+            entrypoint: job.image.as_ref().and_then(|image| image.entrypoint.clone()),
+            user: job.image.as_ref().and_then(|image| image.user.clone()),
+            services: job.services.iter().map(|s| s.expanded(&expand)).collect(),
+            reports: job.kept.reports.clone(),
+            fetch: from.needs().map(|needs| needs.fetch.clone()).unwrap_or_default(),
+            checkout: checkout(scope, &job.before_files),
+            id_tokens: job.id_tokens.clone(),
+            site,
+            tag: job.release.clone(),
             coverage: job.coverage.clone(),
             timeout_ms: job.timeout_ms,
-            interruptible: decision.interruptible.unwrap_or(job.interruptible),
-            confirm: None,
+            interruptible: interruptible(from),
+            confirm: job.confirm.as_ref().map(|words| expand(words)),
+            variables: own.variables,
+        })
+    }
+
+    fn trigger(
+        &self,
+        from: &Chosen,
+        trigger: &Trigger,
+        own: Own,
+        environment: Option<Environment>,
+        waits: &Waits,
+    ) -> trigger_plan::Trigger {
+        let target = match &trigger.to {
+            To::Repository { path, refname } => {
+                Target::Repository { path: path.clone(), refname: refname.clone() }
+            }
+            To::Child { include, .. } => Target::Child {
+                name: child_name(&from.job.at),
+                file: json!({ "include": include }).to_string(),
+                artifacts: waits.artifacts.clone(),
+            },
+        };
+        let inherited = self.yaml.iter().filter(|v| !from.without.contains(&v.name));
+        let hand = inherited.chain(from.said()).cloned();
+        trigger_plan::Trigger {
+            target,
+            strategy: trigger.strategy,
+            shared: self.key.to_owned(),
+            without: from.without.to_vec(),
+            hand: if trigger.yaml { hand.collect() } else { Vec::new() },
+            hand_given: trigger.given,
+            inputs: trigger.inputs.clone(),
+            environment,
+            interruptible: interruptible(from),
+            confirm: from.job.confirm.as_ref().map(|words| own.scope.expand(words)),
+            own: own.variables,
+        }
+    }
+
+    fn mirror(&self, from: &Chosen, path: &str, own: Own) -> Mirror {
+        Mirror {
+            path: path.to_owned(),
+            shared: self.key.to_owned(),
+            without: from.without.to_vec(),
+            own: own.variables,
+            interruptible: interruptible(from),
         }
     }
 }
 
-/// A job's own, weaker ones first.
-fn variables(instance: &Instance<'_>) -> Vec<Variable> {
-    let Chosen { job, decision, stage, .. } = instance.from;
-    let mut out = names(&instance.name, stage);
-    let total = match instance.node {
-        Some((index, total)) => {
-            out.push(Variable::literal("CI_NODE_INDEX", index.to_string()));
-            total
-        }
-        None => 1,
-    };
-    out.push(Variable::literal("CI_NODE_TOTAL", total.to_string()));
-    out.extend(job.variables.iter().chain(&decision.variables).cloned());
-    out.extend(instance.row.iter().map(|(n, v)| Variable::new(n, v.as_str())));
-    out
+/// Where a child's file stands, as its errors say it.
+fn child_name(at: &At) -> String {
+    format!("{}:{} trigger", at.file, at.line)
+}
+
+fn action(uses: &str, with: &impl Serialize) -> Result<Action> {
+    let with = serde_json::to_value(with).map_err(Error::internal)?;
+    Ok(Action { uses: uses.to_owned(), with })
+}
+
+/// A job's own variables, weaker ones first, and everything that it knows.
+#[derive(Clone)]
+struct Own {
+    variables: Vec<Variable>,
+    scope: Scope,
+}
+
+impl Own {
+    fn new(pipeline: &Pipeline<'_>, from: &Chosen) -> Own {
+        let mut variables = from.about.clone();
+        let late = [
+            from.job.image.as_ref().map(|image| Variable::new("CI_JOB_IMAGE", image.name.as_str())),
+            (from.decision.when == When::Manual).then(|| Variable::literal("CI_JOB_MANUAL", "true")),
+            from.job.timeout_ms.map(|ms| Variable::literal("CI_JOB_TIMEOUT", (ms / 1000).to_string())),
+        ];
+        variables.extend(late.into_iter().flatten());
+        variables.extend(from.said().cloned());
+        let mut scope = Scope::over(pipeline.known, &from.without);
+        scope.add(&variables);
+        scope.add(&pipeline.context.given);
+        Own { variables, scope }
+    }
+
+    /// More that it is told; what the file says is stronger.
+    fn tell(&mut self, more: impl Iterator<Item = Variable>) {
+        let new: Vec<Variable> =
+            more.filter(|m| !self.variables.iter().any(|v| v.name == m.name)).collect();
+        self.variables.splice(0..0, new.iter().cloned());
+        self.scope.add(&new);
+    }
+}
+
+impl Chosen {
+    /// The variables that the file says of it alone: the job's, its rule's, its matrix's.
+    pub fn said(&self) -> impl Iterator<Item = &Variable> {
+        self.job.variables.iter().chain(&self.decision.variables).chain(&self.matrix)
+    }
+
+    fn needs(&self) -> Option<&super::needs::Needs> {
+        self.decision.needs.as_ref().or(self.job.needs.as_ref())
+    }
+}
+
+fn interruptible(from: &Chosen) -> bool {
+    from.decision.interruptible.unwrap_or(from.job.interruptible)
+}
+
+/// `GIT_CLONE_PATH` may move the files to another place below the builds.
+fn dir(scope: &Scope, context: &Context) -> String {
+    let builds = "/builds/";
+    let asked = scope.get("GIT_CLONE_PATH").filter(|path| {
+        let below = path.strip_prefix(builds).unwrap_or_default();
+        !below.is_empty() && below.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    });
+    asked.unwrap_or_else(|| context.dir())
 }
 
 /// `GIT_STRATEGY`: `clone` and `fetch` are the same here, where nothing goes over a network.
@@ -123,6 +237,17 @@ fn files(scope: &Scope) -> Files {
         Some("none" | "empty") => Files::None,
         _ => Files::Commit,
     }
+}
+
+fn checkout(scope: &Scope, before: &[String]) -> Checkout {
+    let submodules = match scope.get("GIT_SUBMODULE_STRATEGY").as_deref() {
+        Some("normal") => Submodules::Normal,
+        Some("recursive") => Submodules::Recursive,
+        _ => Submodules::None,
+    };
+    // Zero is all of it.
+    let depth = scope.get("GIT_DEPTH").and_then(|words| words.trim().parse::<u32>().ok());
+    Checkout { submodules, depth: depth.filter(|depth| *depth > 0), before: before.to_vec() }
 }
 
 fn start(decision: &Decision) -> run::When {
@@ -142,48 +267,4 @@ fn allowed(decision: &Decision) -> (bool, Vec<i32>) {
         // Outside of rules a manual job holds up nobody.
         None => (decision.when == When::Manual, Vec::new()),
     }
-}
-
-fn environment(environment: &Environment, scope: &Scope) -> Environment {
-    Environment {
-        name: scope.expand(&environment.name),
-        // May hold variables that only the job learns.
-        url: environment.url.clone(),
-        ..environment.clone()
-    }
-}
-
-fn environment_variables(environment: &Environment) -> Vec<Variable> {
-    let mut out = vec![
-        Variable::literal("CI_ENVIRONMENT_NAME", &*environment.name),
-        Variable::literal("CI_ENVIRONMENT_SLUG", slug(&environment.name)),
-        Variable::literal("CI_ENVIRONMENT_ACTION", "start"),
-    ];
-    out.extend(
-        environment.url.as_ref().map(|url| Variable::new("CI_ENVIRONMENT_URL", url.as_str())),
-    );
-    out
-}
-
-/// A key made of files is made of their object ids: the same contents, the same key.
-fn cache(key: &CacheKey, context: &Context) -> Cache {
-    use sha2::{Digest, Sha256};
-    let mut cache = key.cache.clone();
-    if key.files.is_empty() {
-        return cache;
-    }
-    let globs = super::glob::Globs::new(&key.files);
-    let mut hash = Sha256::new();
-    let mut some = false;
-    for entry in context.tree.iter().filter(|e| globs.matches(&e.path)) {
-        hash.update(format!("{} {}\n", entry.object, entry.path));
-        some = true;
-    }
-    let hex: String = hash.finalize().iter().take(20).map(|b| format!("{b:02x}")).collect();
-    let files = if some { hex.as_str() } else { "default" };
-    cache.key = match cache.key.as_str() {
-        "" => files.to_owned(),
-        prefix => format!("{prefix}-{files}"),
-    };
-    cache
 }

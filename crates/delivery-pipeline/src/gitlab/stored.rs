@@ -1,130 +1,248 @@
 //! `artifacts` and `cache`: what is kept of a job.
 
+use super::Context;
 use super::error;
-use super::job::{CacheKey, KEEP, Warnings};
+use super::glob::Globs;
+use super::job::KEEP;
 use super::keywords::{ARTIFACTS, CACHE, REPORTS};
 use super::read;
-use super::yaml::{Entry, Node};
-use crate::work::{Artifacts, Cache, Keep};
-use kernel::{Result, Text};
+use super::yaml::{At, Entry, Node};
+use crate::variables::Scope;
+use crate::work::{Artifacts, Cache, Readers, Reports};
+use kernel::Result;
+use sha2::{Digest, Sha256};
 
+/// GitLab's own limits.
 const MAX_CACHES: usize = 4;
+const MAX_FALLBACKS: usize = 5;
+const MAX_KEY_FILES: usize = 10;
+const MAX_KEY_COMMITS: usize = 2;
 
-/// What to keep, and the dotenv reports.
-pub fn artifacts(
-    entry: &Entry,
-    warnings: &mut Warnings,
-) -> Result<(Option<Artifacts>, Vec<String>)> {
+/// Everything under `artifacts:`.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// Files to keep; `None`: there are only reports.
+    pub artifacts: Option<Artifacts>,
+    pub reports: Vec<Reports>,
+    pub dotenv: Vec<String>,
+}
+
+const READERS: &[(&str, Readers)] = &[
+    ("all", Readers::All),
+    ("developer", Readers::Developers),
+    ("maintainer", Readers::Maintainers),
+    ("none", Readers::Nobody),
+];
+
+pub fn artifacts(entry: &Entry) -> Result<Kept> {
+    let mut kept = Kept::default();
     let mut found = Artifacts::default();
-    let mut dotenv = Vec::new();
+    let (mut access, mut public) = (None, None);
     for part in read::map(&entry.value, "artifacts", ARTIFACTS)? {
         match part.key.as_str() {
             "paths" => found.paths = read::words(part)?,
             "exclude" => found.exclude = read::words(part)?,
             "when" => found.when = read::choice(part, KEEP)?,
-            "expire_in" => found.expire_ms = expiry(part)?,
-            "untracked" if read::flag(part)? => {
-                let hint = Text::fixed("name the files in `paths`", "파일을 `paths`에 적으세요");
-                return Err(error::unsupported(&part.at, "artifacts:untracked", hint));
+            "expire_in" => {
+                let words = part.value.text().unwrap_or_default();
+                found.expire_ms = read::expiry(words, &part.value.at, "expire_in")?;
             }
-            "reports" => dotenv = reports(part, warnings)?,
-            "untracked" => {}
-            key => warnings.push(error::no_effect(&part.at, &format!("artifacts:{key}"))),
+            "untracked" => found.untracked = read::flag(part)?,
+            "name" => found.name = Some(read::text(part)?),
+            "expose_as" => found.exposed_as = Some(read::text(part)?),
+            "access" => access = Some((read::choice(part, READERS)?, &part.at)),
+            "public" => public = Some(read::flag(part)?),
+            _ => (kept.reports, kept.dotenv) = reports(part)?,
         }
     }
-    let some = !found.paths.is_empty();
-    Ok((some.then_some(found), dotenv))
+    found.readers = match (access, public) {
+        (Some((_, at)), Some(_)) => {
+            let wanted = ("either `access` or `public`", "`access`와 `public` 가운데 하나를");
+            return Err(error::wanted(at, "artifacts", wanted));
+        }
+        (Some((readers, _)), None) => readers,
+        (None, Some(false)) => Readers::Developers,
+        (None, _) => Readers::All,
+    };
+    let some = !found.paths.is_empty() || found.untracked;
+    kept.artifacts = some.then_some(found);
+    Ok(kept)
 }
 
-/// `never` keeps them for ever.
-fn expiry(entry: &Entry) -> Result<Option<u64>> {
-    match entry.value.text() {
-        Some("never") => Ok(None),
-        _ => read::duration(entry).map(Some),
-    }
-}
-
-fn reports(entry: &Entry, warnings: &mut Warnings) -> Result<Vec<String>> {
-    let mut dotenv = Vec::new();
+fn reports(entry: &Entry) -> Result<(Vec<Reports>, Vec<String>)> {
+    let (mut reports, mut dotenv) = (Vec::new(), Vec::new());
     for part in read::map(&entry.value, "artifacts:reports", REPORTS)? {
         match part.key.as_str() {
+            _ if part.value.is_null() => {}
             "dotenv" => dotenv = read::words(part)?,
-            key => {
-                let key = format!("artifacts:reports:{key}");
-                warnings.push(error::no_effect(&part.at, &key));
+            "coverage_report" => reports.extend(coverage(part)?),
+            format => {
+                reports.push(Reports { format: format.to_owned(), paths: read::words(part)? });
             }
         }
     }
-    Ok(dotenv)
+    Ok((reports, dotenv))
 }
 
-pub fn caches(entry: &Entry, warnings: &mut Warnings) -> Result<Vec<CacheKey>> {
+/// `{coverage_format: cobertura, path: x.xml}`
+fn coverage(entry: &Entry) -> Result<Option<Reports>> {
+    let formats = [("cobertura", "cobertura"), ("jacoco", "jacoco")];
+    let (mut format, mut paths) = (None, Vec::new());
+    for part in read::map(&entry.value, "coverage_report", &["coverage_format", "path"])? {
+        match part.key.as_str() {
+            "coverage_format" => format = Some(read::choice(part, &formats)?.to_owned()),
+            _ => paths = vec![read::text(part)?],
+        }
+    }
+    match (format, paths.is_empty()) {
+        (Some(format), false) => Ok(Some(Reports { format, paths })),
+        _ => {
+            let wanted = ("`coverage_format` and `path`", "`coverage_format`과 `path`를");
+            Err(error::wanted(&entry.value.at, "coverage_report", wanted))
+        }
+    }
+}
+
+/// A cache as it is written: its key may depend on files, its policy on variables.
+#[derive(Clone, Debug)]
+pub struct CacheKey {
+    files: Vec<String>,
+    /// Before what the files make of the key.
+    prefix: String,
+    policy: Option<(String, At)>,
+    unprotect: bool,
+    cache: Cache,
+}
+
+pub fn caches(entry: &Entry) -> Result<Vec<CacheKey>> {
     let mut out = Vec::new();
     read::flatten(&entry.value, 0, &mut |node| {
-        out.push(cache(node, warnings)?);
+        out.push(cache(node)?);
         Ok(())
     })?;
     if out.len() > MAX_CACHES {
         let wanted = ("at most four caches", "캐시를 최대 네 개까지");
         return Err(error::wanted(&entry.value.at, "cache", wanted));
     }
-    out.retain(|c: &CacheKey| !c.cache.paths.is_empty());
+    out.retain(|c: &CacheKey| !c.cache.paths.is_empty() || c.cache.untracked);
     Ok(out)
 }
 
-fn cache(node: &Node, warnings: &mut Warnings) -> Result<CacheKey> {
-    let mut files = Vec::new();
-    let mut cache = Cache {
-        key: "default".to_owned(),
-        fallback: Vec::new(),
-        paths: Vec::new(),
-        pull: true,
-        push: true,
-        when: Keep::OnSuccess,
-        untracked: false,
+fn cache(node: &Node) -> Result<CacheKey> {
+    let mut found = CacheKey {
+        files: Vec::new(),
+        prefix: String::new(),
+        policy: None,
+        unprotect: false,
+        cache: Cache { key: "default".to_owned(), pull: true, push: true, ..Cache::default() },
     };
     for entry in read::map(node, "cache", CACHE)? {
         match entry.key.as_str() {
             "key" if entry.value.map().is_some() => {
-                (cache.key, files) = cache_files(&entry.value)?;
+                (found.prefix, found.files) = key_of_files(&entry.value)?;
             }
-            "key" => cache.key = read::text(entry)?,
-            "paths" => cache.paths = read::words(entry)?,
+            "key" if entry.value.is_null() => {}
+            "key" => found.cache.key = read::text(entry)?,
+            "paths" => found.cache.paths = read::words(entry)?,
             "policy" => {
-                let choices = &[
-                    ("pull", (true, false)),
-                    ("push", (false, true)),
-                    ("pull-push", (true, true)),
-                ];
-                (cache.pull, cache.push) = read::choice(entry, choices)?;
+                let words = read::text(entry)?;
+                if !words.contains('$') {
+                    policy(&words, &entry.value.at)?;
+                }
+                found.policy = Some((words, entry.value.at.clone()));
             }
-            "when" => cache.when = read::choice(entry, KEEP)?,
-            "fallback_keys" => cache.fallback = read::words(entry)?,
-            "untracked" if read::flag(entry)? => {
-                let hint = Text::fixed("name the files in `paths`", "파일을 `paths`에 적으세요");
-                return Err(error::unsupported(&entry.at, "cache:untracked", hint));
+            "when" => found.cache.when = read::choice(entry, KEEP)?,
+            "fallback_keys" => {
+                found.cache.fallback = read::words(entry)?;
+                if found.cache.fallback.len() > MAX_FALLBACKS {
+                    let wanted = ("at most five keys", "키를 최대 다섯 개까지");
+                    return Err(error::wanted(&entry.value.at, "fallback_keys", wanted));
+                }
             }
-            "unprotect" if read::flag(entry)? => {
-                warnings.push(error::no_effect(&entry.at, "cache:unprotect"));
-            }
-            // False is what happens anyway.
-            _ => {}
+            "untracked" => found.cache.untracked = read::flag(entry)?,
+            _ => found.unprotect = read::flag(entry)?,
         }
     }
-    Ok(CacheKey { files, cache })
+    Ok(found)
 }
 
-/// `key: { files: [a.lock], prefix: x }`: the prefix, and the files whose contents make the key.
-fn cache_files(node: &Node) -> Result<(String, Vec<String>)> {
-    let (mut prefix, mut files) = (String::new(), Vec::new());
-    for entry in read::map(node, "cache:key", &["files", "prefix"])? {
-        match entry.key.as_str() {
-            "files" => files = read::words(entry)?,
-            _ => prefix = read::text(entry)?,
+/// Whether a cache is fetched, and whether it is saved.
+fn policy(words: &str, at: &At) -> Result<(bool, bool)> {
+    match words {
+        "pull" => Ok((true, false)),
+        "push" => Ok((false, true)),
+        "pull-push" => Ok((true, true)),
+        other => {
+            let known = ["pull", "push", "pull-push"];
+            let wanted = ("one of pull, push, pull-push", "pull, push, pull-push 가운데 하나를");
+            Err(error::wanted(at, "policy", wanted).hint(error::nearest(other, &known)))
         }
     }
-    if files.is_empty() || files.len() > 10 {
-        return Err(error::wanted(&node.at, "cache:key:files", ("1 to 10 files", "파일 1~10개를")));
+}
+
+/// `key: {files: [a.lock], prefix: x}`: the prefix, and the files whose contents make the key. The commits
+/// that changed the files last (`files_commits`) are told apart by the contents, too.
+fn key_of_files(node: &Node) -> Result<(String, Vec<String>)> {
+    let (mut prefix, mut files) = (String::new(), Vec::new());
+    for entry in read::map(node, "cache:key", &["files", "files_commits", "prefix"])? {
+        let most = match entry.key.as_str() {
+            "files" => MAX_KEY_FILES,
+            "files_commits" => MAX_KEY_COMMITS,
+            _ => {
+                prefix = read::text(entry)?;
+                continue;
+            }
+        };
+        let words = read::words(entry)?;
+        if words.is_empty() || words.len() > most {
+            let (en, ko) = (format!("1 to {most} files"), format!("파일 1~{most}개를"));
+            return Err(error::wanted(&entry.value.at, &entry.key, (&en, &ko)));
+        }
+        files.extend(words);
+    }
+    if files.is_empty() {
+        return Err(error::wanted(&node.at, "cache:key", ("`files`", "`files`를")));
     }
     Ok((prefix, files))
+}
+
+impl CacheKey {
+    /// In neutral words. Protected refs have caches of their own, so that what somebody may push to a
+    /// branch never reaches a job of a protected one; `unprotect` gives that up.
+    ///
+    /// # Errors
+    /// `pipeline.value` for a policy that is none once its variables are known.
+    pub fn resolved(&self, scope: &Scope, context: &Context) -> Result<Cache> {
+        let mut cache = self.cache.clone();
+        if let Some((words, at)) = &self.policy {
+            (cache.pull, cache.push) = policy(&scope.expand(words), at)?;
+        }
+        if !self.files.is_empty() {
+            cache.key = self.of_files(scope, context);
+        }
+        cache.fallback.extend(scope.get("CACHE_FALLBACK_KEY").filter(|key| !key.is_empty()));
+        let side = if context.protected && !self.unprotect { "protected" } else { "non_protected" };
+        for key in std::iter::once(&mut cache.key).chain(&mut cache.fallback) {
+            *key = format!("{key}-{side}");
+        }
+        Ok(cache)
+    }
+
+    /// A key made of files is made of their object ids: the same contents, the same key.
+    fn of_files(&self, scope: &Scope, context: &Context) -> String {
+        let files: Vec<String> = self.files.iter().map(|f| scope.expand(f)).collect();
+        let globs = Globs::new(&files);
+        let mut hash = Sha256::new();
+        let mut some = false;
+        for entry in context.tree.iter().filter(|e| globs.matches(&e.path)) {
+            hash.update(format!("{} {}\n", entry.object, entry.path));
+            some = true;
+        }
+        let hex: String = hash.finalize().iter().take(20).map(|b| format!("{b:02x}")).collect();
+        let files = if some { hex.as_str() } else { "default" };
+        match self.prefix.as_str() {
+            "" => files.to_owned(),
+            prefix => format!("{prefix}-{files}"),
+        }
+    }
 }

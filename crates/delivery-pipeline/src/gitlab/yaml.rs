@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 100;
 pub const MAX_NODES: usize = 100_000;
 
 /// Where something stands. Lines and columns count from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct At {
     pub file: Arc<str>,
     pub line: u32,
