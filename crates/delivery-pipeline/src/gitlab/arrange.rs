@@ -11,8 +11,8 @@ use super::trigger::To;
 use super::yaml::At;
 use crate::trigger_plan::FromArtifact;
 use crate::variables::Variable;
-use kernel::{Error, Result, Text, text};
 use kernel::journey::EnvironmentAction;
+use kernel::{Error, Result, Text, text};
 use run::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,8 +32,6 @@ pub struct Chosen {
     /// The values of its matrix, and the same as variables.
     pub row: Row,
     pub matrix: Vec<Variable>,
-    /// Index and total of `parallel`.
-    pub node: Option<(usize, usize)>,
     /// What it is told of itself.
     pub about: Vec<Variable>,
     pub decision: Decision,
@@ -108,7 +106,8 @@ pub fn too_many(found: usize, limit: usize, what: (&str, &str)) -> Error {
 
 fn instances<'a>(chosen: &'a [Chosen], stages: &[String]) -> Result<Vec<Instance<'a>>> {
     let one = |from: &'a Chosen| Ok(Instance { from, stage: stage_of(from, stages)? });
-    let out: Vec<Instance<'a>> = chosen.iter().filter(|c| c.is_in()).map(one).collect::<Result<_>>()?;
+    let out: Vec<Instance<'a>> =
+        chosen.iter().filter(|c| c.is_in()).map(one).collect::<Result<_>>()?;
     if out.len() > MAX_JOBS {
         return Err(too_many(out.len(), MAX_JOBS, ("jobs", "작업")));
     }
@@ -141,7 +140,8 @@ impl<'a> Graph<'a> {
             }
         }
         let all = chosen.iter().map(|c| (c.job.name.as_str(), c)).collect();
-        let by_name = instances.iter().enumerate().map(|(i, x)| (x.from.name.as_str(), i)).collect();
+        let by_name =
+            instances.iter().enumerate().map(|(i, x)| (x.from.name.as_str(), i)).collect();
         Graph { all, instances, by_job, by_name, by_stage, barriers }
     }
 
@@ -219,16 +219,12 @@ impl<'a> Graph<'a> {
             return Err(wrong(why));
         }
         if other.name != environment.name {
-            let why = Text::fixed(
-                "which stops another environment",
-                "다른 환경을 중지하는 작업입니다",
-            );
+            let why =
+                Text::fixed("which stops another environment", "다른 환경을 중지하는 작업입니다");
             return Err(wrong(why));
         }
         let steps = self.by_job.get(name.as_str()).into_iter().flatten();
-        let same_row = |i: &&usize| {
-            self.instances.get(**i).is_some_and(|x| x.from.row == from.row)
-        };
+        let same_row = |i: &&usize| self.instances.get(**i).is_some_and(|x| x.from.row == from.row);
         let mut steps = steps.filter(same_row).filter_map(|i| self.instances.get(*i));
         Ok(steps.next().map(|x| x.from.name.clone()))
     }
@@ -275,12 +271,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Those of the jobs that have the matrix values which are asked for.
-    fn of_rows(
-        &self,
-        instance: &Instance<'_>,
-        need: &Need,
-        found: &[usize],
-    ) -> Result<Vec<usize>> {
+    fn of_rows(&self, instance: &Instance<'_>, need: &Need, found: &[usize]) -> Result<Vec<usize>> {
         let filled = need.matrix.iter().map(|row| matrix::fill(row, &instance.from.row));
         let wanted: Vec<Row> =
             filled.collect::<Result<_, _>>().map_err(|name| no_value(instance, need, &name))?;
@@ -369,7 +360,8 @@ impl<'a> Graph<'a> {
         let mut path = vec![*left.first()?];
         loop {
             let last = *path.last()?;
-            let next = waits.get(last)?.needs.iter().filter_map(|n| self.by_name.get(n.step.as_str()));
+            let next =
+                waits.get(last)?.needs.iter().filter_map(|n| self.by_name.get(n.step.as_str()));
             let next = *next.filter(|n| left.contains(n)).min()?;
             let begin = path.iter().position(|p| *p == next);
             path.push(next);

@@ -81,8 +81,7 @@ pub fn compile(root: &Node, context: &Context) -> Result<Compiled> {
         Some(_) => Plan::default(),
         None => {
             let all = Arc::new(Scope::new([known.shared.variables.as_slice()]));
-            let pipeline =
-                Pipeline { context, known: &all, yaml: &known.yaml, key: &shared_key };
+            let pipeline = Pipeline { context, known: &all, yaml: &known.yaml, key: &shared_key };
             let fail_fast = workflow.auto_cancel.on_job_failure == OnJobFailure::All;
             Plan { fail_fast, ..arrange::plan(&chosen, &file.stages, &pipeline)? }
         }
@@ -118,9 +117,10 @@ impl Known {
         let given = file.context.given.clone();
         let yaml = [file.global.as_slice(), &workflow.variables].concat();
         let mut early = file.predefined.clone();
-        let name = workflow.name.as_ref().map(|name| {
-            Scope::new([early.as_slice(), &yaml, &given]).expand(name)
-        });
+        let name = workflow
+            .name
+            .as_ref()
+            .map(|name| Scope::new([early.as_slice(), &yaml, &given]).expand(name));
         early.extend(name.iter().map(|name| Variable::literal("CI_PIPELINE_NAME", name.as_str())));
         let scope = Arc::new(Scope::new([early.as_slice(), &yaml]));
         let late = predefined::late(file.context);
@@ -267,8 +267,8 @@ impl<'a> File<'a> {
         let node = self.whole.get(name)?.ok_or_else(missing)?;
         let (defaults, variables) = job::inherits(&node)?;
         // A job that runs no commands takes over nothing about them.
-        let runs = !node.map().unwrap_or_default().iter().any(|e| e.key == "trigger")
-            && !is_mirror(&node);
+        let runs =
+            !node.map().unwrap_or_default().iter().any(|e| e.key == "trigger") && !is_mirror(&node);
         let fits = |e: &&Entry| defaults.takes(&e.key) && (runs || e.key == "interruptible");
         let below: Vec<Entry> = self.defaults.iter().filter(fits).cloned().collect();
         let own = node.map().unwrap_or_default();
@@ -316,7 +316,7 @@ impl<'a> File<'a> {
         }
         let decision = rules::decide(job, &scope, self.context)?;
         let (job, stage, without) = (job.clone(), stage.to_owned(), without.clone());
-        Ok(Chosen { job, name, stage, without, row, matrix, node, about, decision })
+        Ok(Chosen { job, name, stage, without, row, matrix, about, decision })
     }
 
     /// The same warning from a default or a template is said once.
@@ -391,8 +391,7 @@ fn explained(c: &Chosen, name: &str) -> Explained {
 }
 
 fn nothing_to_do(chosen: &[Chosen]) -> Option<Text> {
-    let real =
-        |c: &&Chosen| c.is_in() && c.stage != ".pre" && c.stage != ".post";
+    let real = |c: &&Chosen| c.is_in() && c.stage != ".pre" && c.stage != ".post";
     match (chosen.is_empty(), chosen.iter().find(real)) {
         (true, _) => Some(Text::fixed("the file has no jobs", "파일에 작업이 없습니다")),
         (false, None) => {

@@ -42,7 +42,13 @@ const TIERS: &[(&str, Tier)] = &[
 /// What names sound like, in this order (https://docs.gitlab.com/ci/environments/#deployment-tier-of-environments).
 const SOUNDS: &[(Tier, &[&str])] = &[
     (Tier::Development, &["dev", "review", "trunk"]),
-    (Tier::Testing, &["test", "tst", "int", "acpt", "accpt", "acept", "accept", "qa", "qc", "control", "quality"]),
+    (
+        Tier::Testing,
+        &[
+            "test", "tst", "int", "acpt", "accpt", "acept", "accept", "qa", "qc", "control",
+            "quality",
+        ],
+    ),
     (Tier::Staging, &["stg", "stag", "mdl", "model", "modl", "mdel", "pre", "demo", "non"]),
     (Tier::Production, &["prd", "prod", "live"]),
 ];
@@ -122,7 +128,8 @@ fn tier(name: &str) -> Tier {
 
 /// The variables of a job that has an environment.
 pub fn variables(environment: &work::Environment) -> Vec<Variable> {
-    let word = |of: &EnvironmentAction| ACTIONS.iter().find(|(_, a)| a == of).map_or("", |(w, _)| w);
+    let word =
+        |of: &EnvironmentAction| ACTIONS.iter().find(|(_, a)| a == of).map_or("", |(w, _)| w);
     let tier = TIERS.iter().find(|(_, t)| Some(*t) == environment.tier).map_or("other", |(w, _)| w);
     let mut out = vec![
         Variable::literal("CI_ENVIRONMENT_NAME", &*environment.name),

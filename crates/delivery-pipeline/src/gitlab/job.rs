@@ -255,7 +255,8 @@ impl Job {
 
 /// A list of one comes from a reference.
 fn stage(entry: &Entry) -> Result<(String, At)> {
-    let wanted = || error::wanted(&entry.value.at, "stage", ("the name of a stage", "스테이지 이름을"));
+    let wanted =
+        || error::wanted(&entry.value.at, "stage", ("the name of a stage", "스테이지 이름을"));
     match read::words(entry)?.as_slice() {
         [stage] => Ok((stage.clone(), entry.value.at.clone())),
         _ => Err(wanted()),

@@ -83,7 +83,8 @@ fn words(entry: &Entry, kind: &str) -> Result<String> {
         "boolean" => Ok(read::flag(entry)?.to_string()),
         "array" => {
             entry.value.list().ok_or_else(|| wanted("a list", "목록을"))?;
-            serde_json::to_string(&super::trigger::json(&entry.value)).map_err(kernel::Error::internal)
+            serde_json::to_string(&super::trigger::json(&entry.value))
+                .map_err(kernel::Error::internal)
         }
         _ => read::text(entry),
     }
@@ -116,7 +117,9 @@ fn fill_words(words: &str, node: &Node, inputs: &Inputs) -> Result<String> {
         let Some((inside, after)) = after.split_once(CLOSE) else { break };
         out.push_str(before);
         let name = inside.trim().strip_prefix("job.inputs.");
-        out.push_str(name.and_then(|n| inputs.get(n)).ok_or_else(|| unknown(node, inside, inputs))?);
+        out.push_str(
+            name.and_then(|n| inputs.get(n)).ok_or_else(|| unknown(node, inside, inputs))?,
+        );
         if out.len() > MAX_TEXT {
             return Err(error::too_large(&node.at, out.len(), MAX_TEXT));
         }

@@ -78,8 +78,7 @@ pub const JOB: &[&str] = &[
 ];
 
 /// In `workflow:rules`.
-pub const WORKFLOW_RULE: &[&str] =
-    &["if", "changes", "exists", "when", "variables", "auto_cancel"];
+pub const WORKFLOW_RULE: &[&str] = &["if", "changes", "exists", "when", "variables", "auto_cancel"];
 
 /// In `include:rules`.
 pub const INCLUDE_RULE: &[&str] = &["if", "changes", "exists", "when"];

@@ -77,7 +77,9 @@ fn need(node: &Arc<Node>, out: &mut Needs) -> Result<()> {
             out.fetch.extend(item.jobs(job).into_iter().map(of));
         }
         (Some(job), None, Some(path)) => {
-            let wanted = || error::wanted(&at, "needs", ("a `ref` with `project`", "`project`와 함께 `ref`를"));
+            let wanted = || {
+                error::wanted(&at, "needs", ("a `ref` with `project`", "`project`와 함께 `ref`를"))
+            };
             let refname = item.refname.clone().ok_or_else(wanted)?;
             let of = |job| Fetch::Newest { path: path.clone(), refname: refname.clone(), job };
             out.fetch.extend(item.jobs(job).into_iter().map(of));

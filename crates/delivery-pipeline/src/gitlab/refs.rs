@@ -102,7 +102,10 @@ impl Only {
     /// As `only`: all of its parts hold. Without `refs` it means branches and tags, as GitLab does, so a
     /// pipeline of a merge request has the job only when it is asked for.
     pub fn lets_in(&self, scope: &Scope, context: &Context) -> bool {
-        self.parts(scope, context, &[of(Is::Branches), of(Is::Tags)]).into_iter().flatten().all(|p| p)
+        self.parts(scope, context, &[of(Is::Branches), of(Is::Tags)])
+            .into_iter()
+            .flatten()
+            .all(|p| p)
             && !self.cluster
     }
 

@@ -98,8 +98,16 @@ fn service(node: &Arc<Node>, warnings: &mut Warnings) -> Result<Service> {
         return Ok(Service { image: image.to_owned(), ..Service::default() });
     }
     let mut service = Service::default();
-    let known =
-        ["name", "alias", "entrypoint", "command", "variables", "pull_policy", "docker", "kubernetes"];
+    let known = [
+        "name",
+        "alias",
+        "entrypoint",
+        "command",
+        "variables",
+        "pull_policy",
+        "docker",
+        "kubernetes",
+    ];
     for part in read::map(node, "services", &known)? {
         match part.key.as_str() {
             "name" => service.image = read::text(part)?,

@@ -57,7 +57,9 @@ impl Pipeline<'_> {
                 let trigger = self.trigger(from, trigger, own.clone(), environment, &waits);
                 action(trigger_plan::USES, &trigger)?
             }
-            (None, Some(path)) => action(trigger_plan::MIRRORS, &self.mirror(from, path, own.clone()))?,
+            (None, Some(path)) => {
+                action(trigger_plan::MIRRORS, &self.mirror(from, path, own.clone()))?
+            }
             (None, None) => action(work::USES, &self.work(from, own.clone(), environment)?)?,
         };
         let group = from.job.resource_group.as_ref().map(|name| Group {
@@ -186,8 +188,11 @@ impl Own {
         let mut variables = from.about.clone();
         let late = [
             from.job.image.as_ref().map(|image| Variable::new("CI_JOB_IMAGE", image.name.as_str())),
-            (from.decision.when == When::Manual).then(|| Variable::literal("CI_JOB_MANUAL", "true")),
-            from.job.timeout_ms.map(|ms| Variable::literal("CI_JOB_TIMEOUT", (ms / 1000).to_string())),
+            (from.decision.when == When::Manual)
+                .then(|| Variable::literal("CI_JOB_MANUAL", "true")),
+            from.job
+                .timeout_ms
+                .map(|ms| Variable::literal("CI_JOB_TIMEOUT", (ms / 1000).to_string())),
         ];
         variables.extend(late.into_iter().flatten());
         variables.extend(from.said().cloned());

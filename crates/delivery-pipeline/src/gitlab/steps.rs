@@ -15,7 +15,11 @@ pub fn run(entry: &Entry) -> Result<Vec<String>> {
         Ok(())
     })?;
     if out.is_empty() {
-        return Err(error::wanted(&entry.value.at, "run", ("at least one step", "단계 하나 이상을")));
+        return Err(error::wanted(
+            &entry.value.at,
+            "run",
+            ("at least one step", "단계 하나 이상을"),
+        ));
     }
     Ok(out)
 }
@@ -42,7 +46,11 @@ fn step(node: &Arc<Node>) -> Result<String> {
         return Err(error::wanted(&node.at, "run", wanted));
     }
     let Some((script, at)) = script else {
-        return Err(error::wanted(&node.at, "run", ("a `script` in each step", "단계마다 `script`를")));
+        return Err(error::wanted(
+            &node.at,
+            "run",
+            ("a `script` in each step", "단계마다 `script`를"),
+        ));
     };
     if script.contains("${{") {
         let hint = Text::fixed("use shell variables", "셸 변수를 쓰세요");

@@ -127,8 +127,18 @@ fn include(entry: &Entry) -> Result<To> {
 }
 
 fn item(node: &Arc<Node>, number: usize, artifacts: &mut Vec<Made>) -> Result<Value> {
-    let known =
-        ["local", "template", "artifact", "job", "project", "ref", "file", "component", "remote", "inputs"];
+    let known = [
+        "local",
+        "template",
+        "artifact",
+        "job",
+        "project",
+        "ref",
+        "file",
+        "component",
+        "remote",
+        "inputs",
+    ];
     let entries = read::map(node, "trigger:include", &known)?;
     let has = |key: &str| entries.iter().find(|e| e.key == key);
     let kinds = ["local", "template", "artifact", "project", "component", "remote"];
