@@ -582,7 +582,7 @@ async fn keywords_without_effect_are_told_before_the_pipeline_and_coverage_is_re
 "
     .to_owned();
     for n in 0..11 {
-        ci += &format!("j{n}: {{script: 'true', environment: {{name: e, action: start}}}}\n");
+        ci += &format!("j{n}: {{script: 'true', tags: [linux]}}\n");
     }
     let (seq, id) = world.push("shop", &[(".gitlab-ci.yml", &ci)], |_| ()).await;
     let told = |e: &Event| match e.fact.kind.as_str() {

@@ -76,6 +76,7 @@ impl World {
             beside: Beside::default(),
         };
         let compiled = Compiled {
+            offered: Vec::new(),
             plan: Plan { steps, ..Plan::default() },
             name: None,
             nothing: None,

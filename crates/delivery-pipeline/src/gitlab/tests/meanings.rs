@@ -67,7 +67,7 @@ a:
         format!("{}:{} {key}", place.line, place.column)
     };
     let lines: Vec<String> = found.iter().map(at).collect();
-    let wanted = "2:3 tags, 5:3 image, 5:58 image:docker:platform, 5:74 image:pull_policy, \
+    let wanted = "2:3 tags, 5:3 image, 5:64 image:docker:platform, 5:80 image:pull_policy, \
         6:28 services:pull_policy, 6:48 services:docker, 7:26 environment:kubernetes, \
         8:10 only:kubernetes, 9:43 release:milestones, 10:3 dast_configuration, 11:3 inputs";
     assert_eq!(lines, wanted.split(", ").collect::<Vec<_>>());
