@@ -94,6 +94,10 @@ pub trait Identity: Send + Sync {
         claims: serde_json::Value,
         life: Duration,
     ) -> BoxFuture<'a, Result<String>>;
+
+    /// What an attempt of a job shows to this server to be its run; it works while the attempt runs.
+    /// `attempt` is `<run>-<step index>-<attempt>`.
+    fn job_token(&self, attempt: &str) -> String;
 }
 
 /// What is known of tests beyond one job. Implemented by `delivery-report`.

@@ -101,6 +101,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let source: Arc<dyn Source> = Arc::new(git.clone());
     let reports = Reports::open(store.clone(), blobs.clone(), source.clone());
     let signer = Signer::open(&data.join("signing-keys.json"), &url, store.clock().clone())?;
+    policy.trust(signer.clone());
     let pipelines = Pipelines::open(delivery_pipeline::Options {
         store: store.clone(),
         blobs: blobs.clone(),

@@ -1,7 +1,7 @@
 //! The one decision.
 
 use crate::{Policy, Project, User, unauthenticated};
-use kernel::{Error, Key, Name, Principal, Result, Text, text};
+use kernel::{Error, Id, Key, Name, Principal, Result, Text, text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::View;
@@ -191,6 +191,13 @@ fn standing(v: &View<'_>, who: &Principal, project: &Name) -> Result<Standing> {
     let spec: Project = resource.spec()?;
     let role = match who {
         Principal::User(name) => spec.members.iter().find(|m| m.user == *name).map(|m| m.role),
+        // A job sees its own project and changes nothing in it.
+        Principal::Run(id) => match Id::parse(id) {
+            Some(id) => {
+                (run::project_of(v, &id)?.as_ref() == Some(project)).then_some(Role::Viewer)
+            }
+            None => None,
+        },
         _ => None,
     };
     Ok(Standing { administrator: administrator(v, who)?, role, exists: true })

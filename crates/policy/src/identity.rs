@@ -6,10 +6,13 @@
 //!
 //! Never: a private key outside of its file and this process; a token without `iss`, `iat`, `nbf`, `exp`, `jti`.
 
+use crate::job::{self, Attempt};
+use crate::secret;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::port::Identity;
 use kernel::{BoxFuture, Clock, Error, Result, Time};
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
@@ -38,9 +41,20 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// The newest last: that one signs.
     keys: Mutex<Vec<Key>>,
+    /// Of the tokens of jobs, which only this server reads.
+    jobs: hmac::Key,
+    /// That key as it lies in the file.
+    secret: String,
 }
 
-/// As it lies in the file.
+/// The file.
+#[derive(Default, Serialize, Deserialize)]
+struct File {
+    keys: Vec<Stored>,
+    /// 32 bytes, base64url.
+    jobs: String,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Stored {
     made: Time,
@@ -68,6 +82,12 @@ impl Key {
         let pair = pair.map_err(|_| broken("a key in the file of signing keys is damaged"))?;
         let id = URL_SAFE_NO_PAD.encode(Sha256::digest(pair.public_key().as_ref()));
         Ok(Key { made, pkcs8: pkcs8.to_vec(), pair, id })
+    }
+
+    fn stored(stored: &Stored) -> Result<Key> {
+        let pkcs8 = URL_SAFE_NO_PAD.decode(&stored.pkcs8);
+        let pkcs8 = pkcs8.map_err(|_| broken("a key in the file of signing keys is damaged"))?;
+        Key::read(stored.made, &pkcs8)
     }
 
     /// RFC 7518 §6.2.1; the point is uncompressed: a 4, then x and y of 32 bytes each.
@@ -101,16 +121,22 @@ impl Signer {
     /// # Errors
     /// Internal, when the file cannot be read or written, or is not one of ours.
     pub fn open(file: &Path, issuer: &str, clock: Arc<dyn Clock>) -> Result<Signer> {
-        let keys = match std::fs::read(file) {
+        let found = match std::fs::read(file) {
             Ok(bytes) => read(&bytes)?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                File { keys: Vec::new(), jobs: secret::draw()? }
+            }
             Err(e) => return Err(Error::internal(format!("{}: {e}", file.display()))),
         };
+        let raw = URL_SAFE_NO_PAD.decode(&found.jobs).ok().filter(|raw| raw.len() == 32);
+        let raw = raw.ok_or_else(|| broken("the key of jobs' tokens is damaged"))?;
         let inner = Inner {
             issuer: issuer.trim_end_matches('/').to_owned(),
             file: file.to_owned(),
             clock,
-            keys: Mutex::new(keys),
+            keys: Mutex::new(found.keys.iter().map(Key::stored).collect::<Result<_>>()?),
+            jobs: hmac::Key::new(hmac::HMAC_SHA256, &raw),
+            secret: found.jobs,
         };
         inner.turn()?;
         Ok(Signer(Arc::new(inner)))
@@ -138,6 +164,16 @@ impl Signer {
     }
 }
 
+impl Signer {
+    /// The attempt that a token of a job is for, if this server made it.
+    pub(crate) fn attempt(&self, token: &str) -> Option<Attempt> {
+        let (words, tag) = token.strip_prefix(job::PREFIX)?.rsplit_once('.')?;
+        let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
+        hmac::verify(&self.0.jobs, words.as_bytes(), &tag).ok()?;
+        Attempt::parse(words)
+    }
+}
+
 impl Inner {
     /// Makes a new key when the newest is too old to sign, and forgets those that nobody needs.
     fn turn(&self) -> Result<()> {
@@ -150,27 +186,19 @@ impl Inner {
         keys.retain(|key| !over(key, SIGNS + LINGERS));
         keys.push(Key::make(now)?);
         // Nothing is signed with a key that a restart would not find.
-        write(&self.file, &keys)
+        write(&self.file, &keys, &self.secret)
     }
 }
 
-fn read(bytes: &[u8]) -> Result<Vec<Key>> {
-    let stored: Vec<Stored> = serde_json::from_slice(bytes)
-        .map_err(|_| broken("the file of signing keys is not one of naru's"))?;
-    let one = |stored: &Stored| {
-        let pkcs8 = URL_SAFE_NO_PAD.decode(&stored.pkcs8);
-        Key::read(
-            stored.made,
-            &pkcs8.map_err(|_| broken("a key in the file of signing keys is damaged"))?,
-        )
-    };
-    stored.iter().map(one).collect()
+fn read(bytes: &[u8]) -> Result<File> {
+    serde_json::from_slice(bytes)
+        .map_err(|_| broken("the file of signing keys is not one of naru's"))
 }
 
-fn write(file: &Path, keys: &[Key]) -> Result<()> {
+fn write(file: &Path, keys: &[Key], jobs: &str) -> Result<()> {
     let one = |key: &Key| Stored { made: key.made, pkcs8: URL_SAFE_NO_PAD.encode(&key.pkcs8) };
-    let words = serde_json::to_vec(&keys.iter().map(one).collect::<Vec<_>>());
-    let words = words.map_err(Error::internal)?;
+    let whole = File { keys: keys.iter().map(one).collect(), jobs: jobs.to_owned() };
+    let words = serde_json::to_vec(&whole).map_err(Error::internal)?;
     let beside = file.with_extension(format!("{}", std::process::id()));
     let save = || {
         let mut options = std::fs::OpenOptions::new();
@@ -194,6 +222,11 @@ impl Identity for Signer {
             let keys = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner);
             keys.last().ok_or_else(|| broken("there is no signing key"))?.sign(&claims)
         })
+    }
+
+    fn job_token(&self, attempt: &str) -> String {
+        let tag = hmac::sign(&self.0.jobs, attempt.as_bytes());
+        format!("{}{attempt}.{}", job::PREFIX, URL_SAFE_NO_PAD.encode(tag))
     }
 }
 
@@ -290,12 +323,27 @@ mod tests {
     }
 
     #[test]
+    fn a_jobs_token_is_read_by_the_server_that_made_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Hand(AtomicI64::new(0)));
+        let signer = open(&dir.path().join("keys"), &clock);
+        let run = kernel::Id::new(7, 9);
+        let token = signer.job_token(&format!("{run}-3-2"));
+        let found = Attempt { run: run.clone(), index: 3, attempt: 2 };
+        assert_eq!(open(&dir.path().join("keys"), &clock).attempt(&token), Some(found));
+        assert_eq!(open(&dir.path().join("other"), &clock).attempt(&token), None);
+        assert_eq!(signer.attempt(&token.replace("-3-2.", "-3-3.")), None);
+        assert_eq!(signer.attempt(token.split('.').next().unwrap()), None);
+        assert_eq!(signer.attempt(&signer.job_token("x-1-1")), None);
+    }
+
+    #[test]
     fn a_damaged_file_is_said_and_never_written_over() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("keys");
-        std::fs::write(&file, "[{\"made\":").unwrap();
+        std::fs::write(&file, "{\"keys\":").unwrap();
         let clock = Arc::new(Hand(AtomicI64::new(0)));
         assert!(Signer::open(&file, "http://x", clock).is_err());
-        assert_eq!(std::fs::read(&file).unwrap(), b"[{\"made\":");
+        assert_eq!(std::fs::read(&file).unwrap(), b"{\"keys\":");
     }
 }

@@ -8,6 +8,7 @@
 
 mod decide;
 mod identity;
+mod job;
 mod kind;
 mod secret;
 mod session;
@@ -20,7 +21,7 @@ pub use token::TokenView;
 
 use kernel::{Error, ErrorKind, Key, Name, Principal, Result, Text};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use store::{Put, Store};
 
 /// A handle; clones share it.
@@ -29,12 +30,14 @@ pub struct Policy {
     store: Store,
     /// Token hash to who it is, so that a busy client costs no read. Dropped whole when a token goes.
     known: Arc<Mutex<HashMap<String, token::Known>>>,
+    /// Who makes the tokens of jobs.
+    signer: Arc<OnceLock<Signer>>,
 }
 
 impl Policy {
     /// Opens the policy of a store; a store without people gets its first one, the administrator `admin`.
     pub async fn open(store: Store) -> Result<Policy> {
-        let policy = Policy { store, known: Arc::default() };
+        let policy = Policy { store, known: Arc::default(), signer: Arc::default() };
         let admin = policy.admin()?;
         policy
             .store

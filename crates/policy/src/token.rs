@@ -1,6 +1,6 @@
 //! Personal tokens: for git, for `Authorization: Bearer`, for the command line.
 
-use crate::{Policy, secret, unauthenticated};
+use crate::{Policy, job, secret, unauthenticated};
 use kernel::{Error, Name, NewEvent, Principal, Result, Text, Time, text};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -92,6 +92,9 @@ impl Policy {
     pub async fn authenticate(&self, text: &str) -> Result<Principal> {
         if !text.starts_with(PREFIX) || text.len() > 128 {
             return Err(unauthenticated());
+        }
+        if text.starts_with(job::PREFIX) {
+            return self.job(text).await;
         }
         let key = secret::hash(text);
         let now = self.store.now();

@@ -65,6 +65,7 @@ pub fn late(context: &Context) -> Vec<Variable> {
         ("CI_PIPELINE_URL", "$NARU_RUN_URL"),
         ("CI_JOB_ID", "$NARU_JOB_ID"),
         ("CI_JOB_STATUS", "$NARU_JOB_STATUS"),
+        ("CI_JOB_TOKEN", "$NARU_JOB_TOKEN"),
         ("CI_JOB_URL", "$NARU_JOB_URL"),
         ("CI_JOB_STARTED_AT", "$NARU_JOB_STARTED_AT"),
     ] {

@@ -11,6 +11,18 @@ use std::time::Duration;
 const BEYOND: Duration = Duration::from_secs(60);
 
 impl Job {
+    /// How the job reaches this server, as its run: `naru`, git and curl find it in these.
+    pub(super) fn pass(&self) -> Vec<Variable> {
+        let Some(signer) = self.parts.identity.as_ref() else { return Vec::new() };
+        let token = signer.job_token(&format!("{}-{}", self.task.key, self.task.attempt));
+        let masked = |name: &str| Variable { masked: true, ..Variable::literal(name, &*token) };
+        vec![
+            Variable::literal("NARU_URL", &*self.parts.url),
+            masked("NARU_TOKEN"),
+            masked("NARU_JOB_TOKEN"),
+        ]
+    }
+
     /// A variable for each token that the job asks for. They are made anew for each start.
     ///
     /// # Errors

@@ -26,10 +26,11 @@ impl Job {
         let mut scope = self.scope.clone();
         scope.add(&[Variable::literal("NARU_JOB_STATUS", status)]);
         scope.add(&self.failed_before().await);
-        let tokens = self.tokens().await?;
+        let mut tokens = self.tokens().await?;
+        tokens.extend(self.pass());
         scope.add(&tokens);
         spec.mask = self.secrets.values();
-        spec.mask.extend(tokens.into_iter().map(|token| token.value));
+        spec.mask.extend(tokens.into_iter().filter(|v| v.masked).map(|v| v.value));
         spec.env = scope.all();
         Ok(self.watch(self.parts.host.start(spec).await?).await)
     }

@@ -5,6 +5,7 @@
 mod command;
 mod generic;
 mod hostile;
+mod identity;
 mod journey;
 mod kill;
 mod page;

@@ -1,0 +1,91 @@
+//! Jobs that show who they are: to this server with their token, to others with a signed one.
+
+use crate::{EXE, shop};
+use testkit::{Naru, request};
+
+/// What a job of `shop/web` gets when it asks this server, a line each.
+const ASKS: &str = r#"
+ask:
+  script:
+    - |
+      ask() { curl -s -o /dev/null -w "$1 %{http_code}\n" -H "Authorization: Bearer $NARU_TOKEN" "${@:3}" "$NARU_URL$2"; }
+    - ask own /api/v1/projects/shop/runs
+    - ask other /api/v1/projects/secret/runs
+    - ask write /api/v1/projects/shop/runs/$NARU_RUN_ID/cancel -X POST
+    - ask forged /api/v1/projects/shop/runs -H "Authorization: Bearer ${NARU_TOKEN}x"
+    - git clone -q "http://gitlab-ci-token:$CI_JOB_TOKEN@${NARU_URL#http://}/shop/web.git" ../clone
+    - echo "cloned $(git -C ../clone rev-parse HEAD)"
+    - naru project list -o json || true
+    - printf '%s' "$NARU_TOKEN" | base64 -w0 | rev
+"#;
+
+fn log(naru: &Naru, run: &str, step: &str) -> String {
+    naru.say(&["run", "log", run, step, "-p", "shop"]).unwrap()
+}
+
+#[test]
+fn a_job_sees_its_own_project_changes_nothing_and_only_while_it_runs() {
+    let naru = shop();
+    naru.say(&["project", "create", "secret"]).unwrap();
+    let work = naru.repository("shop", "web", &[(".gitlab-ci.yml", ASKS)]).unwrap();
+    work.follow().unwrap();
+    let runs = naru.json(&["run", "list", "-p", "shop", "--kind", "pipeline"]).unwrap();
+    let run = runs[0]["id"].as_str().unwrap_or_else(|| panic!("{runs}"));
+    let log = log(&naru, run, "ask");
+    for line in ["own 200", "other 404", "write 403", "forged 401"] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    let head = work.git(&["rev-parse", "HEAD"]).unwrap();
+    assert!(log.contains(&format!("cloned {}", head.trim())), "{log}");
+    // It was turned round so that the mask of logs could not hide it from this test.
+    let turned = log.lines().rev().find(|l| l.len() > 60 && !l.contains(' ')).unwrap();
+    let turned: String = turned.chars().rev().collect();
+    let token = String::from_utf8(decode(&turned)).unwrap();
+    assert!(token.starts_with("naru_job_"), "{token}");
+    assert!(!log.contains(&token), "a token in a log");
+    let bearer = format!("Bearer {token}");
+    let path = "/api/v1/projects/shop/runs";
+    let late = request(
+        naru.address().unwrap(),
+        "127.0.0.1",
+        "GET",
+        path,
+        &[("authorization", &bearer)],
+        b"",
+    );
+    assert_eq!(late.unwrap().status, 401, "the attempt is over, and so is its token");
+}
+
+/// RFC 4648 §4, without any check.
+fn decode(words: &str) -> Vec<u8> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut out, mut bits, mut held) = (Vec::new(), 0_u32, 0);
+    for value in words.bytes().filter_map(|b| LETTERS.iter().position(|l| *l == b)) {
+        bits = bits << 6 | u32::try_from(value).unwrap();
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            out.push((bits >> held & 0xff) as u8);
+        }
+    }
+    out
+}
+
+#[test]
+fn the_keys_that_check_signed_tokens_are_where_strangers_look() {
+    let naru = Naru::start(EXE).unwrap();
+    let get = |path: &str| {
+        request(naru.address().unwrap(), "127.0.0.1", "GET", path, &[], b"")
+            .unwrap()
+            .json()
+            .unwrap()
+    };
+    let about = get("/.well-known/openid-configuration");
+    assert_eq!(about["issuer"], naru.url.as_str());
+    let keys = about["jwks_uri"].as_str().unwrap().strip_prefix(&naru.url).unwrap().to_owned();
+    let keys = get(&keys);
+    assert_eq!(
+        (keys["keys"][0]["alg"].as_str(), keys["keys"][0]["d"].as_str()),
+        (Some("ES256"), None)
+    );
+}
