@@ -12,6 +12,7 @@ pub const TEST: &[Need] = &[
     ("curl", "curl"),
     ("bash", "bash"),
     ("chromium", "chromium"),
+    ("redis-server", "redis-server"),
 ];
 
 /// libFuzzer is C++.

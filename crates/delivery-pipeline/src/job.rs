@@ -10,6 +10,8 @@ mod perform;
 mod prepare;
 mod results;
 mod secrets;
+pub(crate) mod services;
+mod standin;
 
 use crate::Parts;
 use crate::keep;
@@ -89,6 +91,12 @@ impl Job {
     }
 
     async fn run(self) -> Result<Outcome> {
+        let outcome = self.attempt().await;
+        self.end_services().await;
+        outcome
+    }
+
+    async fn attempt(&self) -> Result<Outcome> {
         let main = format!("{}-{}", self.task.key, self.task.attempt);
         let exit = match self.parts.host.find(&main) {
             Some(workload) => self.watch(workload).await,

@@ -400,6 +400,7 @@ async fn sweep(parts: &Parts, engine: &Engine) {
 
 async fn clear(parts: &Parts, key: &str, attempt: u32) {
     let id = format!("{key}-{attempt}");
+    crate::job::services::end_all(&parts.host, key, attempt).await;
     for id in [id.clone(), format!("{id}-after")] {
         if let Err(error) = parts.host.forget(&id).await {
             tracing::warn!(id, %error, "a job's workload cannot be forgotten");

@@ -25,6 +25,7 @@ pub struct Workspaces {
     making: Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>,
     /// Held for reading while a job claims a checkout, for writing while old ones are removed.
     pruning: RwLock<()>,
+    choosing: Mutex<()>,
 }
 
 /// What lies in a fresh place.
@@ -72,11 +73,22 @@ impl Workspaces {
             private_dir(&dir.join(sub)).map_err(io)?;
         }
         let making = Mutex::default();
-        Ok(Workspaces { dir, source, making, pruning: RwLock::default() })
+        let (pruning, choosing) = Default::default();
+        Ok(Workspaces { dir, source, making, pruning, choosing })
     }
 
     pub fn place(&self, key: &str, attempt: u32) -> Place {
         Place { dir: self.dir.join("jobs").join(format!("{key}-{attempt}")) }
+    }
+
+    /// A place by its name.
+    pub fn named(&self, name: &str) -> Place {
+        Place { dir: self.dir.join("jobs").join(name) }
+    }
+
+    /// Held by the one job that chooses what no other may have.
+    pub async fn choosing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.choosing.lock().await
     }
 
     /// Names of all places there are: `<run>-<step>-<attempt>`.

@@ -29,6 +29,10 @@ pub struct Spec {
     /// state directory holds them, readable by its owner alone, until the workload is forgotten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mask: Vec<String>,
+    /// What it prints is logged as naru's notes, with this in front of each line: for what runs beside
+    /// whoever the log is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_as: Option<String>,
     /// Milliseconds for which the sandbox stays after its program has failed, so that somebody can look
     /// around in it ([`Workload::exec`](crate::Workload::exec)); its exit is told afterwards. See
     /// [`Workload::hold`](crate::Workload::hold).

@@ -114,6 +114,7 @@ impl Launch<'_> {
             log: files.log(&id),
             stop_signal: config.stop.number().unwrap_or(15),
             mask: Vec::new(),
+            log_as: None,
             hold_ms: 0,
             id,
         }

@@ -117,7 +117,7 @@ impl Job {
                 mounts,
                 hidden: Default::default(),
                 hostname: "job".to_owned(),
-                hosts: Vec::new(),
+                hosts: self.hosts(),
             }),
             limits: Limits {
                 time_ms: Some(time_ms),
@@ -135,6 +135,7 @@ impl Job {
             log: self.task.log.path().to_owned(),
             stop_signal: SIGTERM,
             mask: Vec::new(),
+            log_as: None,
             hold_ms: 0,
         })
     }

@@ -13,13 +13,16 @@ impl Job {
     pub(super) async fn begin(&self, id: &str) -> Result<Exit> {
         let base = self.base();
         self.prepare(base).await?;
+        self.start_services().await?;
         let exit = self.start(id, "script.sh", self.timeout(), "running").await?;
         if base != Base::Shared || !matches!(exit.reason, Reason::NotStarted { .. }) {
             return Ok(exit);
         }
         // A file system that cannot carry an overlay's upper layer only says so when it is mounted.
         self.parts.host.forget(id).await?;
+        self.end_services().await;
         self.prepare(Base::Copied).await?;
+        self.start_services().await?;
         let exit = self.start(id, "script.sh", self.timeout(), "running").await?;
         if !matches!(exit.reason, Reason::NotStarted { .. }) {
             self.parts.copies.store(true, Ordering::Relaxed);

@@ -233,3 +233,90 @@ async fn secrets_reach_neither_the_log_nor_the_sentence_nor_what_is_shown() {
     let url = output(&run, "leak").environment.unwrap().url;
     assert_eq!(url.as_deref(), Some("https://example.com/[MASKED]"));
 }
+
+fn service(image: &str) -> work::Service {
+    work::Service { image: image.into(), ..work::Service::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_found_by_its_names_and_ends_with_its_job() {
+    let (_dir, world) = world().await;
+    let web = |dir: &str| work::Service {
+        aliases: vec![format!("web-{dir}")],
+        entrypoint: Some(vec!["python3".into()]),
+        command: Some(vec!["-c".into(), SERVER.into()]),
+        variables: vec![Variable::new("WORD", format!("$GREETING {dir}"))],
+        ..service("example.com/team/web:1")
+    };
+    let work = Work {
+        variables: vec![Variable::new("GREETING", "hello")],
+        services: vec![web("one"), web("two")],
+        after_script: vec!["curl -s http://web-two:8000/after".into()],
+        ..work(&[
+            "curl -sf http://web-one:8000/; curl -sf http://example.com-team-web:8000/",
+            "curl -sf http://web-two:8000/; getent hosts web-one > address",
+        ])
+    };
+    let run = world.perform(&[], &[("test", work)]).await;
+    let log = world.log(&run, "test").await;
+    assert_eq!(state(&run, "test"), StepState::Passed, "{log}");
+    for words in ["<hello one>", "<hello two>", "web-two | asked for /after", "is ready at 127."] {
+        assert!(log.contains(words), "no {words} in {log}");
+    }
+    assert!(world.host.all().iter().all(|w| w.exit().is_some()), "nothing runs on");
+}
+
+/// Answers everything with `$WORD`.
+const SERVER: &str = "import os, http.server as h
+class H(h.BaseHTTPRequestHandler):
+    def do_GET(s):
+        s.send_response(200); s.end_headers(); s.wfile.write(f\"<{os.environ['WORD']}>\\n\".encode())
+    def log_message(s, *a): print('asked for', s.path, flush=True)
+h.HTTPServer((os.environ['NARU_SERVICE_ADDRESS'], 8000), H).serve_forever()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_stands_in_for_its_image() {
+    let (_dir, world) = world().await;
+    let ping = "import socket; s = socket.create_connection(('cache', 6379)); s.sendall(b'SET a b\\r\\nGET a\\r\\n'); \
+                f = s.makefile('rb'); print([f.readline() for _ in range(3)])";
+    let cache = work::Service { aliases: vec!["cache".into()], ..service("redis:7-alpine") };
+    let work = Work { services: vec![cache], ..work(&[&format!("python3 -c \"{ping}\"")]) };
+    let run = world.perform(&[], &[("test", work)]).await;
+    let log = world.log(&run, "test").await;
+    assert!(log.contains("[b'+OK\\r\\n', b'$1\\r\\n', b'b\\r\\n']"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_here_fails_the_job_with_what_is_missing() {
+    let (_dir, world) = world().await;
+    let not_here = Variable::literal("PATH", "/nonesuch");
+    let run = world
+        .perform(&[], &[("a", Work { services: vec![service("docker:dind")], ..work(&["true"]) })])
+        .await;
+    let reason = run.step("a").unwrap().reason.clone().unwrap();
+    assert!(reason.en.contains("service docker:dind"), "{reason:?}");
+    let work = Work { services: vec![service("redis")], variables: vec![not_here], ..work(&[]) };
+    let run = world.perform(&[], &[("a", work)]).await;
+    let reason = run.step("a").unwrap().reason.clone().unwrap();
+    assert!(reason.en.contains("redis-server"), "{reason:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canceled_job_takes_its_services_along() {
+    let (_dir, world) = world().await;
+    let idle = work::Service {
+        entrypoint: Some(["python3", "-m", "http.server", "8123"].map(str::to_owned).to_vec()),
+        ..service("idle")
+    };
+    let fifo = "echo ready > up; sleep 1000";
+    let work = Work { services: vec![idle], ..work(&[fifo]) };
+    let run = world.begin("shop", &[], &[("a", work)]).await;
+    let running = |e: &Event| (e.fact.kind == "run.step.started").then_some(());
+    world.wait(0, running).await;
+    let step = format!("{run}-0-1-service-0");
+    gone(|| world.host.find(&step).is_some()).await;
+    world.engine.cancel(&run, Principal::User(name("kim")), Text::plain("enough")).await.unwrap();
+    let run = world.end_of(&run).await;
+    assert_eq!(state(&run, "a"), StepState::Canceled);
+    assert!(world.host.all().iter().all(|w| w.exit().is_some()), "nothing runs on");
+}

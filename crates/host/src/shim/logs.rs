@@ -11,10 +11,14 @@ use std::path::{Path, PathBuf};
 
 /// Encoded bytes are written together up to this many; less when nothing more is coming.
 const BATCH: usize = 128 * 1024;
+/// Bytes of what stands in front of lines.
+const MAX_FRONT: usize = 128;
 
 /// One stream cut into lines. Pure.
 pub struct Lines {
     stream: Stream,
+    /// Stands in front of every record.
+    front: Vec<u8>,
     /// What hides secrets, and a place for what it lets through.
     masked: Option<(Masked, Vec<u8>)>,
     partial: Vec<u8>,
@@ -25,7 +29,26 @@ pub struct Lines {
 impl Lines {
     pub fn new(stream: Stream, mask: &Mask) -> Lines {
         let masked = mask.stream().map(|masked| (masked, Vec::new()));
-        Lines { stream, masked, partial: Vec::new(), begun: false }
+        Lines { stream, front: Vec::new(), masked, partial: Vec::new(), begun: false }
+    }
+
+    /// As notes, each with `front` before it.
+    pub fn notes(front: &str, mask: &Mask) -> Lines {
+        let mut front = front.as_bytes().to_vec();
+        front.truncate(MAX_FRONT);
+        Lines { front, ..Lines::new(Stream::Note, mask) }
+    }
+
+    fn record(&self, now: Time, whole: bool, line: &[u8], out: &mut Vec<u8>) {
+        match self.front.is_empty() {
+            true => encode(out, now, self.stream, whole, line),
+            false => encode(out, now, self.stream, whole, &[&self.front, line].concat()),
+        }
+    }
+
+    /// Longest part of a line in one record.
+    fn room(&self) -> usize {
+        MAX_PIECE - self.front.len()
     }
 
     pub fn feed(&mut self, bytes: &[u8], now: Time, out: &mut Vec<u8>) {
@@ -41,11 +64,11 @@ impl Lines {
     fn cut(&mut self, mut bytes: &[u8], now: Time, out: &mut Vec<u8>) {
         while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
             let (line, rest) = bytes.split_at(end);
-            if self.partial.is_empty() && line.len() <= MAX_PIECE {
-                encode(out, now, self.stream, true, line);
+            if self.partial.is_empty() && line.len() <= self.room() {
+                self.record(now, true, line, out);
             } else {
                 self.extend(line, now, out);
-                encode(out, now, self.stream, true, &self.partial);
+                self.record(now, true, &self.partial, out);
                 self.partial.clear();
             }
             self.begun = false;
@@ -55,8 +78,8 @@ impl Lines {
     }
 
     fn extend(&mut self, mut bytes: &[u8], now: Time, out: &mut Vec<u8>) {
-        while self.partial.len() + bytes.len() > MAX_PIECE {
-            let (piece, rest) = bytes.split_at(MAX_PIECE - self.partial.len());
+        while self.partial.len() + bytes.len() > self.room() {
+            let (piece, rest) = bytes.split_at(self.room() - self.partial.len());
             self.partial.extend_from_slice(piece);
             self.flush(now, out);
             bytes = rest;
@@ -67,7 +90,7 @@ impl Lines {
     /// Gives away the beginning of a line whose end is not coming soon.
     pub fn flush(&mut self, now: Time, out: &mut Vec<u8>) {
         if !self.partial.is_empty() {
-            encode(out, now, self.stream, false, &self.partial);
+            self.record(now, false, &self.partial, out);
             self.partial.clear();
             self.begun = true;
         }
@@ -81,7 +104,7 @@ impl Lines {
             self.cut(&clean, now, out);
         }
         if self.begun || !self.partial.is_empty() {
-            encode(out, now, self.stream, true, &self.partial);
+            self.record(now, true, &self.partial, out);
             self.partial.clear();
             self.begun = false;
         }

@@ -11,6 +11,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use std::ffi::CString;
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -72,6 +73,9 @@ pub fn enter(sandbox: &Sandbox, over: &Path, root: bool, note: Note<'_>) -> Resu
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     resolver()?;
+    if !sandbox.hosts.is_empty() {
+        hosts(&mut new, &sandbox.hosts)?;
+    }
     propagation(MountPropagationFlags::UNBINDABLE)?;
     for mount in &sandbox.mounts {
         add(&mut new, mount, root, note)
@@ -239,6 +243,31 @@ fn resolver() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The machine's table of hosts with more names in it.
+fn hosts(new: &mut Root, more: &[(IpAddr, Vec<String>)]) -> Result<()> {
+    let mut words = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    if !words.is_empty() && !words.ends_with('\n') {
+        words.push('\n');
+    }
+    // A name is one word of a table that the whole sandbox believes.
+    let sound = |name: &&String| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        !name.is_empty() && name.bytes().all(fits)
+    };
+    for (address, names) in more {
+        for name in names.iter().filter(sound) {
+            words.push_str(&format!("{address}\t{name}\n"));
+        }
+    }
+    let from = Path::new("run/hosts");
+    fs::write(from, words).map_err(why("cannot write /etc/hosts"))?;
+    new.bind(from, Path::new("/etc/hosts"))?;
+    fs::remove_file(from).map_err(why("cannot write /etc/hosts"))?;
+    let fd = new.open(Path::new("/etc/hosts"))?;
+    mount_attr(std::os::fd::AsFd::as_fd(&fd), Writing::OffBelow)
+        .map_err(why("cannot make /etc/hosts read-only"))
 }
 
 fn add(new: &mut Root, mount: &Mount, root: bool, note: Note<'_>) -> Result<()> {

@@ -115,7 +115,11 @@ impl<'a> Watch<'a> {
         let output = |pipe: PipeReader, stream| {
             let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE);
             let _ = rustix::io::ioctl_fionbio(&pipe, true);
-            Output { pipe: Some(pipe), lines: Lines::new(stream, &mask) }
+            let lines = match &spec.log_as {
+                Some(front) => Lines::notes(front, &mask),
+                None => Lines::new(stream, &mask),
+            };
+            Output { pipe: Some(pipe), lines }
         };
         let _ = rustix::io::ioctl_fionbio(&launched.ran, true);
         let _ = rustix::io::ioctl_fionbio(&launched.status, true);

@@ -71,6 +71,7 @@ impl Rig {
             log: self.path(&format!("{id}.log")),
             stop_signal: 15,
             mask: Vec::new(),
+            log_as: None,
             hold_ms: 0,
         }
     }

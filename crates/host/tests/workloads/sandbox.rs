@@ -200,3 +200,31 @@ async fn the_servers_own_tools_can_be_had() {
     assert!(exit.success(), "{exit:?}");
     assert_eq!(words, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn names_of_hosts_are_known_inside() {
+    let rig = Rig::new().await;
+    let mut spec =
+        rig.job("job", "getent hosts db | tr -s ' '; touch /etc/hosts || echo no; cat /run/hosts");
+    let hosts = vec![("127.9.8.7".parse().unwrap(), vec!["db".into(), "bad name".into()])];
+    spec.sandbox.as_mut().unwrap().hosts = hosts;
+    let (_, words) = rig.run(spec).await;
+    assert_eq!(words[..1], ["127.9.8.7 db"], "{words:?}");
+    assert!(words.contains(&"no".to_owned()), "{words:?}");
+    assert!(!words.iter().any(|w| w.contains("bad name")), "{words:?}");
+}
+
+#[tokio::test]
+async fn what_runs_beside_is_logged_as_notes_with_its_name() {
+    let rig = Rig::new().await;
+    let spec = host::Spec {
+        log_as: Some("db | ".into()),
+        mask: vec!["secret".into()],
+        ..rig.job("job", "echo a secret; printf end >&2")
+    };
+    let (_, words) = rig.run(spec.clone()).await;
+    assert_eq!(words, Vec::<String>::new());
+    let mut notes = crate::rig::notes(&spec.log);
+    notes.sort();
+    assert_eq!(notes, ["db | a [MASKED]", "db | end"]);
+}
