@@ -89,27 +89,20 @@ impl Environments {
         Ok(Environments { options: Arc::new(options) })
     }
 
-    /// Follows deployments, ends what is over and serves sites, until `stop`. Must be called inside a tokio
-    /// runtime.
-    pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
+    /// Follows deployments, ends what is over and serves sites, until `stop`. When it returns, the sites that
+    /// were there before have their routes.
+    pub async fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
         let (options, limits) = (self.options.clone(), self.options.limits);
         let sites = site::Sites::new(options.clone());
+        let listening = sites.open(&stop).await;
+        let store = options.store.clone();
+        let keeper = sync::Keeper { options, sites };
+        let loops = reconcile::Options::default();
+        let keeping = reconcile::spawn(store.clone(), keeper, loops, stop.clone());
+        let handle =
+            move |event: &kernel::Event, tx: &mut store::Tx<'_>| follow::handle(event, tx, limits);
+        let following = reconcile::follow_kinds(store, PART_NAME, follow::KINDS, handle, stop);
         tokio::spawn(async move {
-            let listening = match site::listen(sites.clone(), stop.clone()).await {
-                Ok(listening) => Some(listening),
-                Err(error) => {
-                    tracing::error!(%error, "sites cannot be served");
-                    None
-                }
-            };
-            let store = options.store.clone();
-            let keeper = sync::Keeper { options, sites };
-            let loops = reconcile::Options::default();
-            let keeping = reconcile::spawn(store.clone(), keeper, loops, stop.clone());
-            let handle = move |event: &kernel::Event, tx: &mut store::Tx<'_>| {
-                follow::handle(event, tx, limits)
-            };
-            let following = reconcile::follow_kinds(store, PART_NAME, follow::KINDS, handle, stop);
             keeping.join().await;
             // Only the runtime's own end cancels them.
             let _ = following.await;
@@ -119,3 +112,6 @@ impl Environments {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

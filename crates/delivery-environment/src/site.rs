@@ -23,6 +23,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use store::{Put, Tx, View};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Editions of one site at a time.
 const EDITIONS: usize = 50;
@@ -212,6 +215,34 @@ impl Sites {
         self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Serves what there is until `stop`. What goes wrong is for the log: the rest of the platform goes on.
+    pub async fn open(&self, stop: &CancellationToken) -> Option<JoinHandle<()>> {
+        match self.listen(stop.clone()).await {
+            Ok(listening) => Some(listening),
+            Err(error) => {
+                tracing::error!(%error, "sites cannot be served");
+                None
+            }
+        }
+    }
+
+    async fn listen(&self, stop: CancellationToken) -> Result<JoinHandle<()>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Error::internal)?;
+        let address = listener.local_addr().map_err(Error::internal)?;
+        // Set once: a part is started once.
+        let _ = self.0.address.set(address);
+        let listening = tokio::spawn(serve::serve(self.clone(), listener, stop));
+        for thing in self.0.options.store.read(all).await? {
+            if let Thing::Site(project, repository) = thing
+                && let Err(error) = self.sync(&project, &repository).await
+            {
+                // The loop tries again.
+                tracing::warn!(%error, %project, %repository, "a site is not served yet");
+            }
+        }
+        Ok(listening)
+    }
+
     fn change(&self, change: impl FnOnce(&mut Table)) {
         let mut now = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Table::clone(&now);
@@ -365,16 +396,4 @@ fn wanted(tx: &mut Tx<'_>, spot: &Spot, now: Time) -> Result<Option<Site>> {
 fn taken(view: &View<'_>, project: &Name, name: &Name) -> Result<bool> {
     let key = Key { kind: SERVICE.into(), project: Some(project.clone()), name: name.clone() };
     Ok(view.resource(&key)?.is_some())
-}
-
-/// Serves sites until `stop`.
-pub(crate) async fn listen(
-    sites: Sites,
-    stop: tokio_util::sync::CancellationToken,
-) -> Result<tokio::task::JoinHandle<()>> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Error::internal)?;
-    let address = listener.local_addr().map_err(Error::internal)?;
-    // Set once, by `start`.
-    let _ = sites.0.address.set(address);
-    Ok(tokio::spawn(serve::serve(sites, listener, stop)))
 }

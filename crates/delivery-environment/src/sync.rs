@@ -164,9 +164,7 @@ impl Keeper {
                 Ok(Next::After(GLANCE))
             }
             state if !state.is_finished() => Ok(Next::After(GLANCE)),
-            StepState::Passed | StepState::AllowedFailure => {
-                self.ended(place, step.state.word(), None).await
-            }
+            StepState::Passed => self.ended(place, step.state.word(), None).await,
             _ if stopping.again && shown.finished.is_some() => {
                 self.again(place, stopping, &run).await
             }

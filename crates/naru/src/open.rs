@@ -240,7 +240,7 @@ impl Platform {
         let loops = self.services.start(self.engine.clone(), stop.clone());
         tasks.push(tokio::spawn(loops.join()));
         tasks.push(self.reports.start(stop.clone()));
-        tasks.push(self.environments.start(stop.clone()));
+        tasks.push(self.environments.start(stop.clone()).await);
         tasks.push(self.loads.start(stop.clone()));
         self.pipelines.start(self.engine.clone(), stop.clone());
         self.git.start(stop.clone());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod command;
+mod environment;
 mod generic;
 mod hostile;
 mod identity;
