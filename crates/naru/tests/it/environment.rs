@@ -4,7 +4,7 @@ use crate::{EXE, WEB, files, service, shop, under_load};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testkit::{Answer, Naru, Repository, request};
 
 const REVIEW: &str = "review:
@@ -40,8 +40,13 @@ fn until<T>(naru: &Naru, found: impl Fn(&Value) -> Option<T>) -> T {
     );
     stream.write_all(words.as_bytes()).unwrap();
     let mut seen = Vec::new();
+    // The stream speaks now and then even when nothing happens: it does not end by itself.
+    let began = Instant::now();
     for line in BufReader::new(stream).lines() {
         let Ok(line) = line else { break };
+        if began.elapsed() > Duration::from_secs(40) {
+            break;
+        }
         let Some(data) = line.strip_prefix("data:") else { continue };
         let event: Value = serde_json::from_str(data.trim()).unwrap();
         if let Some(found) = found(&event) {
