@@ -13,6 +13,7 @@ pub(crate) fn service(service: &Service) -> Result<()> {
     health(service)?;
     rollout(service)?;
     hosts(service)?;
+    data(service)?;
     match &service.environments {
         Some(_) => self::service(&service.clone().in_environment()),
         None => Ok(()),
@@ -126,6 +127,21 @@ fn rollout(service: &Service) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn data(service: &Service) -> Result<()> {
+    let Some(seed) = service.data.as_ref().and_then(|d| d.seed.as_ref()) else { return Ok(()) };
+    if blob::check_path(seed).is_ok() {
+        return Ok(());
+    }
+    let shown = seed.chars().take(80).flat_map(char::escape_default).collect::<String>();
+    Err(error::spec(
+        text!(
+            "`{shown}` is not a directory of the repository",
+            "`{shown}`은(는) 저장소의 디렉터리가 아닙니다"
+        ),
+        text!("write `data.seed` as `fixtures/qa`", "`data.seed`를 `fixtures/qa`처럼 쓰세요"),
+    ))
 }
 
 fn hosts(service: &Service) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::state::{STATE, ServiceKey, State};
 use kernel::journey::{EnvironmentReleased, ServiceCopy};
 use kernel::{Error, ErrorKind, Key, Name, Principal, Result, Text, text};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use store::{Tx, View};
 
 /// [`Seen`] by `<project>/<environment>`.
@@ -52,6 +52,17 @@ pub(crate) fn of(view: &View<'_>, project: &Name, environment: &Name) -> Result<
         }
     }
     Ok(found)
+}
+
+/// Every copy of every environment.
+pub(crate) fn all(view: &View<'_>) -> Result<BTreeSet<ServiceKey>> {
+    let rows = view.rows::<State>(STATE, "", None, usize::MAX >> 1)?;
+    let copies = rows.into_iter().filter(|(_, state)| state.environment.is_some());
+    let key = |(row, _): (String, State)| {
+        let (project, service) = row.split_once('/')?;
+        Some(ServiceKey::new(&Name::parse(project).ok()?, &Name::parse(service).ok()?))
+    };
+    Ok(copies.filter_map(key).collect())
 }
 
 /// Instances that copies may have, of all environments but one.

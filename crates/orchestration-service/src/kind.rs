@@ -1,7 +1,8 @@
 //! `Service`, `Release` and `Instance`.
 
 pub use crate::service::{
-    Health, InEnvironments, MAX_REPLICAS, Resources, Restart, Service, Stop, Strategy, StrategyKind,
+    Data, Health, InEnvironments, MAX_REPLICAS, Resources, Restart, Service, Stop, Strategy,
+    StrategyKind,
 };
 
 use kernel::kind::{KindDef, Scope, Writer};

@@ -14,6 +14,8 @@ const PIDS: u32 = 4096;
 /// How the release's files are seen.
 const APP: &str = "/app";
 const HOME: &str = "/home/app";
+/// How its data directory is seen.
+const DATA: &str = "/data";
 
 /// `$NARU_ENVIRONMENT` of what is no copy.
 const PRODUCTION: &str = "production";
@@ -84,6 +86,8 @@ pub(crate) struct Launch<'a> {
     pub sandboxed: bool,
     /// Where the services of its commit are found, by their names in the file.
     pub neighbours: &'a [(Name, String)],
+    /// Its data directory on this machine.
+    pub data: Option<&'a Path>,
     /// Bytes of log kept.
     pub log: u64,
 }
@@ -142,6 +146,10 @@ impl Launch<'_> {
             pair("NARU_INSTANCE", id.to_owned()),
             pair("NARU_ENVIRONMENT", environment.to_owned()),
         ]);
+        if let Some(dir) = self.data {
+            let seen = if self.sandboxed { Path::new(DATA) } else { dir };
+            env.push(pair("NARU_DATA_DIR", seen.display().to_string()));
+        }
         env.extend(self.neighbours.iter().map(|(name, url)| (url_variable(name), url.clone())));
         env
     }
@@ -161,6 +169,10 @@ impl Launch<'_> {
             writable(HOME, "home"),
             writable("/tmp", "tmp"),
         ]);
+        if let Some(from) = self.data {
+            let kind = MountKind::Writable { from: from.to_owned() };
+            mounts.push(Mount { at: DATA.into(), kind });
+        }
         if !self.neighbours.is_empty() {
             let from = files.hosts(&self.place.id());
             mounts.push(Mount { at: "/etc/hosts".into(), kind: MountKind::ReadOnly { from } });

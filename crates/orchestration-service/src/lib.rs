@@ -46,11 +46,12 @@ mod sweep;
 mod sync;
 mod tools;
 mod view;
+mod volume;
 mod wait;
 mod yard;
 
 pub use kind::{
-    Condition, Health, InEnvironments, Instance, InstanceState, InstanceStatus, MAX_REPLICAS,
+    Condition, Data, Health, InEnvironments, Instance, InstanceState, InstanceStatus, MAX_REPLICAS,
     Release, ReleaseStatus, Resources, Restart, Service, ServiceStatus, Stop, Strategy,
     StrategyKind,
 };
@@ -155,7 +156,8 @@ impl Services {
     pub async fn open(options: Options) -> Result<Services> {
         let Options { store, blobs, host, source, edge, dir, limits } = options;
         let files = files::Files::open(&dir, blobs).await?;
-        let yard = Yard::new(store, host, edge, files, Tools::of_machine(), limits);
+        let volumes = volume::Volumes::open(&dir, limits.release_bytes).await?;
+        let yard = Yard::new(store, host, edge, (files, volumes), Tools::of_machine(), limits);
         yard.reattach().await?;
         Ok(Services { yard, source, limits, open: Arc::default() })
     }

@@ -42,9 +42,25 @@ pub struct Service {
     /// none of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// A directory that outlives instances and releases: `/data`, or wherever `$NARU_DATA_DIR` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
     /// What is different in copies for environments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environments: Option<InEnvironments>,
+}
+
+/// A service's own data. All its instances share it; an environment's copy has one of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// A directory of the repository that a new data directory is filled with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
+    /// Whether copies for environments begin with what production has, instead of the seed. What production's
+    /// own release says counts, never what a branch says.
+    #[serde(default)]
+    pub lend: bool,
 }
 
 /// What is different in the copies of a service that environments get.
@@ -229,6 +245,7 @@ impl Service {
             ready_within: thirty(),
             restart: Restart::default(),
             hosts: Vec::new(),
+            data: None,
             environments: None,
         }
     }

@@ -1,5 +1,6 @@
 //! Removing files of releases that are no longer kept, and of instances that are gone.
 
+use crate::copies;
 use crate::kind::Release;
 use crate::launch::Place;
 use crate::state::ServiceKey;
@@ -40,6 +41,7 @@ pub(crate) async fn sweep(yard: &Yard) -> Result<bool> {
             kept.releases.insert((member.place.key.clone(), member.place.number));
             there.insert(member.id().to_owned());
         }
+        yard.volumes().sweep(yard.store().read(copies::all).await?).await?;
         let InUse { trees, releases } = kept;
         let keeps_log =
             move |id: &str| Place::parse(id).is_none_or(|p| releases.contains(&(p.key, p.number)));

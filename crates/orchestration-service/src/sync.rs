@@ -268,6 +268,10 @@ impl Keeper {
             return Ok(Next::Done);
         }
         let key = crew.key.clone();
+        // Before its state: after a crash in between, this comes again.
+        if look.state.environment.is_some() {
+            self.yard.volumes().drop_copy(&key).await?;
+        }
         self.yard.store().write(move |tx| release::forget_service(tx, &key)).await?;
         Ok(Next::Done)
     }

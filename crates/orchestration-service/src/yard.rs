@@ -7,12 +7,14 @@ use crate::launch::{self, Launch, Place};
 use crate::probe::Probe;
 use crate::state::{ServiceKey, State};
 use crate::tools::Tools;
+use crate::volume::{Source, Volumes};
 use crate::{Limits, error, state};
 use host::{Host, Workload};
 use kernel::port::Edge;
 use kernel::{Error, Name, Result, Time};
 use reconcile::Poker;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use store::Store;
@@ -34,6 +36,7 @@ struct Inner {
     host: Host,
     edge: Arc<dyn Edge>,
     files: Files,
+    volumes: Volumes,
     tools: Tools,
     limits: Limits,
     crews: Mutex<BTreeMap<ServiceKey, Arc<Crew>>>,
@@ -49,7 +52,7 @@ impl Yard {
         store: Store,
         host: Host,
         edge: Arc<dyn Edge>,
-        files: Files,
+        (files, volumes): (Files, Volumes),
         tools: Tools,
         limits: Limits,
     ) -> Yard {
@@ -58,6 +61,7 @@ impl Yard {
             host,
             edge,
             files,
+            volumes,
             tools,
             limits,
             crews: Mutex::default(),
@@ -77,6 +81,10 @@ impl Yard {
 
     pub fn files(&self) -> &Files {
         &self.0.files
+    }
+
+    pub fn volumes(&self) -> &Volumes {
+        &self.0.volumes
     }
 
     pub fn edge(&self) -> &Arc<dyn Edge> {
@@ -210,13 +218,25 @@ impl Yard {
         let tools = &self.0.tools;
         let path = tools.path(&self.0.files.release(&release.tree));
         let log = self.0.limits.instance_log;
+        let data = self.data(&crew.key, release).await?;
+        let data = data.as_deref();
         let neighbours = self.neighbours(&crew.key, release);
         if !neighbours.is_empty() {
             self.0.files.put_hosts(&id, launch::hosts_lines(&neighbours)).await?;
         }
         let neighbours = neighbours.as_slice();
-        let launch =
-            Launch { place: &place, name, release, port, tools, path, sandboxed, neighbours, log };
+        let launch = Launch {
+            place: &place,
+            name,
+            release,
+            port,
+            tools,
+            path,
+            sandboxed,
+            neighbours,
+            data,
+            log,
+        };
         let workload = self.0.host.start(launch.spec(&self.0.files)).await?;
         if let Some(gone) = predecessor.filter(|m| matches!(m.phase(), Phase::Ended(_))) {
             self.bury(crew, &gone).await;
@@ -225,6 +245,44 @@ impl Yard {
         let member = Arc::new(Member::new(place, name.clone(), release, workload, fails, seen));
         self.enlist(crew, member.clone());
         Ok(member)
+    }
+
+    /// The service's data directory, filled when it is new: a copy's with what production lends, else with
+    /// the release's own seed.
+    async fn data(&self, key: &ServiceKey, release: &Release) -> Result<Option<PathBuf>> {
+        let Some(wanted) = &release.config.data else { return Ok(None) };
+        let environment = release.environment.as_ref();
+        let dir = self.0.volumes.of(key, environment);
+        let seed = wanted
+            .seed
+            .clone()
+            .map(|path| Source::Seed { release: self.0.files.release(&release.tree), path });
+        let from = match environment {
+            Some(_) => self.lent(key, release).await?.or(seed),
+            None => seed,
+        };
+        self.0.volumes.ensure(dir.clone(), from).await?;
+        Ok(Some(dir))
+    }
+
+    /// The data of production's own service, if the release that serves there lends it.
+    async fn lent(&self, key: &ServiceKey, release: &Release) -> Result<Option<Source>> {
+        let own = release.siblings.iter().find(|(_, copy)| **copy == key.service);
+        let Some((name, _)) = own else { return Ok(None) };
+        let production = ServiceKey::new(&key.project, name);
+        let k = production.clone();
+        let serving = move |v: &store::View<'_>| match State::load(v, &k)? {
+            State { current: Some(current), environment: None, .. } => {
+                state::release(v, &k, &current)
+            }
+            _ => Ok(None),
+        };
+        let serving = self.0.store.read(serving).await?;
+        // Another repository's service of that name lends nothing.
+        let lends = serving.is_some_and(|r| {
+            r.repository == release.repository && r.config.data.is_some_and(|d| d.lend)
+        });
+        Ok(lends.then(|| Source::Volume(self.0.volumes.of(&production, None))))
     }
 
     /// The services of the release's commit by their names there, and where the edge has them.

@@ -151,6 +151,49 @@ async fn what_the_machine_does_not_have_is_refused_whole() {
     assert_eq!(node.edge.get("web-qa").await.unwrap(), "main");
 }
 
+/// Answers with what its data directory has, and adds a line to it at each start.
+const KEEPS: &str = r#"
+import os, socket
+path = os.path.join(os.environ["NARU_DATA_DIR"], "words")
+with open(path, "a") as f:
+    f.write(os.environ["NARU_ENVIRONMENT"] + ";")
+words = open(path).read()
+s = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    c, _ = s.accept()
+    c.recv(4096)
+    c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(words), words.encode()))
+    c.close()
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_has_data_of_its_own_which_goes_with_it() {
+    let node = Node::new().await;
+    let lends = manifest("  data: {lend: true}\n");
+    node.live("a1", &lends, KEEPS, "web-1").await;
+    assert_eq!(node.edge.get("web").await.unwrap(), "production;");
+    let said = node.open_for("qa", "b2", &lends, KEEPS).await;
+    node.copy_is_up(&said).await;
+    assert_eq!(node.edge.get("web-qa").await.unwrap(), "production;qa;", "what production lends");
+    // A new release goes on with it, and production sees nothing of that.
+    let said = node.open_for("qa", "b3", &lends, &format!("{KEEPS}\n")).await;
+    node.copy_is_up(&said).await;
+    assert_eq!(node.edge.get("web-qa").await.unwrap(), "production;qa;qa;");
+    assert_eq!(node.edge.get("web").await.unwrap(), "production;");
+    node.tell(closed("qa")).await;
+    gone(&node).await;
+    // Opened again it begins anew.
+    let said = node.open_for("qa", "b4", &lends, KEEPS).await;
+    node.copy_is_up(&said).await;
+    assert_eq!(node.edge.get("web-qa").await.unwrap(), "production;qa;");
+
+    // What production does not lend nobody takes, whatever a branch says.
+    node.live("a2", &manifest("  data: {}\n"), KEEPS, "web-2").await;
+    let said = node.open_for("rc", "b5", &lends, KEEPS).await;
+    node.copy_is_up(&said).await;
+    assert_eq!(node.edge.get("web-rc").await.unwrap(), "rc;");
+}
+
 /// An environment is opened, or closed, with a crash at a commit; whether it came to the crash.
 async fn crashed(close: bool, at: u64, moment: Moment) -> bool {
     let dir = Arc::new(tempfile::tempdir().unwrap());
