@@ -1,10 +1,12 @@
 //! Small files and the plans they make.
 
 mod conditions;
+mod deploying;
 mod graph;
 mod meanings;
 mod merging;
 mod properties;
+mod running;
 mod variables;
 
 use super::*;
