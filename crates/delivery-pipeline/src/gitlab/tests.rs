@@ -7,6 +7,7 @@ mod meanings;
 mod merging;
 mod properties;
 mod running;
+mod sources;
 mod variables;
 
 use super::*;
@@ -105,4 +106,13 @@ fn known(done: &Compiled, work: &Work) -> Scope {
     scope.add(&work.variables);
     scope.add(&done.shared.given);
     scope
+}
+
+/// The merged file.
+fn whole(text: &str) -> std::sync::Arc<yaml::Node> {
+    let files = Files::from([(FILE.to_owned(), Some(text.as_bytes().to_vec()))]);
+    match gather(FILE, &files, &context()).unwrap() {
+        Gathered::Whole(root) => root,
+        Gathered::Missing(paths) => panic!("{paths:?} asked for"),
+    }
 }
