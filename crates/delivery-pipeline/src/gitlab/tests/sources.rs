@@ -122,7 +122,7 @@ d: {script: x, rules: [{exists: {regexp: '/LICEN[CS]E/i', project: shop/lib}}]}
     assert_eq!(names(&with(Some(set(&["docs/x.md"]))).unwrap().plan), ["b", "c", "d"]);
     let gone = with(None).unwrap_err();
     assert_eq!(gone.code(), "pipeline.compare_to");
-    assert_eq!(gone.place().unwrap().to_string(), ".gitlab-ci.yml:2:60");
+    assert_eq!(gone.place().unwrap().to_string(), ".gitlab-ci.yml:2:64");
     // Where nobody has looked, everything has changed and nothing is there.
     assert_eq!(names(&plan(file)), ["a", "b"]);
     for (rule, words) in [
