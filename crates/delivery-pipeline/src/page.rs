@@ -3,6 +3,7 @@
 
 mod jobs;
 mod lint;
+mod schedules;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,27 @@ pub const ROUTES: &[Route] = &[
         CHANGE,
         ("page: start a pipeline", "페이지: 파이프라인 시작"),
         |c| Box::pin(start::start(c)),
+    ),
+    Route::get(
+        "/projects/{project}/schedules",
+        VIEW,
+        ("page: pipelines that start by the clock", "페이지: 정해진 시각에 시작하는 파이프라인"),
+        |c| Box::pin(schedules::show(c)),
+    ),
+    Route::post(
+        "/projects/{project}/schedules",
+        CHANGE,
+        ("page: make a schedule", "페이지: 일정 만들기"),
+        |c| Box::pin(schedules::create(c)),
+    ),
+    Route::post(
+        "/projects/{project}/schedules/{schedule}/{action}",
+        CHANGE,
+        (
+            "page: run, pause, resume or delete a schedule",
+            "페이지: 일정 실행, 멈춤, 다시 켜기, 삭제",
+        ),
+        |c| Box::pin(schedules::act(c)),
     ),
     Route::get(
         "/projects/{project}/pipelines/lint",

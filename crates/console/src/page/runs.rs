@@ -52,6 +52,11 @@ pub(super) fn draw(r: &Reader, project: &Name, kind: Option<&str>, runs: &[Run])
     html! {
         (widget::heading(html! { (r.t("Runs", "실행")) }, html! {}, html! {}, html! {
             (widget::link_button(
+                &format!("/projects/{project}/schedules"),
+                r.t("Schedules", "일정"),
+                Tone::Plain,
+            ))
+            (widget::link_button(
                 &format!("/projects/{project}/pipelines/lint"),
                 r.t("Try a file out", "파일 점검"),
                 Tone::Plain,

@@ -97,3 +97,37 @@ fn a_pipeline_is_started_with_variables_a_line_each() {
     );
     assert!(start::variables("nonsense").is_err());
 }
+
+#[test]
+fn schedules_say_when_they_are_due_and_what_went_wrong() {
+    use super::schedules::Row;
+    use crate::{Schedule, ScheduleStatus};
+    let row = |active: bool, problem: Option<&str>| Row {
+        name: Name::parse("nightly").unwrap(),
+        spec: Schedule {
+            repository: Name::parse("web").unwrap(),
+            refname: "main".into(),
+            cron: "30 4 * * mon-fri".into(),
+            timezone: "Asia/Seoul".into(),
+            description: "<all> tests".into(),
+            variables: Default::default(),
+            active,
+        },
+        status: ScheduleStatus {
+            next: Some(kernel::Time(1_764_000_000_000)),
+            problem: problem.map(kernel::Text::plain),
+            ..ScheduleStatus::default()
+        },
+    };
+    let shop = Name::parse("shop").unwrap();
+    let web = [Name::parse("web").unwrap()];
+    let html =
+        drawn(|r| super::schedules::draw(r, &shop, &[row(true, Some("no such branch"))], &web));
+    let seen = words(&html);
+    assert!(seen.contains("2025-11-24 16:00 UTC") && seen.contains("no such branch"), "{seen}");
+    assert!(html.contains("&lt;all&gt; tests") && html.contains("/schedules/nightly/pause\""));
+    let paused = drawn(|r| super::schedules::draw(r, &shop, &[row(false, None)], &web));
+    assert!(words(&paused).contains("paused") && paused.contains("/schedules/nightly/resume\""));
+    let none = drawn(|r| super::schedules::draw(r, &shop, &[], &[]));
+    assert!(words(&none).contains("No schedule yet") && !none.contains("<form"));
+}
