@@ -27,9 +27,23 @@ impl crate::Pipelines {
     /// `ref.unknown` for one that was never pushed; `pipeline.absent`, `pipeline.nothing`, and whatever is
     /// wrong with the file.
     pub async fn run(&self, project: &Name, ask: ByHand, actor: Principal) -> Result<Id> {
+        self.run_from(project, ask, actor, Origin::Api).await
+    }
+
+    /// The same, and what jobs learn of where it came from.
+    ///
+    /// # Errors
+    /// As [`Pipelines::run`](crate::Pipelines::run).
+    pub async fn run_from(
+        &self,
+        project: &Name,
+        ask: ByHand,
+        actor: Principal,
+        origin: Origin,
+    ) -> Result<Id> {
         let asked = Asked {
             tip: self.tip(project, &ask.repository, &ask.refname).await?,
-            origin: Origin::Api,
+            origin,
             given: given(&ask.variables)?,
             actor: actor.clone(),
             made: Made::default(),

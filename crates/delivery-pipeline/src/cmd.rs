@@ -19,6 +19,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: |context, matches| Box::pin(pipeline(context, matches)),
     },
     crate::local::COMMAND,
+    crate::cmd_flow::COMMAND,
 ];
 
 fn build(lang: Lang) -> clap::Command {
@@ -110,7 +111,7 @@ async fn start(context: &Context, matches: &ArgMatches) -> Result<()> {
     })
 }
 
-fn project(matches: &ArgMatches) -> Result<String> {
+pub(crate) fn project(matches: &ArgMatches) -> Result<String> {
     let found = matches.get_one::<String>("project").cloned().filter(|p| !p.is_empty());
     found.ok_or_else(|| {
         Error::invalid("project.missing", text!("which project?", "어느 프로젝트인가요?")).hint(

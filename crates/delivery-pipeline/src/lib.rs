@@ -11,13 +11,16 @@
 //! - A job sees its project's files and caches, and nothing of the server, its data or other projects.
 
 mod api;
+mod api_flow;
 mod artifacts;
 mod by_hand;
 mod caches;
 mod cmd;
+mod cmd_flow;
 mod coverage;
 mod create;
 mod cron;
+mod form;
 pub mod gitlab;
 mod job;
 mod keep;
@@ -30,11 +33,14 @@ mod prepare;
 mod retire;
 mod schedule;
 mod script;
+pub mod shard;
 mod sync;
 mod tip;
+mod token;
 mod told;
 mod trigger;
 pub mod trigger_plan;
+mod v4;
 pub mod variables;
 pub mod work;
 mod workspace;
@@ -46,6 +52,7 @@ pub use artifacts::{Artifacts, Report};
 pub use by_hand::ByHand;
 pub use keep::Bounds;
 pub use schedule::{Schedule, ScheduleStatus};
+pub use token::TriggerToken;
 
 use blob::Blobs;
 use host::{Host, Mount};
@@ -243,13 +250,20 @@ fn shell() -> String {
     bash.into_iter().find(|p| Path::new(p).exists()).unwrap_or("/bin/sh").to_owned()
 }
 
+/// How pipelines start and what they start.
+const FLOW: &[naru_http::Route] =
+    &part::concat::<{ api_flow::ROUTES.len() + v4::ROUTES.len() }>(api_flow::ROUTES, v4::ROUTES);
+
 pub static PART: part::Part = part::Part {
     name: "delivery-pipeline",
     about: (
         "Pipelines: .gitlab-ci.yml, run in sandboxes on this machine",
         "파이프라인: .gitlab-ci.yml을 이 컴퓨터의 샌드박스에서 실행합니다",
     ),
-    routes: &part::concat::<{ api::ROUTES.len() + page::ROUTES.len() }>(api::ROUTES, page::ROUTES),
+    routes: &part::concat::<{ api::ROUTES.len() + page::ROUTES.len() + FLOW.len() }>(
+        &part::concat::<{ api::ROUTES.len() + page::ROUTES.len() }>(api::ROUTES, page::ROUTES),
+        FLOW,
+    ),
     kinds: schedule::KINDS,
     commands: cmd::COMMANDS,
     ..part::Part::EMPTY

@@ -168,7 +168,7 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 }
 
 /// `application/x-www-form-urlencoded` pairs; at most 200 of them are read.
-pub(crate) fn pairs(words: &str) -> Vec<(String, String)> {
+pub fn pairs(words: &str) -> Vec<(String, String)> {
     let decode = |w: &str| {
         let spaced = w.replace('+', " ");
         percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()

@@ -17,7 +17,7 @@ mod site;
 mod sse;
 
 pub use axum::body::Body;
-pub use call::{Call, Head};
+pub use call::{Call, Head, pairs};
 pub use reply::{Response, empty, found, html, json, json_status, text};
 pub use route::{Access, Asset, Handler, Route, Verb};
 pub use serve::{SESSION, listen, serve};

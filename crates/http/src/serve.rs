@@ -193,11 +193,18 @@ async fn allow(call: &Call, access: Access) -> Result<()> {
     }
 }
 
-/// Who is asking: a bearer token, a token as the password of Basic (any user name), or a session.
+/// Where clients of GitLab put their token.
+const PRIVATE_TOKEN: &str = "private-token";
+
+/// Who is asking: a bearer token, a token as the password of Basic (any user name) or in `PRIVATE-TOKEN`, or
+/// a session.
 async fn principal(head: &Head) -> Result<Principal> {
     if let Some(given) = head.header(header::AUTHORIZATION.as_str()) {
         let token = secret(given).ok_or_else(policy::unauthenticated)?;
         return head.site.policy.authenticate(&token).await;
+    }
+    if let Some(token) = head.header(PRIVATE_TOKEN) {
+        return head.site.policy.authenticate(token.trim()).await;
     }
     match head.cookie(SESSION) {
         Some(cookie) => head.site.policy.session(cookie).await,
@@ -221,7 +228,8 @@ pub(crate) fn secret(header: &str) -> Option<String> {
 
 /// A browser's session may not be used by another site's page (cross-site request forgery).
 fn same_origin(call: &Call) -> Result<()> {
-    let by_cookie = call.header(header::AUTHORIZATION.as_str()).is_none();
+    let by_token = [header::AUTHORIZATION.as_str(), PRIVATE_TOKEN];
+    let by_cookie = by_token.iter().all(|name| call.header(name).is_none());
     if call.method == Method::GET || !by_cookie || call.who == Principal::Anonymous {
         return Ok(());
     }

@@ -17,6 +17,7 @@ mod token;
 pub use decide::{Permission, Role, allows};
 pub use identity::Signer;
 pub use kind::{KINDS, Member, Project, ProjectStatus, User, UserStatus};
+pub use secret::{draw as draw_secret, hash as hash_secret};
 pub use token::TokenView;
 
 use kernel::{Error, ErrorKind, Key, Name, Principal, Result, Text};

@@ -1,5 +1,6 @@
 //! Starting a pipeline by hand.
 
+use crate::gitlab::Origin;
 use crate::{ByHand, Pipelines};
 use kernel::{Error, Name, Result, Text};
 use maud::{Markup, html};
@@ -74,7 +75,8 @@ pub(super) async fn start(mut call: Call) -> Result<Response> {
         variables: variables(field("variables"))?,
     };
     let project = call.project()?;
-    let run = call.part::<Pipelines>()?.run(&project, ask, call.who.clone()).await?;
+    let run =
+        call.part::<Pipelines>()?.run_from(&project, ask, call.who.clone(), Origin::Web).await?;
     found(&format!("/projects/{project}/runs/{run}"))
 }
 
