@@ -40,6 +40,7 @@ mod repository;
 mod serve;
 mod settle;
 mod source;
+mod tag;
 mod tree;
 mod upload;
 
@@ -67,12 +68,13 @@ pub static PART: part::Part = part::Part {
     ..part::Part::EMPTY
 };
 
-static ROUTES: [naru_http::Route; 17] = part::concat(&routes(), &page::ROUTES);
+static ROUTES: [naru_http::Route; 18] = part::concat(&routes(), &page::ROUTES);
 
-const fn routes() -> [naru_http::Route; 9] {
+const fn routes() -> [naru_http::Route; 10] {
     let [a, b, c] = serve::ROUTES;
     let [d, e, f, g, h, i] = api::ROUTES;
-    [a, b, c, d, e, f, g, h, i]
+    let [j] = tag::ROUTES;
+    [a, b, c, d, e, f, g, h, i, j]
 }
 
 /// Bounds of what clients may ask for.

@@ -50,6 +50,7 @@ pub(crate) fn start(git: Git, stop: CancellationToken) {
         tokio::select! {
             () = run(&git) => {}
             () = settle(&git) => {}
+            () = crate::tag::follow(&git) => {}
             () = stop.cancelled() => {}
         }
     });

@@ -72,8 +72,8 @@ mod tests {
         let known = times("a 9\nb 4\nc 4\n d e.py 3.5\n").unwrap();
         assert_eq!(known["d e.py"], 3.5);
         let files = names("a b c new");
-        assert_eq!(share(&files, &known, 1, 2), ["a", "new"]);
-        assert_eq!(share(&files, &known, 2, 2), ["b", "c"]);
+        assert_eq!(share(&files, &known, 1, 2), ["a"]);
+        assert_eq!(share(&files, &known, 2, 2), ["b", "c", "new"]);
         assert_eq!(share(&names("x y z"), &BTreeMap::new(), 3, 3), ["z"]);
         assert_eq!(share(&names("x"), &BTreeMap::new(), 2, 3), Vec::<String>::new());
         assert_eq!(times("{\"a\": 1.5}").unwrap()["a"], 1.5);
