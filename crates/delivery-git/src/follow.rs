@@ -62,6 +62,13 @@ pub(crate) async fn after(git: &Git, push: &Push, settled: &Settled, client: &mu
         let place = format!("{url}/projects/{project}/changes/{change}");
         client.say(&text!("change {change} → {place}", "변경 {change} → {place}")).await;
     }
+    if push.request.options.iter().any(|o| o.starts_with("merge_request.")) {
+        let say = Text::fixed(
+            "there are no merge requests yet: the branch was pushed, nothing else",
+            "아직 머지 요청 기능이 없어 브랜치만 푸시했습니다",
+        );
+        client.say(&say).await;
+    }
     let mode = if push.request.option("follow") { Mode::Whole } else { Mode::First };
     // Whoever skips the pipeline does not wait for word of it.
     if waiting.is_empty() || (mode == Mode::First && push.request.option("ci.skip")) {

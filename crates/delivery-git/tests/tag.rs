@@ -58,7 +58,10 @@ async fn a_pipeline_makes_an_annotated_tag_once_and_never_moves_one() {
     assert_eq!((pushed.refname.as_str(), event.fact.actor), ("refs/tags/v1.0", user("dan")));
     git(&work, &["fetch", &url, "tag", "v1.0"]).await.fine();
     let shown = git(&work, &["cat-file", "-p", "v1.0"]).await.fine().out;
-    assert!(shown.contains(&format!("object {first}\ntype commit\ntag v1.0\ntagger dan ")), "{shown}");
+    assert!(
+        shown.contains(&format!("object {first}\ntype commit\ntag v1.0\ntagger dan ")),
+        "{shown}"
+    );
     assert!(shown.ends_with("Release v1.0\n\nwith words\n"), "{shown}");
 
     // Again at the same commit is fine; at another one it is told.

@@ -4,6 +4,7 @@
 
 mod command;
 mod environment;
+mod flow;
 mod generic;
 mod hostile;
 mod identity;
