@@ -2,6 +2,7 @@
 //! them and keeps the last ones.
 
 mod edge;
+mod first_line;
 mod idle;
 mod push;
 mod runs;
@@ -16,6 +17,7 @@ type Bench = (&'static str, fn() -> Result<()>);
 const ALL: &[Bench] = &[
     ("push", push::bench),
     ("runs", runs::bench),
+    ("first-line", first_line::bench),
     ("store", store::bench),
     ("idle", idle::bench),
     ("edge", edge::bench),
