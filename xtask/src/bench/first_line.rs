@@ -33,7 +33,8 @@ fn wait(naru: &Naru, run: &str) -> Result<f64> {
     let shown = naru.api("GET", &format!("/api/v1/projects/shop/runs/{run}"), "")?.json()?;
     let ready = shown["steps"][0]["ready_at"].as_str().context("never ready")?;
     // `…:07.250Z`: minutes begin together on both clocks, and no job waits for one.
-    let seconds = ready.rsplit(':').next().and_then(|s| s.strip_suffix('Z')).context("no seconds")?;
+    let seconds =
+        ready.rsplit(':').next().and_then(|s| s.strip_suffix('Z')).context("no seconds")?;
     let ready = (seconds.parse::<f64>()? * 1000.0).round();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of a minute")]
     let printed = printed.rem_euclid(60_000) as f64;
