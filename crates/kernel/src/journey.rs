@@ -52,6 +52,7 @@ facts! {
     "environment.closed" EnvironmentClosed,
     "site.published" SitePublished,
     "tag.asked" TagAsked,
+    "load.verdict" LoadVerdict,
 }
 
 /// The name of a change: its repository and the first twelve digits of its commit.
@@ -421,6 +422,24 @@ pub struct TagAsked {
     pub description: String,
     /// Name and URL.
     pub links: Vec<(String, String)>,
+}
+
+/// `load.verdict`: a change's performance beside that of its base.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadVerdict {
+    pub repository: Name,
+    pub commit: String,
+    pub run: Id,
+    pub step: String,
+    pub scenario: String,
+    /// Branch.
+    pub base: String,
+    /// `better`, `same`, `worse` or `cannot_tell`.
+    pub verdict: String,
+    /// The page of the result.
+    pub address: String,
+    /// With effect, interval and confidence, as the judge gave it.
+    pub judgement: serde_json::Value,
 }
 
 /// The subject of an event about a named thing of a project.

@@ -18,6 +18,7 @@ mod engine;
 pub mod file;
 mod find;
 mod flow;
+pub mod interleave;
 pub mod judge;
 mod limits;
 pub mod machine;
