@@ -28,6 +28,7 @@ mod last_words;
 pub mod left;
 pub mod lint;
 mod local;
+mod own;
 pub mod page;
 mod prepare;
 mod retire;
@@ -169,6 +170,9 @@ impl Pipelines {
         // Mounts need whole paths.
         let dir = std::path::absolute(&options.dir).map_err(Error::internal)?;
         let workspaces = Workspaces::open(dir, options.source.clone())?;
+        let (mut env, mut toolchain) =
+            (environment(), host::toolchain_mounts(readable_environment()));
+        own::add(&mut env, &mut toolchain);
         Ok(Pipelines(Arc::new(Parts {
             store: options.store,
             blobs: options.blobs,
@@ -179,10 +183,10 @@ impl Pipelines {
             workspaces,
             url: options.url,
             limits: options.limits,
-            env: environment(),
+            env,
             given: options.given,
             keep_failed: options.keep_failed,
-            toolchain: host::toolchain_mounts(readable_environment()),
+            toolchain,
             shell: shell(),
             copies: AtomicBool::new(false),
             engine: OnceLock::new(),

@@ -10,6 +10,7 @@ mod hostile;
 mod identity;
 mod journey;
 mod kill;
+mod load;
 mod page;
 mod route;
 mod simulation;
