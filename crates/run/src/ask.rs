@@ -73,13 +73,13 @@ impl Scheduler {
         turn: &mut Turn,
     ) -> Result<()> {
         let Some(run) = self.runs.get_mut(id) else { return Ok(()) };
-        let steps = run.plan.steps.iter().zip(run.state.steps.iter_mut()).enumerate();
         if what == Superseded::Run {
             let started = |row: &StepRow| row.attempt > 0 && row.from.is_none();
-            let mut steps = steps.map(|(_, pair)| pair);
+            let mut steps = run.plan.steps.iter().zip(&run.state.steps);
             let bound = steps.any(|(step, row)| started(row) && !step.interruptible);
             return if bound { Ok(()) } else { self.cancel(id, actor, reason, turn) };
         }
+        let steps = run.plan.steps.iter().zip(run.state.steps.iter_mut()).enumerate();
         for (i, (_, row)) in steps.filter(|(_, (step, _))| step.interruptible) {
             if row.state.is_finished() || row.stop.is_some() {
                 continue;
