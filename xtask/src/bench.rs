@@ -4,6 +4,7 @@
 mod edge;
 mod first_line;
 mod idle;
+mod load;
 mod push;
 mod runs;
 mod store;
@@ -21,6 +22,7 @@ const ALL: &[Bench] = &[
     ("store", store::bench),
     ("idle", idle::bench),
     ("edge", edge::bench),
+    ("load", load::bench),
 ];
 
 pub fn bench(wanted: &[String]) -> Result<()> {

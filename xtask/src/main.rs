@@ -15,7 +15,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask test [-- ARGS]   install what the tests need, check the rules, build, run all tests
 cargo xtask tidy             formatting, clippy with warnings denied, layer rules, dependency rules
-cargo xtask bench [NAME]     side-by-side measurements: push, runs, store, edge, idle
+cargo xtask bench [NAME]     side-by-side measurements: push, runs, store, edge, idle, load
 cargo xtask fuzz [TARGET] [SECONDS]   bytes from outside at everything that reads them: each target for 60 s";
 
 fn main() -> ExitCode {

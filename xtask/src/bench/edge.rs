@@ -58,7 +58,7 @@ pub fn bench() -> Result<()> {
 }
 
 /// Ends with the bench.
-struct Server(Child);
+pub(super) struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -71,13 +71,13 @@ impl Drop for Server {
     }
 }
 
-fn pinned(core: u32, program: &str) -> Command {
+pub(super) fn pinned(core: u32, program: &str) -> Command {
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", &core.to_string(), program]);
     command
 }
 
-fn nginx(dir: &Path, name: &str, core: u32, port: u16, inside: &str) -> Result<Server> {
+pub(super) fn nginx(dir: &Path, name: &str, core: u32, port: u16, inside: &str) -> Result<Server> {
     let file: PathBuf = dir.join(format!("{name}.conf"));
     let d = dir.display();
     let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -104,7 +104,7 @@ fn nginx(dir: &Path, name: &str, core: u32, port: u16, inside: &str) -> Result<S
     Ok(server)
 }
 
-fn port() -> Result<u16> {
+pub(super) fn port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
