@@ -181,7 +181,7 @@ async fn a_copy_has_data_of_its_own_which_goes_with_it() {
     assert_eq!(node.edge.get("web-qa").await.unwrap(), "production;qa;qa;");
     assert_eq!(node.edge.get("web").await.unwrap(), "production;");
     node.tell(closed("qa")).await;
-    gone(&node).await;
+    cleared(&node).await;
     // Opened again it begins anew.
     let said = node.open_for("qa", "b4", &lends, KEEPS).await;
     node.copy_is_up(&said).await;
@@ -266,6 +266,21 @@ async fn gone(node: &Node) {
             () = ended(node) => {}
         }
     }
+}
+
+/// Waits until nothing is remembered of the environment's copies.
+async fn cleared(node: &Node) {
+    let mut feed = node.store.follow(0);
+    let wait = async {
+        loop {
+            let left = |v: &store::View<'_>| crate::copies::of(v, &name("shop"), &name("qa"));
+            if node.store.read(left).await.unwrap().is_empty() {
+                return;
+            }
+            feed.next().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the copies' end");
 }
 
 /// Until one of what runs has ended.
