@@ -264,7 +264,7 @@ impl Sites {
         let now = self.0.options.store.now();
         let url = self.0.options.edge.url(project, &name);
         let at = Spot { project: p, repository: r, name: name.clone(), url: url.clone() };
-        let spot = at.clone();
+        let (spot, served_at) = (at.clone(), at.clone());
         let write = move |tx: &mut Tx<'_>| wanted(tx, &spot, now);
         let wanted_now = self.0.options.store.read(move |v| peek(v, &at, now)).await?;
         let wanted = match wanted_now {
@@ -284,6 +284,7 @@ impl Sites {
             hosts: Vec::new(),
             upstreams: vec![Upstream { instance: format!("site:{project}/{repository}"), address }],
         });
+        self.0.options.store.write(move |tx| note_served(tx, &served_at)).await?;
         let next = site.editions.iter().filter_map(|e| e.expires).min();
         Ok(next.map_or(Next::Done, |at| Next::After(at.since(now))))
     }
@@ -371,7 +372,8 @@ fn peek(view: &View<'_>, spot: &Spot, now: Time) -> Result<Peek> {
     let expired = site.editions.iter().any(|e| e.expires.is_some_and(|at| at <= now));
     let there = crate::stop::project_there(view, &spot.project)?;
     let taken = taken(view, &spot.project, &spot.name)?;
-    if expired || !there || status != spot.status(taken) {
+    // A site that cannot be served says so at once; one that can, when it is.
+    if expired || !there || (taken && status != spot.status(true)) {
         return Ok(Peek::Changes);
     }
     Ok(Peek::Settled((!taken).then_some(site)))
@@ -388,8 +390,19 @@ fn wanted(tx: &mut Tx<'_>, spot: &Spot, now: Time) -> Result<Option<Site>> {
     save(tx, &spot.project, &spot.repository, editions)?;
     let Some(left) = tx.resource(&spot.key())? else { return Ok(None) };
     let taken = taken(tx, &spot.project, &spot.name)?;
-    tx.put_status(&spot.key(), &spot.status(taken), Principal::part(PART_NAME))?;
-    Ok(if taken { None } else { Some(left.spec()?) })
+    if taken {
+        tx.put_status(&spot.key(), &spot.status(true), Principal::part(PART_NAME))?;
+        return Ok(None);
+    }
+    left.spec().map(Some)
+}
+
+/// It is served: whoever reads this finds it there.
+fn note_served(tx: &mut Tx<'_>, spot: &Spot) -> Result<()> {
+    if tx.resource(&spot.key())?.is_some() {
+        tx.put_status(&spot.key(), &spot.status(false), Principal::part(PART_NAME))?;
+    }
+    Ok(())
 }
 
 /// Whether a service has the name at which the site would be found.
