@@ -71,6 +71,38 @@ pub(crate) fn gather(disk: Arc<Disk>, dir: &Path, choose: &Choose) -> Result<(Ba
     Ok((walk.batch, Tree::new(walk.entries)?, walk.left_out))
 }
 
+/// The entries that are chosen, and how many were left out for their size.
+pub(crate) fn select(entries: Vec<Entry>, choose: &Choose) -> Result<(Vec<Entry>, u64)> {
+    let include = Globs::parse(&choose.include, Below::Included)?;
+    let exclude = Globs::parse(&choose.exclude, Below::IfPlain)?;
+    let taken = |path: &str| {
+        let mut states = (include.start(), exclude.start());
+        for name in path.split('/') {
+            states = (include.step(&states.0, name), exclude.step(&states.1, name));
+            if states.0.is_dead() || exclude.covers(&states.1) {
+                return false;
+            }
+        }
+        include.matches(&states.0) && !exclude.matches(&states.1)
+    };
+    let (mut kept, mut left_out, mut bytes) = (Vec::new(), 0, 0_u64);
+    for entry in entries.into_iter().filter(|e| taken(&e.path)) {
+        if entry.size > choose.limit_each {
+            left_out += 1;
+            continue;
+        }
+        bytes = bytes.saturating_add(entry.size);
+        if bytes > choose.limit_bytes {
+            return Err(error::tree_too_large(choose.limit_bytes));
+        }
+        if kept.len() as u64 >= choose.limit_files {
+            return Err(error::too_many_files(choose.limit_files));
+        }
+        kept.push(entry);
+    }
+    Ok((kept, left_out))
+}
+
 struct Walk<'a> {
     batch: Batch,
     include: Globs,

@@ -242,6 +242,20 @@ impl Blobs {
         Tree::parse(&self.get(hash, tree::LIMIT).await?)
     }
 
+    /// The part of a stored tree that `choose` takes, as a tree of its own.
+    ///
+    /// # Errors
+    /// As [`Blobs::tree`] and [`Blobs::put_tree`].
+    pub async fn select(&self, tree: &str, choose: Choose) -> Result<Held> {
+        let (disk, hash) = (self.disk.clone(), Hash::known(tree)?);
+        blocking(move || {
+            let tree = Tree::parse(&disk.read(hash, tree::LIMIT)?)?;
+            let (entries, left_out) = gather::select(tree.entries, &choose)?;
+            Ok(Held { left_out, ..put_tree_of(disk, Tree::new(entries)?)? })
+        })
+        .await
+    }
+
     /// One tree out of many: a later layer wins. A file that stands where an earlier layer has a directory
     /// removes what was below it, and the other way round.
     ///

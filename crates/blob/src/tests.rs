@@ -196,6 +196,11 @@ async fn a_tree_takes_what_was_chosen() {
     assert_eq!(none.files, 0);
     let fail = |choose| async { w.blobs.put_tree(&top, choose).await.unwrap_err().code() };
     assert_eq!(fail(chosen(&["../"], &[])).await, "glob.invalid");
+    let all = w.blobs.put_tree(&top, everything()).await.unwrap();
+    let select = chosen(&["dist/", "*.so"], &["**/*.map"]);
+    let selected = w.blobs.select(&all.hash, select.clone()).await.unwrap();
+    let walked = w.blobs.put_tree(&top, select).await.unwrap();
+    assert_eq!(selected.hash, walked.hash, "a tree is chosen from as a directory is");
     assert_eq!(fail(Choose { limit_files: 4, ..everything() }).await, "tree.too-many-files");
     assert_eq!(fail(Choose { limit_bytes: 20, ..everything() }).await, "tree.too-large");
 }

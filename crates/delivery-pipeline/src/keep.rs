@@ -3,9 +3,10 @@
 //! A job's view of its files exists only inside of its sandbox. From outside it is put together again: what
 //! the writable layer holds, over what the checkout holds less what the layer says is gone.
 
+use crate::layers::Layers;
 use crate::workspace::Place;
 use blob::{Blobs, Choose, Held};
-use kernel::Result;
+use kernel::{ErrorKind, Result};
 use rustix::fs::FileType;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
@@ -29,13 +30,19 @@ impl Bounds {
 ///
 /// # Errors
 /// As [`Blobs::put_tree`].
-pub async fn collect(blobs: &Blobs, place: &Place, choose: Choose) -> Result<Option<Held>> {
+pub async fn collect(
+    blobs: &Blobs,
+    layers: &Layers,
+    place: &Place,
+    choose: Choose,
+) -> Result<Option<Held>> {
     if choose.include.is_empty() {
         return Ok(None);
     }
     let upper = blobs.put_tree(&place.upper(), choose.clone()).await?;
-    let Some(lower) = place.lower() else { return Ok((upper.files > 0).then_some(upper)) };
-    let below = blobs.put_tree(&lower, choose).await?;
+    let Some(below) = below(blobs, layers, place, &choose).await? else {
+        return Ok((upper.files > 0).then_some(upper));
+    };
     if below.files == 0 {
         return Ok((upper.files > 0).then_some(upper));
     }
@@ -51,6 +58,42 @@ pub async fn collect(blobs: &Blobs, place: &Place, choose: Choose) -> Result<Opt
     let mut whole = blobs.overlay(&[kept.hash.clone(), upper.hash.clone()]).await?;
     whole.left_out = upper.left_out + below.left_out;
     Ok((whole.files > 0).then_some(whole))
+}
+
+/// The chosen files of all that the writable layer lies on. Of what came as a tree nothing is read again.
+async fn below(
+    blobs: &Blobs,
+    layers: &Layers,
+    place: &Place,
+    choose: &Choose,
+) -> Result<Option<Held>> {
+    let mut parts = Vec::new();
+    if let Some(lower) = place.lower() {
+        parts.push(blobs.put_tree(&lower, choose.clone()).await?);
+    }
+    for layer in place.layers().iter().rev() {
+        let tree = layers.tree(layer).unwrap_or_default();
+        parts.push(match blobs.select(&tree, choose.clone()).await {
+            Ok(held) => held,
+            // What it came from has been let go of since.
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                blobs.put_tree(layer, choose.clone()).await?
+            }
+            Err(e) => return Err(e),
+        });
+    }
+    let left_out = parts.iter().map(|p| p.left_out).sum();
+    parts.retain(|p| p.files > 0);
+    match parts.len() {
+        0 => Ok(None),
+        1 => Ok(parts.pop()),
+        _ => {
+            let hashes: Vec<String> = parts.iter().map(|p| p.hash.clone()).collect();
+            let mut whole = blobs.overlay(&hashes).await?;
+            whole.left_out = left_out;
+            Ok(Some(whole))
+        }
+    }
 }
 
 /// Whether a file of the checkout is visible through the layer: neither it nor a directory above it is

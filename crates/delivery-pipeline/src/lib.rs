@@ -25,6 +25,7 @@ pub mod gitlab;
 mod job;
 mod keep;
 mod last_words;
+mod layers;
 pub mod left;
 pub mod lint;
 mod local;
@@ -51,6 +52,7 @@ mod tests;
 
 pub use artifacts::{Artifacts, Report};
 pub use by_hand::ByHand;
+pub use caches::CacheView;
 pub use keep::Bounds;
 pub use schedule::{Schedule, ScheduleStatus};
 pub use token::TriggerToken;
@@ -94,6 +96,8 @@ pub struct Limits {
     pub grace_ms: u64,
     /// Of one job's artifacts, and of one cache.
     pub artifacts: Bounds,
+    /// Bytes of caches and artifacts that lie unpacked for the next job that wants them.
+    pub layers: u64,
 }
 
 impl Default for Limits {
@@ -109,6 +113,7 @@ impl Default for Limits {
             // after script, with time of its own.
             grace_ms: 1_000,
             artifacts: Bounds { bytes: 5 << 30, files: 200_000 },
+            layers: 20 << 30,
         }
     }
 }
@@ -142,7 +147,7 @@ pub(crate) struct Parts {
     /// Who signs for jobs; `None`: nobody, and a job that asks for a token fails.
     pub identity: Option<Arc<dyn Identity>>,
     pub verdicts: Option<Arc<dyn Verdicts>>,
-    pub workspaces: Workspaces,
+    pub workspaces: Arc<Workspaces>,
     pub url: String,
     pub limits: Limits,
     /// What jobs get of the server's own environment.
@@ -180,7 +185,7 @@ impl Pipelines {
             source: options.source,
             identity: options.identity,
             verdicts: options.verdicts,
-            workspaces,
+            workspaces: Arc::new(workspaces),
             url: options.url,
             limits: options.limits,
             env,

@@ -357,6 +357,7 @@ async fn clean(parts: Arc<Parts>, engine: Engine) {
             continue;
         }
         clear(&parts, &key, known.2).await;
+        parts.workspaces.prune_layers(parts.limits.layers).await;
         since_prune += 1;
         if since_prune >= 64 {
             since_prune = 0;

@@ -2,12 +2,16 @@
 //!
 //! ```text
 //! <dir>/checkouts/<project>/<repository>/<commit>     never changed once it has its name
+//! <dir>/layers/<tree>                                 caches and artifacts, see `layers`
 //! <dir>/homes/<project>                               caches of tools: cargo's, pip's
 //! <dir>/jobs/<run>-<step>-<attempt>/                  lower   which checkout it stands on
+//!                                                     layers  what lies over that
 //!                                                     scratch the writable layer
 //!                                                     control the script
 //! ```
 
+use crate::layers::Layers;
+use blob::Blobs;
 use kernel::port::{Metadata, Source};
 use kernel::{Error, Name, Result};
 use std::collections::{BTreeSet, HashMap};
@@ -20,6 +24,7 @@ const KEPT: usize = 4;
 
 pub struct Workspaces {
     dir: PathBuf,
+    pub layers: Layers,
     source: Arc<dyn Source>,
     /// One checkout of a commit at a time.
     making: Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>,
@@ -36,6 +41,8 @@ pub enum Base {
     /// A checkout of its own, inside of the layer: where overlays do not work.
     Copied,
     Nothing,
+    /// Nothing, seen through the writable layer.
+    Empty,
 }
 
 /// The place of one attempt.
@@ -54,6 +61,14 @@ impl Place {
     pub fn control(&self) -> PathBuf {
         self.dir.join("control")
     }
+    /// What lies under its files and over the checkout; the first is the uppermost.
+    pub fn layers(&self) -> Vec<PathBuf> {
+        if self.scratch().join("copied").exists() {
+            return Vec::new();
+        }
+        let words = std::fs::read_to_string(self.dir.join("layers")).unwrap_or_default();
+        words.lines().map(PathBuf::from).collect()
+    }
     fn claim(&self) -> PathBuf {
         self.dir.join("lower")
     }
@@ -69,12 +84,13 @@ impl Place {
 
 impl Workspaces {
     pub fn open(dir: PathBuf, source: Arc<dyn Source>) -> Result<Workspaces> {
+        let layers = Layers::open(dir.join("layers"))?;
         for sub in ["checkouts", "homes", "jobs"] {
             private_dir(&dir.join(sub)).map_err(io)?;
         }
         let making = Mutex::default();
         let (pruning, choosing) = Default::default();
-        Ok(Workspaces { dir, source, making, pruning, choosing })
+        Ok(Workspaces { dir, layers, source, making, pruning, choosing })
     }
 
     pub fn place(&self, key: &str, attempt: u32) -> Place {
@@ -135,6 +151,12 @@ impl Workspaces {
                 self.source.checkout(project, repository, commit, &upper, Metadata::With).await?;
                 return std::fs::write(whole, "").map_err(io);
             }
+            Base::Empty => {
+                let empty = place.dir.join("empty");
+                plain_dir(&empty).map_err(io)?;
+                return std::fs::write(place.claim(), empty.as_os_str().as_encoded_bytes())
+                    .map_err(io);
+            }
             Base::Shared => {}
         }
         let _claiming = self.pruning.read().await;
@@ -159,6 +181,24 @@ impl Workspaces {
         drop(making);
         self.making.lock().await.remove(&done);
         Ok(done)
+    }
+
+    /// Lays a tree under the files of a place, over what is there already.
+    pub async fn lay(&self, place: &Place, blobs: &Blobs, tree: &str) -> Result<()> {
+        let _claiming = self.pruning.read().await;
+        let layer = self.layers.get(blobs, tree).await?;
+        let mut layers = place.layers();
+        layers.retain(|other| *other != layer);
+        layers.insert(0, layer);
+        let lines: Vec<String> = layers.iter().map(|l| format!("{}\n", l.display())).collect();
+        std::fs::write(place.dir.join("layers"), lines.concat()).map_err(io)
+    }
+
+    /// Removes layers that no place stands on, until they take `budget` bytes.
+    pub async fn prune_layers(&self, budget: u64) {
+        let _alone = self.pruning.write().await;
+        let used = self.places().iter().flat_map(|name| self.named(name).layers()).collect();
+        self.layers.prune(budget, &used);
     }
 
     /// Removes a place whose step is over.

@@ -78,7 +78,13 @@ pub enum MountKind {
     /// `lower` seen through a writable layer. `scratch` is an empty or earlier directory that keeps what
     /// was written (in `scratch/upper`); `lower` is never changed. Where overlayfs is not to be had,
     /// `lower` is copied to `scratch/upper` instead.
-    Overlay { lower: PathBuf, scratch: PathBuf },
+    Overlay {
+        lower: PathBuf,
+        /// More directories that are never changed, over `lower`; the first is the uppermost.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        over: Vec<PathBuf>,
+        scratch: PathBuf,
+    },
     /// Memory, with a size limit in bytes.
     Memory { size: u64 },
 }

@@ -164,7 +164,7 @@ impl Launch<'_> {
         mounts.extend([
             Mount {
                 at: APP.into(),
-                kind: MountKind::Overlay { lower, scratch: scratch.join("app") },
+                kind: MountKind::Overlay { lower, over: Vec::new(), scratch: scratch.join("app") },
             },
             writable(HOME, "home"),
             writable("/tmp", "tmp"),

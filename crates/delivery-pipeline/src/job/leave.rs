@@ -1,16 +1,24 @@
 //! What stays of an attempt: artifacts, caches, variables for later jobs, what it says of an environment.
 
 use super::{Job, MAX_DOTENV, MAX_DOTENV_BYTES};
+use crate::Parts;
 use crate::keep::{self, Bounds};
 use crate::variables::{Scope, Variable};
 use crate::work::{Environment, Output};
 use crate::{caches, script};
+use blob::{Choose, Held};
 use host::Exit;
 use kernel::{Result, Text, text};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Job {
+    /// Its files that match, as they are when it is over.
+    pub(super) async fn collect(&self, choose: Choose) -> Result<Option<Held>> {
+        let Parts { blobs, workspaces, .. } = &*self.parts;
+        keep::collect(blobs, &workspaces.layers, &self.place, choose).await
+    }
+
     /// Keeps what is to be kept.
     pub(super) async fn leave(&self, passed: bool) -> Result<Output> {
         let mut output = Output { variables: self.dotenv().await?, ..Output::default() };
@@ -73,7 +81,7 @@ impl Job {
         };
         let (include, exclude) = (self.globs(&artifacts.paths), self.globs(&artifacts.exclude));
         let choose = self.parts.limits.artifacts.choose(include, exclude);
-        let Some(held) = keep::collect(&self.parts.blobs, &self.place, choose).await? else {
+        let Some(held) = self.collect(choose).await? else {
             let paths = artifacts.paths.join(", ");
             self.note(&text!(
                 "no files match the artifacts {paths}",
@@ -112,7 +120,7 @@ impl Job {
         let choose = bounds.choose(self.globs(&self.work.dotenv), Vec::new());
         let blobs = &self.parts.blobs;
         let mut found = BTreeMap::new();
-        let Some(held) = keep::collect(blobs, &self.place, choose).await? else {
+        let Some(held) = self.collect(choose).await? else {
             return Ok(found);
         };
         for entry in blobs.tree(&held.hash).await?.entries {

@@ -107,7 +107,10 @@ impl Job {
                 mount(at, MountKind::ReadOnly { from: objects.clone() });
             }
         }
-        mount(&self.work.dir, MountKind::Overlay { lower, scratch: self.place.scratch() });
+        mount(
+            &self.work.dir,
+            MountKind::Overlay { lower, over: self.place.layers(), scratch: self.place.scratch() },
+        );
         Ok(Spec {
             id: id.to_owned(),
             argv: vec![self.parts.shell.clone(), format!("{CONTROL}/{script}")],

@@ -3,10 +3,13 @@
 use super::Job;
 use crate::work::{Files, Output, Work};
 use crate::workspace::{Base, io};
-use crate::{caches, script};
+use crate::{Parts, caches, script};
 use host::{Exit, Reason};
 use kernel::{Result, text};
 use std::sync::atomic::Ordering;
+
+/// Layers of one overlay; the options of a mount have one page.
+const MAX_LAYERS: usize = 32;
 
 impl Job {
     /// A first start: the files, then the script.
@@ -15,13 +18,18 @@ impl Job {
         self.prepare(base).await?;
         self.start_services().await?;
         let exit = self.start(id, "script.sh", self.timeout(), "running").await?;
-        if base != Base::Shared || !matches!(exit.reason, Reason::NotStarted { .. }) {
+        let without = match base {
+            Base::Shared => Base::Copied,
+            Base::Empty => Base::Nothing,
+            Base::Copied | Base::Nothing => return Ok(exit),
+        };
+        if !matches!(exit.reason, Reason::NotStarted { .. }) {
             return Ok(exit);
         }
         // A file system that cannot carry an overlay's upper layer only says so when it is mounted.
         self.parts.host.forget(id).await?;
         self.end_services().await;
-        self.prepare(Base::Copied).await?;
+        self.prepare(without).await?;
         self.start_services().await?;
         let exit = self.start(id, "script.sh", self.timeout(), "running").await?;
         if !matches!(exit.reason, Reason::NotStarted { .. }) {
@@ -34,6 +42,7 @@ impl Job {
         let layers =
             self.parts.host.abilities().overlay && !self.parts.copies.load(Ordering::Relaxed);
         match self.work.files {
+            Files::None if layers => Base::Empty,
             Files::None => Base::Nothing,
             Files::Commit if layers => Base::Shared,
             Files::Commit => Base::Copied,
@@ -52,13 +61,18 @@ impl Job {
             ));
         }
         for cache in self.work.caches.iter().filter(|c| c.pull) {
-            caches::restore(&self.parts, project, &self.keyed(cache), place, &self.task.log)
-                .await?;
+            let restored = caches::restore(&self.parts, project, &self.keyed(cache), place).await?;
+            restored.iter().for_each(|say| self.note(say));
         }
+        let layered = place.lower().is_some();
         for output in self.task.outputs.values() {
             let output: Output = serde_json::from_value(output.clone()).unwrap_or_default();
             if let Some(tree) = output.artifacts {
-                self.parts.blobs.materialise(&tree, &place.upper()).await?;
+                let Parts { blobs, workspaces, .. } = &*self.parts;
+                match layered && place.layers().len() < MAX_LAYERS {
+                    true => workspaces.lay(place, blobs, &tree).await?,
+                    false => blobs.materialise(&tree, &place.upper()).await?,
+                }
             }
         }
         self.secrets.write(&place.control()).map_err(io)?;

@@ -59,7 +59,7 @@ impl Job {
             ..Choose::all(u64::MAX, MAX_MATCHES)
         };
         let (format, paths) = (&reports.format, reports.paths.join(", "));
-        let Some(held) = keep::collect(&self.parts.blobs, &self.place, choose).await? else {
+        let Some(held) = self.collect(choose).await? else {
             self.note(&text!(
                 "no files match the {format} report {paths}",
                 "{format} 보고서 {paths}에 맞는 파일이 없습니다"
@@ -115,7 +115,7 @@ impl Job {
         let include = if whole { dir.clone() } else { format!("{}/**", glob_literal(&dir)) };
         let choose = self.parts.limits.artifacts.choose(vec![include], Vec::new());
         let blobs = &self.parts.blobs;
-        let Some(held) = keep::collect(blobs, &self.place, choose).await? else { return Ok(None) };
+        let Some(held) = self.collect(choose).await? else { return Ok(None) };
         let mut entries = blobs.tree(&held.hash).await?.entries;
         // Whoever asks for a page of the site gets a file of it, never what a link names.
         entries.retain(|e| e.mode != LINK);
@@ -172,7 +172,7 @@ impl Job {
             ..Choose::all(u64::MAX, MAX_MATCHES)
         };
         let blobs = &self.parts.blobs;
-        let Some(held) = keep::collect(blobs, &self.place, choose).await? else { return Ok(None) };
+        let Some(held) = self.collect(choose).await? else { return Ok(None) };
         let entries = blobs.tree(&held.hash).await?.entries;
         let Some(entry) = entries.iter().find(|e| e.path == *path && e.mode != LINK) else {
             return Ok(None);

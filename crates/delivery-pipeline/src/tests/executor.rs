@@ -320,3 +320,44 @@ async fn a_canceled_job_takes_its_services_along() {
     assert_eq!(state(&run, "a"), StepState::Canceled);
     assert!(world.host.all().iter().all(|w| w.exit().is_some()), "nothing runs on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caches_and_artifacts_lie_under_the_files_and_only_what_changed_is_kept_anew() {
+    let (dir, world) = world().await;
+    let cache = work::Cache {
+        key: "deps".into(),
+        paths: vec!["deps/".into()],
+        pull: true,
+        push: true,
+        ..work::Cache::default()
+    };
+    let artifacts = work::Artifacts { paths: vec!["out/".into()], ..work::Artifacts::default() };
+    let job = |script: &[&str]| Work {
+        caches: vec![cache.clone()],
+        artifacts: Some(artifacts.clone()),
+        ..work(script)
+    };
+    let files = [("README", "hello\n"), ("deps/own", "mine\n")];
+    let run = world
+        .perform(&files, &[
+            ("first", job(&["mkdir -p deps/a out; echo 1 > deps/a/one; echo 2 > deps/two; echo x > out/x"])),
+            ("second", job(&["cat deps/a/one deps/two deps/own out/x", "rm -r deps/a out; echo 3 > deps/two"])),
+            ("third", job(&["test ! -e deps/a && cat deps/two deps/own; test ! -e out"])),
+        ])
+        .await;
+    let log = world.log(&run, "second").await;
+    assert!(log.contains("restored cache deps, 9 bytes"), "{log}");
+    assert!(log.contains("\n1\n2\nmine\nx\n"), "{log}");
+    assert!(output(&run, "second").artifacts.is_none(), "what a job removed it does not leave");
+    let log = world.log(&run, "third").await;
+    assert!(log.contains("\n3\nmine\n"), "{log}");
+    let layers = std::fs::read_dir(dir.path().join("work/layers")).unwrap().flatten();
+    let layers = layers.filter(|e| e.path().is_dir()).count();
+    assert!(layers >= 2, "each tree lies unpacked once: {layers}");
+    let caches = world.pipelines.caches(&name("shop")).await.unwrap();
+    assert_eq!((caches.len(), caches[0].key.as_str(), caches[0].hits), (1, "deps", 2));
+    world.pipelines.delete_cache(&name("shop"), "deps").await.unwrap();
+    assert!(world.pipelines.caches(&name("shop")).await.unwrap().is_empty());
+    let again = world.pipelines.delete_cache(&name("shop"), "deps").await.unwrap_err();
+    assert_eq!(again.code(), "cache.unknown");
+}

@@ -279,9 +279,10 @@ fn add(new: &mut Root, mount: &Mount, root: bool, note: Note<'_>) -> Result<()> 
                 .map_err(why("cannot make it read-only"))
         }
         MountKind::Writable { from } => new.bind(from, &mount.at),
-        MountKind::Overlay { lower, scratch } => {
+        MountKind::Overlay { lower, over, scratch } => {
+            let lowers: Vec<&Path> = over.iter().chain([lower]).map(PathBuf::as_path).collect();
             let target = new.place(&mount.at, Want::Directory)?;
-            overlay::mount(lower, scratch, &target, root, note)
+            overlay::mount(&lowers, scratch, &target, root, note)
         }
         MountKind::Memory { size } => {
             let target = new.place(&mount.at, Want::Directory)?;

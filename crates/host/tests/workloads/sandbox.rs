@@ -104,7 +104,8 @@ async fn an_overlay_takes_writes_and_spares_what_lies_below() {
     let (lower, scratch) = (rig.made("lower, with: odd=name"), rig.made("scratch"));
     std::fs::write(lower.join("a"), "old").unwrap();
     std::fs::write(lower.join("b"), "kept").unwrap();
-    let overlay = MountKind::Overlay { lower: lower.clone(), scratch: scratch.clone() };
+    let overlay =
+        MountKind::Overlay { lower: lower.clone(), over: Vec::new(), scratch: scratch.clone() };
     for (id, script, want) in [
         ("one", "echo new > a; rm b; echo c > c; cat a", "new"),
         ("two", "cat a; test ! -e b; echo c >> c", "new"),

@@ -63,7 +63,10 @@ async fn a_sandbox_through_a_user_namespace() {
     sandbox.hostname = "small".to_owned();
     sandbox.mounts = vec![
         Mount { at: "/work".into(), kind: MountKind::Writable { from: work.clone() } },
-        Mount { at: "/overlay".into(), kind: MountKind::Overlay { lower: lower.clone(), scratch } },
+        Mount {
+            at: "/overlay".into(),
+            kind: MountKind::Overlay { lower: lower.clone(), over: Vec::new(), scratch },
+        },
     ];
     let exit = run(&rig, spec);
     let words = words(&rig.path("logs/a.log"));
