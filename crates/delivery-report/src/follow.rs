@@ -73,16 +73,21 @@ async fn follow(reports: &Reports) -> Result<()> {
             None => None,
         };
         let place = feed.place();
+        if done.is_none() && small.is_empty() {
+            reports.folded.send_replace(place);
+        }
         let caught_up = place >= reports.store.head();
         let due = done.is_some() || small.len() >= BATCH || (caught_up && !small.is_empty());
         if due || place - cursor >= PASSED {
             let before = done.as_ref().map_or(place, |(.., event)| event.seq - 1);
             flush(reports, std::mem::take(&mut small), before).await?;
             cursor = before;
+            reports.folded.send_replace(before);
         }
         if let Some((project, fact, event)) = done {
             take(reports, &project, &event, fact).await?;
             cursor = event.seq;
+            reports.folded.send_replace(cursor);
         }
     }
 }

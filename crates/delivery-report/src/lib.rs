@@ -35,6 +35,7 @@ use kernel::{Error, Result};
 use record::Entry;
 use std::sync::Arc;
 use store::Store;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -44,16 +45,24 @@ pub struct Reports {
     store: Store,
     blobs: Blobs,
     source: Arc<dyn Source>,
+    folded: Arc<watch::Sender<u64>>,
 }
 
 impl Reports {
     pub fn open(store: Store, blobs: Blobs, source: Arc<dyn Source>) -> Reports {
-        Reports { store, blobs, source }
+        let folded = Arc::new(watch::Sender::new(0));
+        Reports { store, blobs, source, folded }
     }
 
     /// Follows what jobs report, until `stop`.
     pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
         tokio::spawn(follow::run(self.clone(), stop))
+    }
+
+    /// Resolves when the event at this position of the journal has been folded: answers include it then.
+    pub async fn folded(&self, seq: u64) {
+        // The sender is ours: it does not go away.
+        let _ = self.folded.subscribe().wait_for(|at| *at >= seq).await;
     }
 
     /// The details of an entry; empty when it left nothing.
@@ -64,6 +73,9 @@ impl Reports {
         tokio::task::spawn_blocking(parse).await.map_err(Error::internal)?
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 pub static PART: part::Part = part::Part {
     name: "delivery-report",

@@ -47,6 +47,10 @@ pub fn analyses(format: &str) -> bool {
 /// Adds what a file says to `results`. `path` is the file's, for complaints.
 pub fn read(format: &str, path: &str, bytes: &[u8], results: &mut Results) {
     let mut file = File { path, results, problems: 0 };
+    let format = match format {
+        "cobertura" | "jacoco" | "lcov" => coverage(bytes).unwrap_or(format),
+        other => other,
+    };
     match format {
         "junit" => junit::read(&plain::decode(bytes), &mut file),
         "cobertura" => cobertura::read(&plain::decode(bytes), &mut file),
@@ -61,6 +65,19 @@ pub fn read(format: &str, path: &str, bytes: &[u8], results: &mut Results) {
         other => {
             file.problem(0, text!("files of {other} are not read", "{other} 형식은 읽지 않습니다"))
         }
+    }
+}
+
+/// Which kind of coverage this is, by how it begins: pipeline files have no word for all of them.
+fn coverage(bytes: &[u8]) -> Option<&'static str> {
+    let head = plain::decode(bytes.get(..bytes.len().min(2_000)).unwrap_or_default());
+    let head = head.trim_start();
+    let first = |word: &str| head.find(word).unwrap_or(usize::MAX);
+    match () {
+        () if head.starts_with("TN:") || head.starts_with("SF:") => Some("lcov"),
+        () if first("<report") < first("<coverage") => Some("jacoco"),
+        () if first("<coverage") < first("<report") => Some("cobertura"),
+        () => None,
     }
 }
 

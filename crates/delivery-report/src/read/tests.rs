@@ -217,6 +217,9 @@ fn jacoco_and_lcov() {
     assert_eq!(covered("jacoco", jacoco), ["org/shop/Cart.java 1/2 3/4 2/3"]);
     let lcov = "TN:\nSF:./src/cart.rs\nFN:1,add\nFN:5,9,sub\nFNDA:3,add\nFNDA:0,sub\nFNF:2\nFNH:1\nBRDA:2,0,0,1\nBRDA:2,0,1,-\nDA:1,3\nDA:2,0,abc\nDA:3,-4\nLF:3\nLH:1\nend_of_record\n";
     assert_eq!(covered("lcov", lcov), ["src/cart.rs 1/3 1/2 1/2"]);
+    // What it is counts, whatever the pipeline file calls it.
+    assert_eq!(covered("cobertura", lcov), covered("lcov", lcov));
+    assert_eq!(covered("cobertura", jacoco), covered("jacoco", jacoco));
     let twice = format!("{lcov}{}", lcov.replace("DA:2,0", "DA:2,5"));
     assert_eq!(results("lcov", &twice).coverage["src/cart.rs"].lines[&2], 5);
     let broken = results("lcov", "SF:a\nDA:x,1\nwhat is this");
