@@ -8,6 +8,7 @@ use kernel::{Error, Id, Name, Result, text};
 use naru_http::{Access, Call, Response, Route, json};
 use policy::Permission;
 use serde_json::json;
+use std::sync::Arc;
 
 const VIEW: Access = Access::Project(Permission::View);
 
@@ -86,6 +87,13 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
 ];
 
+/// The part, with all that had happened when the request came.
+pub(crate) async fn reports(call: &Call) -> Result<Arc<Reports>> {
+    let reports = call.part::<Reports>()?;
+    reports.caught_up(call.since).await;
+    Ok(reports)
+}
+
 /// A name in the query.
 pub(crate) fn name(call: &Call, key: &str) -> Result<Option<Name>> {
     call.query(key).filter(|w| !w.is_empty()).map(|w| Name::parse(&w)).transpose()
@@ -137,34 +145,34 @@ fn unfit(key: &str, word: &str, all: &[&str]) -> Error {
 
 async fn list(call: Call) -> Result<Response> {
     let which = which(&call, 100)?;
-    json(&call.part::<Reports>()?.tests(&call.project()?, which).await?)
+    json(&reports(&call).await?.tests(&call.project()?, which).await?)
 }
 
 async fn show(call: Call) -> Result<Response> {
     let id = call.query("id").unwrap_or_default();
     let repository = name(&call, "repository")?;
-    json(&call.part::<Reports>()?.history(&call.project()?, repository, &id).await?)
+    json(&reports(&call).await?.history(&call.project()?, repository, &id).await?)
 }
 
 async fn flakes(call: Call) -> Result<Response> {
-    let items = call.part::<Reports>()?.flakes(&call.project()?).await?;
+    let items = reports(&call).await?.flakes(&call.project()?).await?;
     json(&json!({ "items": items }))
 }
 
 async fn slow(call: Call) -> Result<Response> {
     let limit = limit(&call, 20, 500)?;
-    let (slowest, slower) = call.part::<Reports>()?.slow(&call.project()?, limit).await?;
+    let (slowest, slower) = reports(&call).await?.slow(&call.project()?, limit).await?;
     json(&json!({ "slowest": slowest, "slower": slower }))
 }
 
 async fn times(call: Call) -> Result<Response> {
     let (project, repository) = (call.project()?, call.name("repository")?);
     let job = call.query("job").filter(|j| !j.is_empty());
-    json(&call.part::<Reports>()?.times(&project, &repository, job).await?)
+    json(&reports(&call).await?.times(&project, &repository, job).await?)
 }
 
 async fn results(call: Call) -> Result<Response> {
-    json(&call.part::<Reports>()?.run(&call.project()?, &run_id(&call)?).await?)
+    json(&reports(&call).await?.run(&call.project()?, &run_id(&call)?).await?)
 }
 
 async fn failed(call: Call) -> Result<Response> {
@@ -173,7 +181,7 @@ async fn failed(call: Call) -> Result<Response> {
     let format = Format::parse(&words).ok_or_else(|| unfit("format", &words, &names))?;
     let attempt = call.number("attempt")?.and_then(|n| u32::try_from(n).ok());
     let (project, run, job) = (call.project()?, run_id(&call)?, call.query("job"));
-    let reports = call.part::<Reports>()?;
+    let reports = reports(&call).await?;
     let (count, said) =
         reports.failed_tests(&project, &run, job.as_deref(), attempt, format).await?;
     // Plain words for whoever asks from a script in a job.
@@ -187,12 +195,12 @@ async fn coverage(call: Call) -> Result<Response> {
     let (project, repository) = (call.project()?, name(&call, "repository")?);
     let branch = call.query("branch").filter(|b| !b.is_empty());
     let limit = limit(&call, 30, 1_000)?;
-    let items = call.part::<Reports>()?.trends(&project, repository, branch, limit).await?;
+    let items = reports(&call).await?.trends(&project, repository, branch, limit).await?;
     json(&json!({ "items": items }))
 }
 
 async fn costs(call: Call) -> Result<Response> {
     let weeks = call.number("weeks")?.unwrap_or(8).clamp(1, 104);
     let weeks = u32::try_from(weeks).unwrap_or(8);
-    json(&call.part::<Reports>()?.costs(&call.project()?, weeks).await?)
+    json(&reports(&call).await?.costs(&call.project()?, weeks).await?)
 }

@@ -54,6 +54,7 @@ pub(crate) async fn run(reports: Reports, stop: CancellationToken) {
 async fn follow(reports: &Reports) -> Result<()> {
     let mut cursor = reports.store.read(|v| v.row::<u64>(CURSOR, PLACE)).await?.unwrap_or(0);
     let mut feed = reports.store.follow(cursor);
+    reports.folded.send_replace(cursor);
     let mut small: Vec<(Name, Entry)> = Vec::new();
     loop {
         let event = next(&mut feed, small.is_empty(), reports).await?;

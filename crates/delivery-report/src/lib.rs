@@ -34,6 +34,7 @@ use kernel::port::Source;
 use kernel::{Error, Result};
 use record::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -63,6 +64,14 @@ impl Reports {
     pub async fn folded(&self, seq: u64) {
         // The sender is ours: it does not go away.
         let _ = self.folded.subscribe().wait_for(|at| *at >= seq).await;
+    }
+
+    /// Waits a little until all that had happened at this position of the journal is in the answers. Whoever
+    /// sees a pipeline end and asks what it came to is answered with that pipeline.
+    pub async fn caught_up(&self, seq: u64) {
+        const LONGEST: Duration = Duration::from_secs(5);
+        // Late is better than not at all: the answer then tells of a moment before.
+        let _ = tokio::time::timeout(LONGEST, self.folded(seq)).await;
     }
 
     /// The details of an entry; empty when it left nothing.

@@ -2,7 +2,7 @@
 
 use super::flaky;
 use super::pieces::{self, ms, outcome_words, state};
-use crate::Reports;
+use crate::api::reports;
 use crate::ask::tests::{FlakeView, History, Point};
 use crate::flake::Seen;
 use kernel::{Lang, Name, Result};
@@ -17,7 +17,7 @@ const SHOWN: usize = 100;
 pub(super) async fn show(call: Call) -> Result<Response> {
     let (project, repository) = (call.project()?, call.name("repository")?);
     let test = call.param("test")?.to_owned();
-    let history = call.part::<Reports>()?.history(&project, Some(repository), &test).await?;
+    let history = reports(&call).await?.history(&project, Some(repository), &test).await?;
     let r = Reader::of(&call);
     let page = pieces::page(&r, &project, &history.view.id);
     Ok(web::page(&call, &page, draw(&r, &project, &history)))

@@ -1,7 +1,7 @@
 //! What pipelines cost.
 
 use super::pieces::{self, core};
-use crate::Reports;
+use crate::api::reports;
 use crate::ask::cost::{Costs, Share};
 use kernel::{Lang, Name, Result};
 use maud::{Markup, html};
@@ -15,7 +15,7 @@ pub(super) async fn show(call: Call) -> Result<Response> {
     let project = call.project()?;
     let weeks = call.number("weeks")?.unwrap_or(12).clamp(1, 104);
     let weeks = u32::try_from(weeks).unwrap_or(12);
-    let costs = call.part::<Reports>()?.costs(&project, weeks).await?;
+    let costs = reports(&call).await?.costs(&project, weeks).await?;
     let r = Reader::of(&call);
     let page = pieces::page(&r, &project, r.t("Cost", "비용"));
     Ok(web::page(&call, &page, draw(&r, &project, weeks, &costs)))

@@ -1,7 +1,7 @@
 //! Coverage over time.
 
 use super::pieces::{self, percent};
-use crate::Reports;
+use crate::api::reports;
 use crate::ask::coverage::Trend;
 use kernel::{Name, Result};
 use maud::{Markup, html};
@@ -12,7 +12,7 @@ use web::widget::{self, Dot, Mark, Plot, Table};
 pub(super) async fn show(call: Call) -> Result<Response> {
     let project = call.project()?;
     let branch = call.query("branch").filter(|b| !b.is_empty());
-    let trends = call.part::<Reports>()?.trends(&project, None, branch, 60).await?;
+    let trends = reports(&call).await?.trends(&project, None, branch, 60).await?;
     let r = Reader::of(&call);
     let page = pieces::page(&r, &project, r.t("Coverage", "커버리지"));
     Ok(web::page(&call, &page, draw(&r, &project, &trends)))

@@ -1,7 +1,7 @@
 //! The flake ledger.
 
 use super::pieces;
-use crate::Reports;
+use crate::api::reports;
 use crate::ask::tests::FlakeView;
 use kernel::{Lang, Name, Result};
 use maud::{Markup, html};
@@ -11,7 +11,7 @@ use web::widget::{self, State, Table};
 
 pub(super) async fn show(call: Call) -> Result<Response> {
     let project = call.project()?;
-    let flakes = call.part::<Reports>()?.flakes(&project).await?;
+    let flakes = reports(&call).await?.flakes(&project).await?;
     let r = Reader::of(&call);
     let page = pieces::page(&r, &project, r.t("Flaky tests", "불안정한 테스트"));
     Ok(web::page(&call, &page, draw(&r, &project, &flakes)))

@@ -1,7 +1,7 @@
 //! A project's tests at a glance.
 
 use super::pieces::{self, ms, percent};
-use crate::Reports;
+use crate::api::reports;
 use crate::ask::coverage::Trend;
 use crate::ask::tests::Health;
 use crate::record::Counts;
@@ -13,7 +13,7 @@ use web::widget;
 
 pub(super) async fn show(call: Call) -> Result<Response> {
     let project = call.project()?;
-    let reports = call.part::<Reports>()?;
+    let reports = reports(&call).await?;
     let health = reports.health(&project).await?;
     let trends = reports.trends(&project, None, None, 40).await?;
     let r = Reader::of(&call);

@@ -1,7 +1,7 @@
 //! All tests of a project, with a search.
 
 use super::pieces;
-use crate::Reports;
+use crate::api::reports;
 use crate::ask::tests::{Listed, Order, Which};
 use kernel::{Lang, Name, Result};
 use maud::{Markup, html};
@@ -12,7 +12,7 @@ use web::widget;
 pub(super) async fn show(call: Call) -> Result<Response> {
     let project = call.project()?;
     let which = crate::api::which(&call, 100)?;
-    let listed = call.part::<Reports>()?.tests(&project, which.clone()).await?;
+    let listed = reports(&call).await?.tests(&project, which.clone()).await?;
     let r = Reader::of(&call);
     let page = pieces::page(&r, &project, r.t("All tests", "모든 테스트"));
     Ok(web::page(&call, &page, draw(&r, &project, &which, &listed)))

@@ -1,7 +1,7 @@
 //! What one run came to: failed tests first.
 
 use super::pieces::{self, case_address, core, outcome_words, percent, points, severity, state};
-use crate::Reports;
+use crate::api::reports;
 use crate::ask::coverage::Coverage;
 use crate::ask::run::{Failed, Findings, RunCost, RunReport};
 use crate::path::Path;
@@ -20,7 +20,7 @@ const FILES: usize = 30;
 pub(super) async fn show(call: Call) -> Result<Response> {
     let project = call.project()?;
     let run = crate::api::run_id(&call)?;
-    let report = call.part::<Reports>()?.run(&project, &run).await?;
+    let report = reports(&call).await?.run(&project, &run).await?;
     let r = Reader::of(&call);
     let page = Page::of(&project, "runs", r.t("Results", "결과"))
         .bare()

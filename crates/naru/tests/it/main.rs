@@ -12,6 +12,7 @@ mod journey;
 mod kill;
 mod load;
 mod page;
+mod report;
 mod route;
 mod simulation;
 mod tls;
