@@ -108,6 +108,24 @@ impl Counts {
         self.ms = self.ms.saturating_add(other.ms);
     }
 
+    /// What attempts of one job came to together, when `later` follows this one. An attempt with fewer tests
+    /// ran only those that had failed.
+    pub fn then(&self, later: &Counts) -> Counts {
+        if later.all() == 0 {
+            return *self;
+        }
+        if later.all() >= self.all() {
+            return *later;
+        }
+        Counts {
+            passed: self.passed.saturating_add(later.passed),
+            failed: later.failed,
+            skipped: self.skipped.saturating_add(later.skipped),
+            flaky: self.flaky.saturating_add(later.flaky),
+            ms: self.ms.saturating_add(later.ms),
+        }
+    }
+
     pub(crate) fn count(&mut self, outcome: Outcome, ms: Option<u64>) {
         let place = match outcome {
             Outcome::Passed => &mut self.passed,
@@ -268,6 +286,15 @@ mod tests {
         ] {
             assert_eq!(job_of(step), job);
         }
+    }
+
+    #[test]
+    fn attempts_add_up() {
+        let counts = |passed, failed| Counts { passed, failed, ..Counts::default() };
+        assert_eq!(counts(2, 1).then(&counts(1, 0)), counts(3, 0), "only the failed one again");
+        assert_eq!(counts(2, 1).then(&counts(3, 0)), counts(3, 0), "all again");
+        assert_eq!(counts(5, 2).then(&counts(1, 1)), counts(6, 1));
+        assert_eq!(counts(5, 2).then(&counts(0, 0)), counts(5, 2), "nothing was reported");
     }
 
     #[test]

@@ -144,8 +144,7 @@ impl Reports {
         run: &Id,
         all: &[Entry],
     ) -> Result<Option<Coverage>> {
-        let covering: Vec<&Entry> =
-            last_attempts(all).into_iter().filter(|e| e.coverage.is_some()).collect();
+        let covering: Vec<&Entry> = all.iter().filter(|e| e.coverage.is_some()).collect();
         let Some(first) = covering.first() else { return Ok(None) };
         let (repository, commit) = (first.repository.clone(), first.commit.clone());
         let mut parts = Vec::new();

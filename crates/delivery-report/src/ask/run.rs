@@ -122,6 +122,18 @@ pub(crate) fn cost(entries: &[Entry], run: &Run) -> RunCost {
     cost
 }
 
+/// The tests of all jobs, each with all its attempts. Pure.
+pub(crate) fn counts(entries: &[Entry]) -> Counts {
+    let mut steps: BTreeMap<&str, Counts> = BTreeMap::new();
+    for entry in entries {
+        let so_far = steps.entry(&entry.step).or_default();
+        *so_far = so_far.then(&entry.tests);
+    }
+    let mut all = Counts::default();
+    steps.values().for_each(|step| all.add(step));
+    all
+}
+
 /// Compares by fingerprint; where a tool's move with the line, by rule, file and words. Pure.
 pub(crate) fn compare(head: &[Finding], base: Option<&[Finding]>) -> (Vec<Marked>, Vec<Finding>) {
     fn about(f: &Finding) -> (&str, &str, &str, &str) {
@@ -176,8 +188,7 @@ impl Reports {
         for entry in last.iter().filter(|e| e.digest.is_some()) {
             digests.push((entry.clone(), self.digest(entry).await?));
         }
-        let mut tests = Counts::default();
-        digests.iter().for_each(|(_, d)| tests.add(&d.tests));
+        let tests = counts(&known.entries);
         let (failures, more_failures) = self.failures(project, &known, &digests).await?;
         let findings = self.findings_of(project, &known.entries, &digests).await?;
         let begun = known.run.started.is_some();

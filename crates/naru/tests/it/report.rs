@@ -90,7 +90,7 @@ fn from_a_flaky_job_to_the_ledger_a_quarantine_and_the_pages() {
     let first = results(&naru);
     assert_eq!(
         (&first["tests"]["passed"], &first["tests"]["failed"]),
-        (&1.into(), &0.into()),
+        (&3.into(), &0.into()),
         "{first}"
     );
     assert_eq!(first["coverage"]["lines"], serde_json::json!({ "covered": 2, "all": 2 }));
