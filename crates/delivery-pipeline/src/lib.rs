@@ -10,6 +10,7 @@
 //! - A keyword that is not understood is named, never passed over.
 //! - A job sees its project's files and caches, and nothing of the server, its data or other projects.
 
+mod answer;
 mod api;
 mod api_flow;
 mod artifacts;

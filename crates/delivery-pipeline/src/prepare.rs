@@ -88,6 +88,8 @@ async fn compile(
             }
             Gathered::Whole(root) => root,
         };
+        let rules = gitlab::asked(&root, &context);
+        crate::answer::answer(parts, &asked.tip, &asked.actor, rules, &mut context).await?;
         // A large file takes a while: not on a thread that serves.
         let work = tokio::task::spawn_blocking(move || {
             let compiled = gitlab::compile(&root, &context)?;
