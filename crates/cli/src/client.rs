@@ -2,8 +2,10 @@
 
 use crate::{Endpoint, Events};
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use http::{Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use kernel::error::Wire;
@@ -12,13 +14,21 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_util::io::ReaderStream;
 
 /// For a connection and for the head of an answer. Streams may then last as long as they like.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For a file to arrive, and its answer.
+const TRANSFER: Duration = Duration::from_secs(30 * 60);
 /// The longest JSON answer, in bytes.
 const ANSWER: usize = 64 * 1024 * 1024;
+
+/// What is sent: all at once, or as a file is read.
+type Sent = UnsyncBoxBody<Bytes, std::io::Error>;
 
 #[derive(Clone)]
 pub struct Client {
@@ -68,6 +78,23 @@ impl Client {
         Ok(Lines { body: response.into_body(), events: Events::default() })
     }
 
+    /// Asks for another protocol on the connection (RFC 9110 §7.8), and gives the connection out when the
+    /// server has agreed.
+    ///
+    /// # Errors
+    /// The server's own; internal, when it answers as if nothing had been asked.
+    pub async fn upgrade(
+        &self,
+        path: &str,
+        protocol: &str,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
+        let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, protocol)];
+        let response = self.send(Method::POST, path, &headers, None::<&()>).await?;
+        let upgraded = hyper::upgrade::on(response).await;
+        let upgraded = upgraded.map_err(|e| Error::internal(format!("no {protocol}: {e}")))?;
+        Ok(TokioIo::new(upgraded))
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -79,6 +106,34 @@ impl Client {
             Some(body) => Bytes::from(serde_json::to_vec(body).map_err(Error::internal)?),
             None => Bytes::new(),
         };
+        let kind = body.map(|_| "application/json");
+        let bytes = Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
+        self.exchange(method, path, headers, kind, bytes, PATIENCE).await
+    }
+
+    /// Sends a file as it is, and reads the answer.
+    ///
+    /// # Errors
+    /// The server's own, or `server.unreachable`.
+    pub async fn send_file<T: DeserializeOwned>(&self, path: &str, file: &Path) -> Result<T> {
+        let shown = file.display();
+        let file = tokio::fs::File::open(file).await;
+        let file = file.map_err(|e| Error::internal(format!("{shown}: {e}")))?;
+        let frames = ReaderStream::new(file).map_ok(hyper::body::Frame::data);
+        let body = StreamBody::new(frames).boxed_unsync();
+        let kind = Some("application/octet-stream");
+        decode(self.exchange(Method::POST, path, &[], kind, body, TRANSFER).await?).await
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(header::HeaderName, &str)],
+        kind: Option<&str>,
+        body: Sent,
+        patience: Duration,
+    ) -> Result<http::Response<Incoming>> {
         let (host, port) = self.host()?;
         let mut request = Request::builder()
             .method(method)
@@ -86,25 +141,27 @@ impl Client {
             .header(header::HOST, format!("{host}:{port}"))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.endpoint.token))
             .header(header::ACCEPT_LANGUAGE, self.lang.tag());
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        if let Some(kind) = kind {
+            request = request.header(header::CONTENT_TYPE, kind);
         }
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        let request = request.body(Full::new(bytes)).map_err(Error::internal)?;
-        let exchange = self.exchange(&host, port, request);
-        let response = tokio::time::timeout(PATIENCE, exchange)
+        let request = request.body(body).map_err(Error::internal)?;
+        let talk = self.talk(&host, port, request);
+        let response = tokio::time::timeout(patience, talk)
             .await
             .map_err(|_| self.unreachable("no answer in time"))??;
-        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+        let status = response.status();
+        let fine = status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS;
+        if fine { Ok(response) } else { Err(refused(response).await) }
     }
 
-    async fn exchange(
+    async fn talk(
         &self,
         host: &str,
         port: u16,
-        request: Request<Full<Bytes>>,
+        request: Request<Sent>,
     ) -> Result<http::Response<Incoming>> {
         let host = host.trim_matches(['[', ']']);
         let stream = TcpStream::connect((host, port)).await.map_err(|e| self.unreachable(e))?;
@@ -113,7 +170,7 @@ impl Client {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(io).await.map_err(|e| self.unreachable(e))?;
         // Ends with the last handle on the answer's body.
-        tokio::spawn(connection);
+        tokio::spawn(connection.with_upgrades());
         sender.send_request(request).await.map_err(|e| self.unreachable(e))
     }
 

@@ -34,6 +34,24 @@ pub(crate) const ROUTES: &[Route] = &[
         ),
         |c| Box::pin(check(c)),
     ),
+    Route::post(
+        "/api/v1/projects/{project}/runs/import",
+        CHANGE,
+        (
+            "take in a run that has ended on a developer's machine",
+            "개발자 컴퓨터에서 끝난 실행을 받아들임",
+        ),
+        |c| Box::pin(crate::local::receive::receive(c)),
+    ),
+    Route::post(
+        "/api/v1/projects/{project}/runs/{run}/steps/{step}/attach",
+        ENTER,
+        (
+            "a terminal in a running job (`Upgrade: naru-pty`; `rows`, `columns`, `term`)",
+            "실행 중인 작업 안의 터미널 (`Upgrade: naru-pty`; `rows`, `columns`, `term`)",
+        ),
+        |c| Box::pin(crate::attach::attach(c)),
+    ),
     Route::get(
         "/api/v1/projects/{project}/runs/{run}/report",
         VIEW,
@@ -53,6 +71,8 @@ pub(crate) const ROUTES: &[Route] = &[
         |c| Box::pin(artifact(c)),
     ),
 ];
+
+const ENTER: Access = Access::Project(Permission::Enter);
 
 async fn start(mut call: Call) -> Result<Response> {
     let project = call.project()?;

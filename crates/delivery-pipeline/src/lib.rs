@@ -14,6 +14,7 @@ mod answer;
 mod api;
 mod api_flow;
 mod artifacts;
+mod attach;
 mod by_hand;
 mod caches;
 mod cmd;
@@ -163,6 +164,7 @@ pub(crate) struct Parts {
     pub engine: OnceLock<Engine>,
     /// The key of each attempt whose place is still there: run, step and attempt to `<run>-<index>`.
     pub under_way: Mutex<HashMap<(Id, String, u32), String>>,
+    pub attached: attach::Open,
 }
 
 /// The part, opened. Clones share it.
@@ -197,6 +199,7 @@ impl Pipelines {
             copies: AtomicBool::new(false),
             engine: OnceLock::new(),
             under_way: Mutex::default(),
+            attached: attach::Open::default(),
         })))
     }
 

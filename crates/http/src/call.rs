@@ -4,6 +4,7 @@ use crate::{Body, Site};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::upgrade::OnUpgrade;
 use kernel::{Error, ErrorKind, Lang, Name, Principal, Result, Text, text};
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -35,6 +36,8 @@ pub struct Call {
     /// Behind a lock only because a body is not `Sync`, which handlers that hold a `&Call` over an await
     /// need.
     body: Mutex<Option<Body>>,
+    /// Likewise.
+    upgrade: Mutex<Option<OnUpgrade>>,
 }
 
 impl std::ops::Deref for Call {
@@ -110,8 +113,14 @@ impl Head {
 }
 
 impl Call {
-    pub(crate) fn new(head: Arc<Head>, body: Body) -> Call {
-        Call { head, body: Mutex::new(Some(body)) }
+    pub(crate) fn new(head: Arc<Head>, body: Body, upgrade: Option<OnUpgrade>) -> Call {
+        Call { head, body: Mutex::new(Some(body)), upgrade: Mutex::new(upgrade) }
+    }
+
+    /// The connection itself, once an answer with status 101 (RFC 9110 §15.2.2) has been given; `None` when
+    /// the client did not ask for that. Taken once.
+    pub fn upgrade(&mut self) -> Option<OnUpgrade> {
+        self.upgrade.get_mut().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The body as it arrives. Taken once.

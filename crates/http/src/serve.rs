@@ -144,7 +144,8 @@ async fn answer(
     params: Vec<(String, String)>,
     request: Request,
 ) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
     let mut head = Head {
         lang: language(&parts.headers),
@@ -162,7 +163,7 @@ async fn answer(
         head.who = who.clone();
     }
     let head = Arc::new(head);
-    let call = Call::new(head.clone(), body);
+    let call = Call::new(head.clone(), body, upgrade);
     let outcome = AssertUnwindSafe(decided(known, route, call)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("a handler panicked")));
     let mut response = outcome.unwrap_or_else(|e| reply::error(&e, &head));

@@ -14,6 +14,8 @@ pub enum Permission {
     View,
     /// Push, edit resources, run and cancel pipelines.
     Change,
+    /// Be in the sandbox of a running job, where its secrets are.
+    Enter,
     /// Touch production by hand: roll back, scale, approve.
     Deploy,
     /// Members, settings, deletion.
@@ -25,6 +27,7 @@ impl Permission {
         match self {
             Permission::View => Text::fixed("view", "보기"),
             Permission::Change => Text::fixed("change", "변경"),
+            Permission::Enter => Text::fixed("enter jobs", "작업 진입"),
             Permission::Deploy => Text::fixed("deploy", "배포"),
             Permission::Administer => Text::fixed("administer", "관리"),
         }

@@ -55,6 +55,7 @@ pub use actor::{Actor, EXCUSED, Outcome, Task};
 pub use create::NewRun;
 pub use engine::{Engine, Options, Superseded};
 pub use glance::{is_running, project_of};
+pub use import::Import;
 pub use log::StepLog;
 pub use plan::{Action, Group, Need, Order, Plan, Retry, Step, When};
 pub use show::{Run, StepView};

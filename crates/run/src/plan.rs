@@ -12,7 +12,7 @@ pub struct Plan {
     pub fail_fast: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Unique in the plan, for people: `test`, `unit 2/4`.
     pub name: String,
@@ -128,7 +128,7 @@ impl Order {
 }
 
 /// What to do: the name of a registered actor and its input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Action {
     pub uses: String,
     #[serde(default)]

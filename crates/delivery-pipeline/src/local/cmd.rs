@@ -2,7 +2,7 @@
 
 use super::ask::{self, Suppose};
 use super::choose::Wish;
-use super::{session, shell};
+use super::{enter, session, shell};
 use crate::variables::{Variable, is_name};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use cli::{Command, Context};
@@ -29,6 +29,10 @@ pub struct Flags {
     pub watch: bool,
     /// Into the place of a job that failed.
     pub shell: bool,
+    pub upload: bool,
+    pub with_artifacts: bool,
+    /// Where to; the one that the repository's remote names, if left out.
+    pub project: Option<String>,
 }
 
 fn build(lang: Lang) -> clap::Command {
@@ -51,9 +55,15 @@ fn build(lang: Lang) -> clap::Command {
         .args(supposing(lang))
         .args(running(lang))
         .subcommand(
+            clap::Command::new("attach")
+                .about(lang.pick("A terminal in a running job of the server", "서버에서 실행 중인 작업 안의 터미널"))
+                .arg(Arg::new("run").required(true).value_name("RUN").help(lang.pick("the run's id", "실행 id")))
+                .arg(Arg::new("step").required(true).value_name("JOB").help(lang.pick("the job's name", "작업 이름"))),
+        )
+        .subcommand(
             clap::Command::new("shell")
                 .about(lang.pick("Enter the place that a failed job of the last local run left", "지난 로컬 실행에서 실패한 작업이 남긴 자리에 들어갑니다"))
-                .arg(Arg::new("job").value_name("JOB").help(lang.pick("the one that failed last, if left out", "빼면 마지막에 실패한 것"))),
+                .arg(Arg::new("failed").value_name("JOB").help(lang.pick("the one that failed last, if left out", "빼면 마지막에 실패한 것"))),
         )
 }
 
@@ -107,7 +117,7 @@ fn supposing(lang: Lang) -> [Arg; 6] {
     ]
 }
 
-fn running(lang: Lang) -> [Arg; 8] {
+fn running(lang: Lang) -> [Arg; 10] {
     [
         value(
             "secrets",
@@ -138,6 +148,12 @@ fn running(lang: Lang) -> [Arg; 8] {
             "shell-on-failure",
             lang.pick("enter the place of a job that failed", "실패한 작업의 자리에 들어가기"),
         ),
+        flag(
+            "upload",
+            lang.pick("send the finished run to the server", "끝난 실행을 서버에 올립니다"),
+        )
+        .conflicts_with_all(["watch", "dry-run"]),
+        flag("with-artifacts", lang.pick("its artifacts, too", "아티팩트까지")).requires("upload"),
         flag("dry-run", lang.pick("say what would run, and why", "무엇이 왜 실행될지만 말합니다")),
         flag(
             "group",
@@ -156,15 +172,35 @@ fn running(lang: Lang) -> [Arg; 8] {
 }
 
 async fn run(context: Context, matches: ArgMatches) -> Result<()> {
-    if let Some(("shell", matches)) = matches.subcommand() {
-        let job = matches.get_one::<String>("job").map(String::as_str);
-        let code = shell::command(&context, job).await?;
-        if code != 0 {
-            std::process::exit(code);
+    let word = |matches: &ArgMatches, name: &str| {
+        matches.try_get_one::<String>(name).ok().flatten().cloned()
+    };
+    let code = match matches.subcommand() {
+        Some(("shell", verb)) => shell::command(&context, word(verb, "failed").as_deref()).await?,
+        Some(("attach", verb)) => {
+            let project = word(verb, "project").ok_or_else(no_project)?;
+            let (run, job) = (word(verb, "run"), word(verb, "step"));
+            let (run, job) = (run.unwrap_or_default(), job.unwrap_or_default());
+            enter::command(&context, &project, &run, &job).await?
         }
-        return Ok(());
+        _ => return session::run(context, Flags::read(&matches)?).await,
+    };
+    if code != 0 {
+        // The shell's own, as ssh(1) does it.
+        std::process::exit(code);
     }
-    session::run(context, Flags::read(&matches)?).await
+    Ok(())
+}
+
+fn no_project() -> Error {
+    let say = Text::fixed(
+        "runs belong to a project and none is named",
+        "실행은 프로젝트에 속하는데 프로젝트가 없습니다",
+    );
+    Error::invalid("project.missing", say).hint(Text::fixed(
+        "use `-p PROJECT` or set NARU_PROJECT",
+        "`-p PROJECT`나 NARU_PROJECT를 쓰세요",
+    ))
 }
 
 impl Flags {
@@ -201,6 +237,9 @@ impl Flags {
             artifacts: path("artifacts"),
             watch: matches.get_flag("watch"),
             shell: matches.get_flag("shell-on-failure"),
+            upload: matches.get_flag("upload"),
+            with_artifacts: matches.get_flag("with-artifacts"),
+            project: matches.try_get_one::<String>("project").ok().flatten().cloned(),
         })
     }
 }

@@ -11,13 +11,14 @@ use super::screen::Screen;
 use super::secrets;
 use super::shell;
 use super::signals::Signals;
+use super::upload::{arrived, upload};
 use super::watch::watch;
 use super::world::{Wants, World};
 use crate::create::{self, Asked};
 use crate::gitlab::Compiled;
 use crate::variables::Variable;
 use cli::{Context, Format, Table};
-use kernel::{Id, Lang, Result, Text, text};
+use kernel::{Id, Lang, Name, Result, Text, text};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::time::Instant;
@@ -35,7 +36,7 @@ pub struct Session {
     pub signals: Signals,
     pub world: World,
     pub secrets: Vec<Variable>,
-    output: cli::Output,
+    context: Context,
 }
 
 /// A pipeline with what was chosen of it.
@@ -77,8 +78,8 @@ impl Session {
         let cores = std::thread::available_parallelism().map_or(2, usize::from).max(2);
         let wants = Wants { jobs: flags.jobs.unwrap_or(cores), given };
         let world = World::open(place, repository, names, wants).await?;
-        let (lang, output) = (context.lang, context.output);
-        Ok(Session { began, flags, lang, screen, signals, world, secrets, output })
+        let lang = context.lang;
+        Ok(Session { began, flags, lang, screen, signals, world, secrets, context })
     }
 
     /// Runs once; the outcome, unless somebody only wanted to know, or there was nothing to do.
@@ -101,6 +102,10 @@ impl Session {
             return Ok(Some((self.empty(&run, &snapshot), end)));
         }
         let outcome = self.outcome(&run, &snapshot, manual, first).await?;
+        self.show(&outcome)?;
+        if self.flags.upload {
+            self.upload(&run, &snapshot).await?;
+        }
         Ok(Some((outcome, end)))
     }
 
@@ -223,18 +228,14 @@ impl Session {
 
     /// Shows the outcome for people or for programs.
     pub fn show(&self, outcome: &Outcome) -> Result<()> {
-        match self.output.format {
+        match self.context.output.format {
             Format::Table => outcome::draw(outcome, &self.screen),
-            _ => self.output.show(outcome, |_, _| Table::default())?,
+            _ => self.context.output.show(outcome, |_, _| Table::default())?,
         }
         Ok(())
     }
 
     async fn leave(self, outcome: Result<Option<(Outcome, End)>>) -> Result<()> {
-        let shown = match &outcome {
-            Ok(Some((outcome, end))) if *end != End::Killed => self.show(outcome),
-            _ => Ok(()),
-        };
         if let Ok(Some((outcome, End::Over))) = &outcome {
             self.enter(outcome).await;
         }
@@ -244,13 +245,24 @@ impl Session {
             tracing::warn!(%error, "old local runs stay");
         }
         self.world.close().await;
-        let outcome = outcome?;
-        shown?;
-        match outcome {
+        match outcome? {
             Some((_, End::Interrupted | End::Killed)) => std::process::exit(INTERRUPTED),
             Some((outcome, _)) => outcome::verdict(&outcome),
             None => Ok(()),
         }
+    }
+
+    /// `--upload`
+    async fn upload(&self, run: &Id, snapshot: &Snapshot) -> Result<()> {
+        let project = match &self.flags.project {
+            Some(named) => Name::parse(named)?,
+            None => self.world.names.project.clone(),
+        };
+        let (world, with) = (&self.world, self.flags.with_artifacts);
+        let there = upload(world, &self.context, &project, run, snapshot, with).await?;
+        let client = self.context.client()?;
+        self.screen.remark(&arrived(client.url(), &project, &there));
+        Ok(())
     }
 
     /// `--shell-on-failure`
@@ -276,7 +288,7 @@ impl Session {
             "jobs": ready.compiled.jobs, "run": chosen, "manual": ready.choice.manual,
             "behind": ready.choice.behind,
         });
-        self.output.show(&value, |_, output| {
+        self.context.output.show(&value, |_, output| {
             let lang = output.lang;
             let head = lang.pick("JOB STAGE RUNS WHY PLACE", "작업 스테이지 실행 까닭 위치");
             let mut table = Table::new(head.split(' '));

@@ -81,7 +81,7 @@ impl World {
         })
         .await?;
         let mut actors = vec![pipelines.actor()];
-        actors.extend(elsewhere::actors(&[]));
+        actors.extend(elsewhere::actors(&pipelines.actors()));
         let engine = Engine::open(run::Options {
             store: store.clone(),
             dir: dir.join("runs"),

@@ -11,6 +11,7 @@ mod identity;
 mod journey;
 mod kill;
 mod load;
+mod local;
 mod page;
 mod report;
 mod route;
