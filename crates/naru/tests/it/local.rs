@@ -1,7 +1,10 @@
 //! `naru run` on a developer's own working tree, with real repositories and no server.
 
 use crate::EXE;
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process, pidfd_open, set_parent_process_death_signal,
+};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -83,15 +86,22 @@ impl Desk {
         Running { child, lines, seen: String::new() }
     }
 
-    /// Processes that have something of this desk on their command line.
+    /// Processes with something of this desk on their command line that do not come to their end: a shim
+    /// that has told of its workload's end has a few steps left itself.
     fn processes(&self) -> Vec<String> {
         let mark = self.dir.path().as_os_str().as_encoded_bytes();
         let all = std::fs::read_dir("/proc").unwrap().flatten();
-        let lines = all.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
-        lines
-            .filter(|line| line.windows(mark.len()).any(|w| w == mark))
-            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-            .collect()
+        let mine = all.filter_map(|p| {
+            let pid = p.file_name().to_str()?.parse::<i32>().ok().and_then(Pid::from_raw)?;
+            let line = std::fs::read(p.path().join("cmdline")).ok()?;
+            line.windows(mark.len()).any(|w| w == mark).then(|| (pid, line))
+        });
+        let stays = |(pid, _): &(Pid, Vec<u8>)| {
+            let Ok(process) = pidfd_open(*pid, PidfdFlags::empty()) else { return false };
+            let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
+            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)).unwrap() == 0
+        };
+        mine.filter(stays).map(|(_, l)| String::from_utf8_lossy(&l).replace('\0', " ")).collect()
     }
 }
 
