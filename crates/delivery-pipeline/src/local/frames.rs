@@ -118,24 +118,20 @@ mod tests {
         runtime.block_on(async {
             let (mut to, from) = tokio::io::duplex(portion);
             let bytes = bytes.to_vec();
-            let (mut frames, mut found) = (Frames::new(from), Vec::new());
+            let mut frames = Frames::new(from);
             let writing = async move {
                 // A reader that has given up is no fault of the writer's.
                 let _ = to.write_all(&bytes).await;
             };
-            let reading = async {
+            // Dropped at its end, so that a writer who is not done hears of it.
+            let reading = async move {
+                let mut found = Vec::new();
                 while let Some(frame) = frames.next().await? {
                     found.push(frame);
                 }
-                Ok::<_, io::Error>(())
+                Ok(found)
             };
-            let reading = async {
-                let read = reading.await;
-                drop(frames);
-                read
-            };
-            let (_, read) = tokio::join!(writing, reading);
-            read.map(|()| found)
+            tokio::join!(writing, reading).1
         })
     }
 
