@@ -15,7 +15,7 @@ pub use command::{Command, Context};
 pub use config::{Endpoint, data_dir, endpoint, save_login, write_private};
 pub use events::Events;
 pub use output::{Format, Output};
-pub use table::Table;
+pub use table::{Table, width};
 
 /// The words of this process: `NARU_LANG`, then the POSIX locale.
 pub fn lang() -> kernel::Lang {

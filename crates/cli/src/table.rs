@@ -74,7 +74,7 @@ fn clean(cell: &str) -> String {
 }
 
 /// Columns on a terminal: Hangul, kana and Han take two.
-fn width(words: &str) -> usize {
+pub fn width(words: &str) -> usize {
     let wide = |c: char| {
         matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff
             | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff)

@@ -1,15 +1,13 @@
 //! Routes beyond the generic ones.
 
 use crate::by_hand::ByHand;
-use crate::lint::{self, Suppose};
+use crate::look::Look;
 use crate::{KIND, Pipelines};
 use http::{HeaderValue, StatusCode, header};
 use kernel::Result;
 use naru_http::{Access, Body, Call, Response, Route, json, json_status};
 use policy::Permission;
-use serde::Deserialize;
 use serde_json::json;
-use std::collections::BTreeMap;
 use tokio_util::io::ReaderStream;
 
 const VIEW: Access = Access::Project(Permission::View);
@@ -20,8 +18,8 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/v1/projects/{project}/pipelines",
         CHANGE,
         (
-            "start a pipeline on a branch or tag (`repository`, `ref`, `variables`)",
-            "브랜치나 태그에서 파이프라인 시작 (`repository`, `ref`, `variables`)",
+            "start a pipeline on a branch or tag (`repository`, `ref`, `variables`, `inputs`)",
+            "브랜치나 태그에서 파이프라인 시작 (`repository`, `ref`, `variables`, `inputs`)",
         ),
         |c| Box::pin(start(c)),
     ),
@@ -29,8 +27,8 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/v1/pipelines/lint",
         Access::SignedIn,
         (
-            "what a pipeline file would run, and why (`content`, `includes`, `branch`, `tag`, …)",
-            "파이프라인 파일이 무엇을 왜 실행하는지 (`content`, `includes`, `branch`, `tag`, …)",
+            "what a pipeline file would run, and why (`content`, `path`, `includes`, `branch`, `inputs`, …)",
+            "파이프라인 파일이 무엇을 왜 실행하는지 (`content`, `path`, `includes`, `branch`, `inputs`, …)",
         ),
         |c| Box::pin(check(c)),
     ),
@@ -82,28 +80,10 @@ async fn start(mut call: Call) -> Result<Response> {
     json_status(StatusCode::CREATED, &json!({ "run": run, "kind": KIND, "project": project }))
 }
 
-/// A file and what to suppose.
-#[derive(Deserialize)]
-struct Ask {
-    content: String,
-    /// Included files by path.
-    #[serde(default)]
-    includes: BTreeMap<String, String>,
-    #[serde(flatten)]
-    suppose: Suppose,
-}
-
 async fn check(mut call: Call) -> Result<Response> {
-    let Ask { content, mut includes, suppose } = call.json().await?;
-    let lang = call.lang;
-    includes.insert(lint::UNNAMED.to_owned(), content);
-    // A large file takes a while: not on a thread that serves.
-    let work = tokio::task::spawn_blocking(move || {
-        lint::lint(lint::UNNAMED, &suppose, lang, |path| {
-            includes.get(path).map(|text| text.clone().into_bytes())
-        })
-    });
-    json(&work.await.map_err(kernel::Error::internal)?)
+    let ask: Look = call.json().await?;
+    let (pipelines, lang) = (call.part::<Pipelines>()?, call.lang);
+    json(&pipelines.look(&call.who, ask, lang).await?)
 }
 
 async fn report(call: Call) -> Result<Response> {

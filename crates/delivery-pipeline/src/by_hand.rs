@@ -18,6 +18,9 @@ pub struct ByHand {
     pub refname: String,
     #[serde(default)]
     pub variables: std::collections::BTreeMap<String, String>,
+    /// Values of the file's `spec:inputs`.
+    #[serde(default)]
+    pub inputs: serde_json::Map<String, serde_json::Value>,
 }
 
 impl crate::Pipelines {
@@ -46,7 +49,7 @@ impl crate::Pipelines {
             origin,
             given: given(&ask.variables)?,
             actor: actor.clone(),
-            made: Made::default(),
+            made: Made { inputs: ask.inputs, ..Made::default() },
             beside: Beside::default(),
         };
         self.start_asked(asked).await

@@ -1,16 +1,18 @@
-//! `naru pipeline run|lint|plan`.
+//! `naru pipeline run|lint|plan|show`.
 
-use crate::gitlab::FILE;
+use crate::desk::{self, Desk};
+use crate::gitlab::{FILE, Files, Wanted};
+use crate::graph;
 use crate::lint::{self, Lint, Suppose};
 use clap::{Arg, ArgAction, ArgMatches};
 use cli::{Command, Context, Output, Table, segment};
 use kernel::{Error, Lang, Result, Text, text};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Files of a directory that `exists` may ask about.
-const MAX_FILES: usize = 50_000;
+/// Of a graph: what fits everywhere.
+const COLUMNS: usize = 80;
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -40,21 +42,36 @@ fn build(lang: Lang) -> clap::Command {
         option("var", "NAME=VALUE", "a variable, given by hand", "직접 주는 변수")
             .action(ArgAction::Append)
     };
+    let input = || {
+        option("input", "NAME=VALUE", "a value of `spec:inputs`", "`spec:inputs`의 값")
+            .action(ArgAction::Append)
+    };
     let supposed = |command: clap::Command| {
+        let many = |arg: Arg| arg.action(ArgAction::Append);
         command
             .arg(file())
-            .arg(option(
-                "branch",
-                "NAME",
-                "as if pushed to this branch",
-                "이 브랜치에 푸시했다고 가정",
-            ))
+            .arg(option("branch", "NAME", "as if on this branch", "이 브랜치라고 가정"))
             .arg(option("tag", "NAME", "as if this tag was pushed", "이 태그를 푸시했다고 가정"))
+            .arg(option(
+                "source",
+                "WORD",
+                "as if started so: push, web, schedule, merge_request_event, …",
+                "이렇게 시작했다고 가정: push, web, schedule, merge_request_event, …",
+            ))
             .arg(variable())
-            .arg(
-                option("changed", "PATH", "as if only this changed", "이것만 바뀌었다고 가정")
-                    .action(ArgAction::Append),
-            )
+            .arg(input())
+            .arg(many(option(
+                "changed",
+                "PATH",
+                "as if only this changed",
+                "이것만 바뀌었다고 가정",
+            )))
+            .arg(many(option(
+                "include-from",
+                "HOST[:PORT]",
+                "a server whose files may be included",
+                "파일을 포함해도 되는 서버",
+            )))
     };
     clap::Command::new("pipeline")
         .about(lang.pick("Pipelines of repositories", "저장소의 파이프라인").to_owned())
@@ -73,25 +90,45 @@ fn build(lang: Lang) -> clap::Command {
             verb("run", "start a pipeline on a branch or tag", "브랜치나 태그에서 파이프라인 시작")
                 .arg(Arg::new("repository").required(true).value_name("REPOSITORY"))
                 .arg(option("ref", "NAME", "branch or tag", "브랜치나 태그").default_value("main"))
-                .arg(variable()),
+                .arg(variable())
+                .arg(input()),
         )
         .subcommand(supposed(verb(
             "lint",
             "check a pipeline file, without a server",
             "서버 없이 파이프라인 파일 검사",
         )))
+        .subcommand(
+            supposed(verb(
+                "plan",
+                "what a pipeline file would run and why, without a server",
+                "서버 없이 파이프라인 파일이 무엇을 왜 실행하는지 보기",
+            ))
+            .arg(Arg::new("graph").long("graph").action(ArgAction::SetTrue).help(
+                lang.pick("draw who waits for whom", "누가 누구를 기다리는지 그림").to_owned(),
+            )),
+        )
         .subcommand(supposed(verb(
-            "plan",
-            "what a pipeline file would run and why, without a server",
-            "서버 없이 파이프라인 파일이 무엇을 왜 실행하는지 보기",
+            "show",
+            "the whole pipeline as one file: includes, inputs and extends written in",
+            "include, 입력, extends를 모두 펼친 파이프라인 파일 보기",
         )))
 }
 
 async fn pipeline(context: Context, matches: ArgMatches) -> Result<()> {
     match matches.subcommand() {
         Some(("run", matches)) => start(&context, matches).await,
-        Some(("lint", matches)) => report(&context, &look(matches, context.lang)?, draw_lint),
-        Some((_, matches)) => report(&context, &look(matches, context.lang)?, draw_plan),
+        Some(("lint", matches)) => {
+            report(&context, &look(&context, matches, Want::Plan).await?, draw_lint)
+        }
+        Some(("show", matches)) => show(&context, &look(&context, matches, Want::Merged).await?),
+        Some((_, matches)) => {
+            let lint = look(&context, matches, Want::Plan).await?;
+            if matches.get_flag("graph") && context.output.format == cli::Format::Table {
+                return draw_graph(&context, &lint);
+            }
+            report(&context, &lint, draw_plan)
+        }
         None => Ok(()),
     }
 }
@@ -100,7 +137,8 @@ async fn start(context: &Context, matches: &ArgMatches) -> Result<()> {
     let project = project(matches)?;
     let word = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
     let body = json!({
-        "repository": word("repository"), "ref": word("ref"), "variables": variables(matches)?,
+        "repository": word("repository"), "ref": word("ref"), "variables": pairs(matches, "var")?,
+        "inputs": pairs(matches, "input")?,
     });
     let path = format!("/api/v1/projects/{}/pipelines", segment(&project));
     let made: Value = context.client()?.post(&path, &body).await?;
@@ -123,7 +161,8 @@ pub(crate) fn project(matches: &ArgMatches) -> Result<String> {
     })
 }
 
-fn variables(matches: &ArgMatches) -> Result<BTreeMap<String, String>> {
+/// What a flag that may be given many times says, as NAME=VALUE.
+fn pairs(matches: &ArgMatches, flag: &str) -> Result<BTreeMap<String, String>> {
     let pair = |words: &String| {
         words.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).ok_or_else(|| {
             Error::invalid(
@@ -132,11 +171,18 @@ fn variables(matches: &ArgMatches) -> Result<BTreeMap<String, String>> {
             )
         })
     };
-    matches.get_many::<String>("var").into_iter().flatten().map(pair).collect()
+    matches.get_many::<String>(flag).into_iter().flatten().map(pair).collect()
 }
 
-/// Compiles the file right here. Paths of included files start at its directory.
-fn look(matches: &ArgMatches, lang: Lang) -> Result<Lint> {
+/// What a verb needs of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    Plan,
+    Merged,
+}
+
+/// Compiles the file right here. Paths of included files start at the top of its working copy.
+async fn look(context: &Context, matches: &ArgMatches, want: Want) -> Result<Lint> {
     let file = matches.get_one::<PathBuf>("file").cloned().unwrap_or_else(|| FILE.into());
     let shown = file.display().to_string();
     if let Err(error) = std::fs::metadata(&file) {
@@ -144,48 +190,49 @@ fn look(matches: &ArgMatches, lang: Lang) -> Result<Lint> {
             text!("{shown} cannot be read: {error}", "{shown}을(를) 읽을 수 없습니다: {error}");
         return Err(Error::not_found("file.unreadable", say));
     }
-    let dir = file.parent().map(Path::to_owned).unwrap_or_default();
     let words = |name: &str| matches.get_one::<String>(name).cloned();
-    let changed = matches.get_many::<String>("changed").map(|paths| paths.cloned().collect());
+    let many = |name: &str| matches.get_many::<String>(name).map(|all| all.cloned());
+    let top = desk::top(&file);
+    let client = context.client();
     let suppose = Suppose {
         branch: words("branch"),
         tag: words("tag"),
-        default_branch: None,
-        variables: variables(matches)?,
-        changed,
-        tree: tree(&dir),
+        source: words("source"),
+        // Components are named by the server that has them.
+        url: client.as_ref().ok().map(|client| client.url().to_owned()),
+        variables: pairs(matches, "var")?,
+        inputs: pairs(matches, "input")?.into_iter().map(|(n, v)| (n, Value::from(v))).collect(),
+        changed: many("changed").map(Iterator::collect),
+        tree: desk::tree(&top),
+        merged: want == Want::Merged,
+        ..Suppose::default()
     };
-    Ok(lint::lint(&shown, &suppose, lang, |path| {
-        std::fs::read(if path == shown { file.clone() } else { dir.join(path) }).ok()
-    }))
+    let hosts = many("include-from").map(Iterator::collect).unwrap_or_default();
+    let desk = Desk { top, client, hosts };
+    let mut files = Files::default();
+    files.insert(Wanted::here(&*shown), desk::read(&file));
+    lint::look(&desk, &shown, files, &suppose, context.lang).await
 }
 
-/// Files below the directory, hidden directories left out except where they are named by files.
-fn tree(dir: &Path) -> Vec<String> {
-    let root = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let mut out = Vec::new();
-    let mut left = vec![root.to_owned()];
-    while let Some(dir) = left.pop() {
-        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_dir() && entry.file_name() != ".git" {
-                left.push(entry.path());
-            } else if let Some(path) = entry
-                .path()
-                .strip_prefix(root)
-                .ok()
-                .and_then(|p| p.to_str())
-                .filter(|_| !kind.is_dir())
-            {
-                out.push(path.to_owned());
-            }
-            if out.len() >= MAX_FILES {
-                return out;
-            }
-        }
+/// The whole file; its warnings are remarks.
+fn show(context: &Context, lint: &Lint) -> Result<()> {
+    if let Some(wire) = &lint.error {
+        return Err(lint::failure(wire.clone()));
     }
-    out.sort_unstable();
-    out
+    if context.output.format == cli::Format::Table {
+        return context.output.print(lint.merged.as_deref().unwrap_or_default());
+    }
+    context.output.show(lint, draw_plan)
+}
+
+fn draw_graph(context: &Context, lint: &Lint) -> Result<()> {
+    if let Some(wire) = &lint.error {
+        return Err(lint::failure(wire.clone()));
+    }
+    if let Some(why) = &lint.nothing {
+        context.output.remark(why.get(context.lang));
+    }
+    context.output.print(&graph::draw(&lint.steps, COLUMNS))
 }
 
 /// JSON and YAML show everything; for people an error is an error, and warnings are remarks.

@@ -22,22 +22,28 @@ mod cmd_flow;
 mod coverage;
 mod create;
 mod cron;
+mod desk;
 mod form;
 pub mod gitlab;
+mod graph;
 mod job;
 mod keep;
 mod last_words;
 mod layers;
 pub mod left;
+mod library;
 pub mod lint;
 mod local;
+pub mod look;
 mod own;
 pub mod page;
 mod prepare;
+mod remote;
 mod retire;
 mod schedule;
 mod script;
 pub mod shard;
+mod shelf;
 mod sync;
 mod tip;
 mod token;
@@ -46,6 +52,7 @@ mod trigger;
 pub mod trigger_plan;
 mod v4;
 pub mod variables;
+mod versions;
 pub mod work;
 mod workspace;
 
@@ -63,6 +70,7 @@ use blob::Blobs;
 use host::{Host, Mount};
 use kernel::port::{Identity, Source, Verdicts};
 use kernel::{Error, Id, Result};
+use policy::Policy;
 use run::{Actor, Engine};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -127,6 +135,10 @@ pub struct Options {
     pub source: Arc<dyn Source>,
     /// Who signs for jobs; `None`: nobody, and a job that asks for a token fails.
     pub identity: Option<Arc<dyn Identity>>,
+    /// Who may read what is included from other projects.
+    pub policy: Policy,
+    /// Hosts that `include:remote` may ask: `example.com`, `example.com:8443`.
+    pub remote_hosts: Vec<String>,
     /// Who knows tests beyond one job; without it every failure counts.
     pub verdicts: Option<Arc<dyn Verdicts>>,
     /// `<data>/work`
@@ -148,6 +160,8 @@ pub(crate) struct Parts {
     pub source: Arc<dyn Source>,
     /// Who signs for jobs; `None`: nobody, and a job that asks for a token fails.
     pub identity: Option<Arc<dyn Identity>>,
+    pub policy: Policy,
+    pub remote_hosts: Vec<String>,
     pub verdicts: Option<Arc<dyn Verdicts>>,
     pub workspaces: Arc<Workspaces>,
     pub url: String,
@@ -187,6 +201,8 @@ impl Pipelines {
             host: options.host,
             source: options.source,
             identity: options.identity,
+            policy: options.policy,
+            remote_hosts: options.remote_hosts,
             verdicts: options.verdicts,
             workspaces: Arc::new(workspaces),
             url: options.url,

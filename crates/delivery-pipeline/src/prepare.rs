@@ -2,16 +2,16 @@
 
 use crate::Parts;
 use crate::create::Asked;
-use crate::gitlab::{self, Compiled, Context, FILE, Files, Gathered, MAX_FILE};
+use crate::gitlab::{self, Compiled, Context, FILE, Files, Given, Got, Wanted};
+use crate::library::{self, Library};
+use crate::shelf::Shelf;
 use crate::tip::Tip;
-use kernel::{Error, ErrorKind, Name, Principal, Result, Text, text};
-use std::collections::{BTreeMap, BTreeSet};
+use kernel::{Error, ErrorKind, Name, Principal, Result, Text};
+use std::collections::BTreeMap;
 use store::Tx;
 
 /// The last number given: `all`, or `<project>`.
 const NUMBERS: &str = "delivery-pipeline.number";
-/// Rounds of reading included files.
-const MAX_ROUNDS: usize = 20;
 
 /// What came of reading.
 pub enum Prepared {
@@ -27,6 +27,8 @@ pub enum Prepared {
 /// What a pipeline is made of beside its commit.
 #[derive(Clone, Debug, Default)]
 pub struct Made {
+    /// Given by hand or by another pipeline.
+    pub inputs: serde_json::Map<String, serde_json::Value>,
     /// Its first file in place of the commit's: what errors call it, and its text.
     pub file: Option<(String, String)>,
     /// Files by path, as if the commit had them.
@@ -36,18 +38,23 @@ pub struct Made {
 /// # Errors
 /// Only faults of ours: what is wrong with the file is [`Prepared::Broken`].
 pub async fn prepare(parts: &Parts, asked: &Asked) -> Result<Prepared> {
-    let laid = asked.made.laid.iter().map(|(path, bytes)| (path.clone(), Some(bytes.clone())));
-    let mut files: Files = laid.collect();
-    match &asked.made.file {
-        Some((name, text)) => drop(files.insert(name.clone(), Some(text.clone().into_bytes()))),
-        None => match read(parts, &asked.tip, FILE).await {
-            Ok(None) => return Ok(Prepared::Absent),
-            Ok(file) => drop(files.insert(FILE.to_owned(), file)),
-            Err(error) => return broken(error),
+    let shelf = Shelf { parts, tip: Some(&asked.tip), who: &asked.actor, laid: &asked.made.laid };
+    let mut files = Files::default();
+    let root = match &asked.made.file {
+        Some((name, text)) => {
+            files.insert(Wanted::here(name), Got::File(text.clone().into_bytes()));
+            name
+        }
+        None => match shelf.find(&Wanted::here(FILE)).await? {
+            Got::Absent => return Ok(Prepared::Absent),
+            found => {
+                files.insert(Wanted::here(FILE), found);
+                FILE
+            }
         },
-    }
+    };
     let context = context(parts, asked, numbers(parts, &asked.tip.project).await?).await;
-    match compile(parts, asked, files, context).await {
+    match compile(&shelf, asked, root, files, context).await {
         Ok(compiled) => Ok(match &compiled.nothing {
             Some(why) => Prepared::Nothing(why.clone()),
             None => Prepared::Ready(Box::new(compiled)),
@@ -63,62 +70,25 @@ fn broken(error: Error) -> Result<Prepared> {
     }
 }
 
-async fn read(parts: &Parts, tip: &Tip, path: &str) -> Result<Option<Vec<u8>>> {
-    let Tip { project, repository, commit, .. } = tip;
-    let found = parts.source.file(project, repository, &commit.id, path, MAX_FILE).await;
-    found.map_err(|e| if e.kind() == ErrorKind::TooLarge { e.at(path, 1, 1) } else { e })
-}
-
 async fn compile(
-    parts: &Parts,
+    shelf: &Shelf<'_>,
     asked: &Asked,
-    mut files: Files,
+    root: &str,
+    files: Files,
     mut context: Context,
 ) -> Result<Compiled> {
-    let first = asked.made.file.as_ref().map_or(FILE, |(name, _)| name).to_owned();
-    for _ in 0..MAX_ROUNDS {
-        look(parts, &asked.tip, &files, &mut context).await?;
-        let root = match gitlab::gather(&first, &files, &context)? {
-            Gathered::Missing(paths) => {
-                for path in paths {
-                    let file = read(parts, &asked.tip, &path).await?;
-                    files.insert(path, file);
-                }
-                continue;
-            }
-            Gathered::Whole(root) => root,
-        };
-        let rules = gitlab::asked(&root, &context);
-        crate::answer::answer(parts, &asked.tip, &asked.actor, rules, &mut context).await?;
-        // A large file takes a while: not on a thread that serves.
-        let work = tokio::task::spawn_blocking(move || {
-            let compiled = gitlab::compile(&root, &context)?;
-            compiled.plan.check().map_err(|e| e.at(first, 1, 1))?;
-            Ok(compiled)
-        });
-        return work.await.map_err(Error::internal)?;
-    }
-    let say = text!(
-        "includes nest more than {MAX_ROUNDS} levels deep",
-        "include가 {MAX_ROUNDS}단계를 넘습니다"
-    );
-    Err(Error::invalid("pipeline.include", say).at(first, 1, 1))
-}
-
-/// Reads of the commit what the files may ask about.
-async fn look(parts: &Parts, tip: &Tip, files: &Files, context: &mut Context) -> Result<()> {
-    let asks = gitlab::asks(files);
-    let Tip { project, repository, commit, before, .. } = tip;
-    if asks.tree && context.tree.is_empty() {
-        context.tree = parts.source.tree(project, repository, &commit.id).await?;
-    }
-    if asks.changed && context.changed.is_none() && before.is_some() {
-        let changed = parts.source.changed(project, repository, before.as_deref(), &commit.id);
-        // After a forced push the old commit may be gone: then there is nothing to compare with.
-        context.changed =
-            changed.await.ok().map(|paths| paths.into_iter().collect::<BTreeSet<_>>());
-    }
-    Ok(())
+    let given = Given::by_hand(&asked.made.inputs)?;
+    let loaded = library::load(shelf, root, &given, files, &mut context).await?;
+    let rules = gitlab::asked(&loaded.root, &context);
+    crate::answer::answer(shelf.parts, &asked.tip, &asked.actor, rules, &mut context).await?;
+    let root = root.to_owned();
+    // A large file takes a while: not on a thread that serves.
+    let work = tokio::task::spawn_blocking(move || {
+        let compiled = gitlab::compile(&loaded.root, &context)?;
+        compiled.plan.check().map_err(|e| e.at(root, 1, 1))?;
+        Ok(compiled)
+    });
+    work.await.map_err(Error::internal)?
 }
 
 async fn context(parts: &Parts, asked: &Asked, (number, project_number): (u64, u64)) -> Context {

@@ -95,7 +95,7 @@ async fn handle(parts: &Parts, engine: &Engine, event: &Event, pushed: &Pushed) 
         tip,
         origin: Origin::Push,
         actor: event.fact.actor.clone(),
-        made: Made::default(),
+        made: Made { inputs: inputs(&pushed.options), ..Made::default() },
         beside: Beside::default(),
     };
     if let Some(reason) = skip(pushed) {
@@ -204,6 +204,12 @@ pub(crate) fn given(options: &[String]) -> Vec<Variable> {
     let pairs = options.iter().filter_map(|o| o.strip_prefix("ci.variable=")?.split_once('='));
     let sound = pairs.filter(|(name, value)| is_name(name) && !value.contains('\0'));
     sound.map(|(name, value)| Variable::literal(name, value)).collect()
+}
+
+/// `git push -o ci.input=NAME=VALUE`; of two for one name the later one counts.
+pub(crate) fn inputs(options: &[String]) -> serde_json::Map<String, Value> {
+    let pairs = options.iter().filter_map(|o| o.strip_prefix("ci.input=")?.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
 }
 
 /// Cancels pipelines that a newer push has overtaken. One that ends meanwhile is fine.

@@ -138,15 +138,17 @@ fn name(words: &str) -> Name {
 }
 
 /// What the pipelines of these tests are opened with.
-fn options_of(
+async fn options_of(
     store: &Store,
     blobs: blob::Blobs,
     host: Host,
     shelf: &Arc<Shelf>,
     data: &Path,
-) -> Options {
-    Options {
+) -> kernel::Result<Options> {
+    Ok(Options {
         store: store.clone(),
+        policy: policy::Policy::open(store.clone()).await?,
+        remote_hosts: Vec::new(),
         blobs,
         host,
         verdicts: None,
@@ -157,7 +159,7 @@ fn options_of(
         limits: Limits { grace_ms: 500, disk: 64 << 20, log: 1 << 20, ..Limits::default() },
         given: Vec::new(),
         keep_failed: false,
-    }
+    })
 }
 
 /// One life of a server.
@@ -187,7 +189,8 @@ impl World {
         let dir = data.join("host");
         let host = Host::open(host::Options { dir, shim, hidden: vec![data.to_owned()] });
         let host = host.await.unwrap();
-        let pipelines = Pipelines::open(options_of(&store, blobs, host.clone(), shelf, data));
+        let options = options_of(&store, blobs, host.clone(), shelf, data).await.ok()?;
+        let pipelines = Pipelines::open(options);
         let pipelines = pipelines.await.ok()?;
         let engine = Engine::open(run::Options {
             store: store.clone(),
@@ -504,6 +507,7 @@ go: {stage: test, script: 'cat x; echo \"WHO=$WHO\"; test \"$WHO\" != nobody', w
         repository: name("web"),
         refname: "main".into(),
         variables: [("WHO".to_owned(), "lee".to_owned())].into(),
+        inputs: Default::default(),
     };
     let by_hand =
         world.pipelines.run(&name("shop"), ask, Principal::User(name("lee"))).await.unwrap();

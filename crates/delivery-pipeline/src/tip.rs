@@ -110,3 +110,15 @@ pub fn find(view: &View<'_>, project: &Name, repository: &Name, name: &str) -> R
     }
     Ok(None)
 }
+
+/// Names and commits of at most `limit` tags.
+pub fn tags(
+    view: &View<'_>,
+    project: &Name,
+    repository: &Name,
+    limit: usize,
+) -> Result<Vec<(String, String)>> {
+    let prefix = format!("{project}/{repository}/refs/tags/");
+    let rows = view.rows::<Tip>(TIPS, &prefix, None, limit)?;
+    Ok(rows.into_iter().filter_map(|(_, tip)| Some((tip.tag()?, tip.commit.id))).collect())
+}

@@ -286,6 +286,15 @@ fn scope(task: &Task, shared: &Shared, without: &[String], own: &[Variable]) -> 
     scope
 }
 
+/// The other pipeline's inputs, with their variables expanded.
+fn inputs(trigger: &Trigger, scope: &Scope) -> serde_json::Map<String, serde_json::Value> {
+    let expanded = |value: &serde_json::Value| match value.as_str() {
+        Some(words) => scope.expand(words).into(),
+        None => value.clone(),
+    };
+    trigger.inputs.iter().map(|(name, value)| (name.clone(), expanded(value))).collect()
+}
+
 /// Makes the other pipeline.
 async fn start(
     parts: &Parts,
@@ -302,10 +311,14 @@ async fn start(
     let above = above.await?.ok_or_else(|| Error::internal("a step without its run"))?;
     let own = matches!(trigger.target, Target::Child { .. });
     let depth = if own { depth(&above) + 1 } else { 0 };
+    let inputs = inputs(trigger, scope);
     let (tip, made) = match &trigger.target {
         Target::Repository { path, refname } => {
             let refname = refname.as_ref().map(|name| scope.expand(name));
-            (other(parts, &above, &scope.expand(path), refname).await?, Made::default())
+            (
+                other(parts, &above, &scope.expand(path), refname).await?,
+                Made { inputs, ..Made::default() },
+            )
         }
         Target::Child { name, file, artifacts } => {
             if depth > MAX_DEPTH {
@@ -313,7 +326,7 @@ async fn start(
             }
             let laid = laid(parts, task, artifacts).await?;
             let file = Some((name.clone(), file.clone()));
-            (same(parts, &above).await?, Made { file, laid })
+            (same(parts, &above).await?, Made { inputs, file, laid })
         }
     };
     let asked = Asked {

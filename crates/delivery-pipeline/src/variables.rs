@@ -123,6 +123,26 @@ impl Scope {
         self.expand_in(words, &mut Open::default())
     }
 
+    /// As [`Scope::expand`], but what is not set stays as it is written.
+    pub fn expand_known(&self, words: &str) -> String {
+        let mut out = String::new();
+        let mut rest = words;
+        while let Some(dollar) = rest.find('$') {
+            out.push_str(rest.get(..dollar).unwrap_or(""));
+            let (name, used) = reference(rest.get(dollar..).unwrap_or("")).unwrap_or(("", 1));
+            match self.get(name) {
+                Some(value) => out.push_str(&value),
+                None => out.push_str(rest.get(dollar..dollar + used).unwrap_or("")),
+            }
+            rest = rest.get(dollar + used..).unwrap_or("");
+            if out.len() > MAX_VALUE {
+                return words.to_owned();
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+
     /// Every variable with its final value, by name.
     pub fn all(&self) -> Vec<(String, String)> {
         self.those(|_| true)

@@ -108,6 +108,8 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         host: host.clone(),
         source: source.clone(),
         identity: Some(Arc::new(signer.clone())),
+        policy: policy.clone(),
+        remote_hosts: config.include_from.clone(),
         verdicts: Some(Arc::new(reports.clone())),
         dir: data.join("work"),
         url: url.clone(),

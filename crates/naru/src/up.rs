@@ -77,6 +77,18 @@ pub fn command(lang: Lang) -> clap::Command {
                 "모든 환경에 있는 서비스 인스턴스의 합 [기본: 100]",
             ),
         ))
+        .arg(
+            Arg::new("include-from")
+                .long("include-from")
+                .env("NARU_INCLUDE_FROM")
+                .value_name("HOST[:PORT]")
+                .value_delimiter(',')
+                .action(ArgAction::Append)
+                .help(lang.pick(
+                    "A server that pipelines may include files from [default: none]",
+                    "파이프라인이 파일을 포함해도 되는 서버 [기본: 없음]",
+                )),
+        )
         .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help(lang.pick(
             "Carry a sample application's changes to production before your eyes",
             "예제 애플리케이션의 변경이 운영까지 가는 것을 눈앞에서 보여 줍니다",

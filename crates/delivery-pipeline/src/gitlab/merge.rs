@@ -111,6 +111,9 @@ impl Whole {
 
     /// A copy with every `!reference` replaced by what it names.
     fn refer(&mut self, node: &Arc<Node>, depth: usize) -> Result<Arc<Node>> {
+        if !node.refers() {
+            return Ok(node.clone());
+        }
         match &node.is {
             Is::Scalar { .. } => Ok(node.clone()),
             Is::Reference(path) => {

@@ -1,13 +1,14 @@
 //! The dialect of `.gitlab-ci.yml`: text to a neutral plan. Pure.
 //!
 //! ```text
-//! files ─► yaml (tree with places) ─► include ─► merge (extends, !reference) ─► job (strict)
-//!       ─► rules (in or out, and why) ─► arrange (instances, needs) ─► run::Plan
+//! files ─► yaml (tree with places) ─► include (with spec, interpolate) ─► merge (extends, !reference)
+//!       ─► job (strict) ─► rules (in or out, and why) ─► arrange (instances, needs) ─► run::Plan
 //! ```
 //! Invariants: nothing behind the plan knows this dialect; the same files and context give the same plan;
 //! a keyword that is not understood is an error with its place, never passed over in silence.
 
 mod arrange;
+mod catalog;
 mod compile;
 mod environment;
 mod error;
@@ -16,6 +17,10 @@ mod expr;
 pub mod fuzz;
 mod glob;
 mod include;
+mod include_item;
+#[cfg(test)]
+mod include_tests;
+mod interpolate;
 mod job;
 mod job_inputs;
 mod keywords;
@@ -31,6 +36,8 @@ mod refs;
 mod release;
 mod rules;
 mod service;
+mod show;
+mod spec;
 mod step;
 mod steps;
 mod stored;
@@ -38,30 +45,33 @@ mod stored;
 mod tests;
 mod trigger;
 mod vars;
+mod wanted;
 mod who;
 mod yaml;
 
+pub use catalog::names as templates;
 pub use compile::{Compiled, Explained, compile};
 pub(crate) use error::nearest;
-pub use include::{Gathered, gather};
+pub use include::{Gathered, Included, Loaded, gather};
 pub use predefined::slug;
 pub use rules::Asked;
+pub use show::show;
+pub use spec::Given;
 pub use vars::Offered;
+pub use wanted::{Component, Files, Got, Home, Wanted};
+pub use yaml::Node;
 
 use crate::variables::{Scope, Variable};
 use glob::Globs;
 use kernel::journey::Commit;
 use kernel::port::TreeEntry;
-use kernel::{Name, Time};
+use kernel::{Error, Name, Result, Time, text};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The pipeline file of a repository.
 pub const FILE: &str = ".gitlab-ci.yml";
 /// Largest pipeline file, in bytes.
 pub const MAX_FILE: u64 = yaml::MAX_BYTES as u64;
-
-/// Files of the commit by path, as far as they have been read; `None`: there is no such file.
-pub type Files = BTreeMap<String, Option<Vec<u8>>>;
 
 /// What started the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +91,34 @@ pub enum Origin {
     Local,
 }
 
+const ORIGINS: &[Origin] = &[
+    Origin::Push,
+    Origin::Web,
+    Origin::Api,
+    Origin::Schedule,
+    Origin::Trigger,
+    Origin::Pipeline,
+    Origin::Parent,
+    Origin::MergeRequest,
+];
+
 impl Origin {
+    /// The origin that `CI_PIPELINE_SOURCE` calls so.
+    ///
+    /// # Errors
+    /// `source.unknown`, with the words there are.
+    pub fn parse(word: &str) -> Result<Origin> {
+        let known: Vec<&str> = ORIGINS.iter().map(|o| o.word()).collect();
+        ORIGINS.iter().find(|origin| origin.word() == word).copied().ok_or_else(|| {
+            let shown = error::shown(word);
+            let say = text!(
+                "no pipeline starts by `{shown}`",
+                "`{shown}`(으)로 시작하는 파이프라인은 없습니다"
+            );
+            Error::invalid("source.unknown", say).hint(error::nearest(word, &known))
+        })
+    }
+
     /// The word of `CI_PIPELINE_SOURCE`.
     pub fn word(self) -> &'static str {
         match self {
@@ -235,8 +272,6 @@ pub fn asked(root: &yaml::Node, context: &Context) -> Asked {
 
 /// A cheap look at the text, so that what is not asked for is not computed.
 pub fn asks(files: &Files) -> Asks {
-    let has = |word: &[u8]| {
-        files.values().flatten().any(|bytes| bytes.windows(word.len()).any(|w| w == word))
-    };
+    let has = |word: &[u8]| files.texts().any(|bytes| bytes.windows(word.len()).any(|w| w == word));
     Asks { tree: has(b"exists") || has(b"files"), changed: has(b"changes") }
 }

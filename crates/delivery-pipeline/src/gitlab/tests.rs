@@ -17,7 +17,7 @@ use kernel::error::Place;
 use proptest::prelude::*;
 use run::{Plan, Step, When};
 
-fn context() -> Context {
+pub(super) fn context() -> Context {
     Context {
         project: Name::parse("shop").unwrap(),
         repository: Name::parse("web").unwrap(),
@@ -54,9 +54,9 @@ fn on_main() -> Context {
 }
 
 fn try_with(text: &str, context: &Context) -> kernel::Result<Compiled> {
-    let files = Files::from([(FILE.to_owned(), Some(text.as_bytes().to_vec()))]);
-    match gather(FILE, &files, context)? {
-        Gathered::Whole(root) => compile(&root, context),
+    let files = Files::of(FILE, Some(text.as_bytes().to_vec()));
+    match gather(FILE, &Given::default(), &files, context)? {
+        Gathered::Whole(loaded) => compile(&loaded.root, context),
         Gathered::Missing(paths) => panic!("{paths:?} asked for"),
     }
 }
@@ -110,9 +110,9 @@ fn known(done: &Compiled, work: &Work) -> Scope {
 
 /// The merged file.
 fn whole(text: &str) -> std::sync::Arc<yaml::Node> {
-    let files = Files::from([(FILE.to_owned(), Some(text.as_bytes().to_vec()))]);
-    match gather(FILE, &files, &context()).unwrap() {
-        Gathered::Whole(root) => root,
+    let files = Files::of(FILE, Some(text.as_bytes().to_vec()));
+    match gather(FILE, &Given::default(), &files, &context()).unwrap() {
+        Gathered::Whole(loaded) => loaded.root,
         Gathered::Missing(paths) => panic!("{paths:?} asked for"),
     }
 }

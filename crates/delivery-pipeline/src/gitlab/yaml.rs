@@ -33,6 +33,8 @@ pub struct Node {
     pub is: Is,
     /// Nodes in it, itself included, aliases at full size.
     size: usize,
+    /// Whether there is a reference in it.
+    refers: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +64,17 @@ impl Node {
             Is::Map(entries) => entries.iter().map(|e| e.value.size + 1).sum(),
             Is::Scalar { .. } | Is::Reference(_) => 0,
         };
-        Node { at, is, size }
+        let refers = match &is {
+            Is::List(items) => items.iter().any(|n| n.refers),
+            Is::Map(entries) => entries.iter().any(|e| e.value.refers),
+            Is::Scalar { .. } => false,
+            Is::Reference(_) => true,
+        };
+        Node { at, is, size, refers }
+    }
+
+    pub fn refers(&self) -> bool {
+        self.refers
     }
 
     pub fn size(&self) -> usize {
@@ -106,6 +118,15 @@ impl Node {
         }
     }
 
+    /// A number of YAML 1.2's core schema, without quotes.
+    pub fn is_number(&self) -> bool {
+        let Is::Scalar { text, plain: true } = &self.is else { return false };
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            && digits.contains(|c: char| c.is_ascii_digit())
+            && text.parse::<f64>().is_ok()
+    }
+
     pub fn get(&self, key: &str) -> Option<&Entry> {
         self.map()?.iter().find(|e| e.key == key)
     }
@@ -128,9 +149,10 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Arc<Node>>> {
         error::not_utf8(&at(&file, line, column))
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut tree =
-        Tree { file, stack: Vec::new(), anchors: HashMap::new(), total: 0, done: vec![] };
-    for event in Parser::new_from_str(text) {
+    let masked = mask(text);
+    let (stack, anchors) = (Vec::new(), HashMap::new());
+    let mut tree = Tree { file, masked: masked.is_some(), stack, anchors, total: 0, done: vec![] };
+    for event in Parser::new_from_str(masked.as_deref().unwrap_or(text)) {
         let (event, span) = event.map_err(|e| {
             let at = at(&tree.file, e.marker().line(), e.marker().col() + 1);
             error::not_yaml(&at, e.info())
@@ -138,6 +160,48 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Arc<Node>>> {
         tree.take(event, span)?;
     }
     Ok(tree.done)
+}
+
+/// Where ASCII characters of `$[[ … ]]` are put while the text is parsed.
+const MASK: u32 = 0xE000;
+
+/// The text with what is inside of `$[[ … ]]` out of YAML's sight, so that `[$[[ inputs.a | truncate(0, 8) ]]]`
+/// is a list of one. Character for character: places stay true. `None`: there is no such block, or the text
+/// has characters of that private area of its own.
+fn mask(text: &str) -> Option<String> {
+    let private = |c: char| (MASK..MASK + 128).contains(&u32::from(c));
+    if !text.contains("$[[") || text.contains(private) {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut rest = text;
+    while let Some(start) = rest.find("$[[") {
+        let (before, block) = rest.split_at(start);
+        out.push_str(before);
+        let line = block.split('\n').next().unwrap_or_default();
+        let end = line.find("]]").map_or(1, |end| end + 2);
+        let (block, after) = block.split_at(end);
+        if end > 1 {
+            let hide = |c: char| {
+                let hidden = c.is_ascii().then(|| char::from_u32(MASK + u32::from(c))).flatten();
+                hidden.filter(|_| c != '\r').unwrap_or(c)
+            };
+            out.extend(block.chars().map(hide));
+        } else {
+            out.push_str(block);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+fn unmask(text: &str) -> String {
+    let show = |c: char| {
+        let code = u32::from(c).checked_sub(MASK).filter(|code| *code < 128);
+        code.and_then(char::from_u32).unwrap_or(c)
+    };
+    text.chars().map(show).collect()
 }
 
 fn at(file: &Arc<str>, line: usize, column: usize) -> At {
@@ -170,6 +234,8 @@ struct Filled {
 
 struct Tree {
     file: Arc<str>,
+    /// Whether scalars have characters to be shown again.
+    masked: bool,
     stack: Vec<Open>,
     anchors: HashMap<usize, Arc<Node>>,
     total: usize,
@@ -183,7 +249,8 @@ impl Tree {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 check_tag(&here, tag.as_deref(), &["str", "int", "float", "bool", "null"])?;
-                let is = Is::Scalar { text: text.into_owned(), plain };
+                let text = if self.masked { unmask(&text) } else { text.into_owned() };
+                let is = Is::Scalar { text, plain };
                 self.add(Arc::new(Node::new(here, is)), anchor, 1)
             }
             Event::SequenceStart(anchor, tag) => {

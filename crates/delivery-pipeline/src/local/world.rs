@@ -70,6 +70,8 @@ impl World {
             blobs: blobs.clone(),
             host: host.clone(),
             source: port,
+            policy: policy::Policy::open(store.clone()).await?,
+            remote_hosts: Vec::new(),
             identity: None,
             verdicts: None,
             dir: dir.join("work"),

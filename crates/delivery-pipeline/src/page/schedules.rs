@@ -200,6 +200,7 @@ pub(super) async fn act(call: Call) -> Result<Response> {
                 repository: spec.repository,
                 refname: spec.refname,
                 variables: spec.variables,
+                inputs: serde_json::Map::new(),
             };
             let run = call.part::<Pipelines>()?.run(&project, ask, call.who.clone()).await?;
             return found(&format!("/projects/{project}/runs/{run}"));

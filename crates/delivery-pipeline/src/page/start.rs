@@ -61,6 +61,8 @@ fn form(r: &Reader, project: &Name, repositories: &[Name], branch: &str) -> Mark
             input #ref type="text" name="ref" value=(branch) required;
             label for="variables" { (r.t("Variables, one NAME=value a line", "변수, 한 줄에 NAME=값 하나")) }
             textarea #variables name="variables" rows="4" spellcheck="false" {}
+            label for="inputs" { (r.t("Inputs, one name=value a line", "입력, 한 줄에 이름=값 하나")) }
+            textarea #inputs name="inputs" rows="3" spellcheck="false" {}
             div { button.button.main { (web::icon::play()) (r.t("Run", "실행")) } }
         }
     }
@@ -73,6 +75,7 @@ pub(super) async fn start(mut call: Call) -> Result<Response> {
         repository: Name::parse(field("repository"))?,
         refname: field("ref").to_owned(),
         variables: variables(field("variables"))?,
+        inputs: variables(field("inputs"))?.into_iter().map(|(n, v)| (n, v.into())).collect(),
     };
     let project = call.project()?;
     let run =

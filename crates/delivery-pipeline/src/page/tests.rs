@@ -2,7 +2,8 @@
 
 use super::{jobs, lint, start};
 use crate::artifacts::{Artifacts, Report};
-use crate::lint::Suppose;
+use crate::gitlab::{Got, Wanted};
+use crate::lint::{Lint, Suppose, UNNAMED};
 use blob::Entry;
 use kernel::{Error, Id, Lang, Name, Principal, Text, Time};
 use maud::Markup;
@@ -67,12 +68,24 @@ fn artifacts_are_links_to_download_and_expired_ones_say_so() {
     assert_eq!(html.matches("/artifacts/").count(), 1, "a link is not followed");
 }
 
+fn sent(ci: &str) -> lint::Form {
+    let (content, branch) = (ci.to_owned(), "main".to_owned());
+    lint::Form { content, branch, repositories: vec![shop()], ..lint::Form::default() }
+}
+
+fn looked(ci: &str, lang: Lang) -> Lint {
+    let read = |wanted: &Wanted| match wanted.name().as_str() {
+        UNNAMED => Got::File(ci.as_bytes().to_vec()),
+        _ => Got::Absent,
+    };
+    crate::lint::lint(UNNAMED, &Suppose::default(), lang, read)
+}
+
 #[test]
 fn a_file_is_tried_out_and_comes_back_as_it_was() {
     let ci =
         "build: {stage: build, script: make}\nship: {script: x, rules: [{if: $CI_COMMIT_TAG}]}\n";
-    let sound = |r: &Reader| lint::look(ci, &Suppose::default(), r.lang);
-    let html = drawn(|r| lint::draw(r, &shop(), ci, "main", Some(&sound(r))));
+    let html = drawn(|r| lint::draw(r, &shop(), &sent(ci), Some(&looked(ci, r.lang))));
     let seen = words(&html);
     assert!(
         seen.contains("The file is sound") && seen.contains("left out ship no rule holds"),
@@ -80,9 +93,7 @@ fn a_file_is_tried_out_and_comes_back_as_it_was() {
     );
     assert!(html.contains(">\nbuild: {stage: build"), "{html}");
     let wrong = "a:\n  scirpt: </textarea><script>x</script>\n";
-    let html = drawn(|r| {
-        lint::draw(r, &shop(), wrong, "main", Some(&lint::look(wrong, &Suppose::default(), r.lang)))
-    });
+    let html = drawn(|r| lint::draw(r, &shop(), &sent(wrong), Some(&looked(wrong, r.lang))));
     assert!(words(&html).contains(".gitlab-ci.yml:2:3"), "{}", words(&html));
 }
 

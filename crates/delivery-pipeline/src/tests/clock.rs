@@ -27,7 +27,7 @@ impl Still {
         let options = store::Options { durability: Durability::Process, chaos, clock };
         let store = Store::open(&data.join("naru.db"), options).unwrap();
         let blobs = blob::Blobs::open(&data.join("blobs"), store.clone()).await.ok()?;
-        let options = options_of(&store, blobs, host.clone(), shelf, data);
+        let options = options_of(&store, blobs, host.clone(), shelf, data).await.ok()?;
         let pipelines = Pipelines::open(options).await.ok()?;
         Some(Still { store, schedules: Schedules(pipelines.0) })
     }

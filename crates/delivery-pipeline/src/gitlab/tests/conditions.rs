@@ -109,7 +109,7 @@ d: {script: x, rules: [{exists: ['$FILE']}], variables: {FILE: '*.md'}}
     let new_branch = Context { changed: None, ..context };
     assert_eq!(names(&try_with(file, &new_branch).unwrap().plan), ["a", "b", "c"]);
     let asked = |text: &str| {
-        let asks = asks(&Files::from([(FILE.into(), Some(text.into()))]));
+        let asks = asks(&Files::of(FILE, Some(text.into())));
         (asks.tree, asks.changed)
     };
     assert_eq!(asked(file), (true, true));

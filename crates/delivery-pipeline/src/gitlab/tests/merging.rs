@@ -82,52 +82,6 @@ b:
 }
 
 #[test]
-fn includes_lie_below_the_file_that_includes_them() {
-    let files = |ci: &str| {
-        let context = context();
-        let mut files = Files::from([(FILE.to_owned(), Some(ci.as_bytes().to_vec()))]);
-        loop {
-            match gather(FILE, &files, &context)? {
-                Gathered::Whole(root) => return compile(&root, &context),
-                Gathered::Missing(paths) => {
-                    for path in paths {
-                        let text = match path.as_str() {
-                            "ci/base.yml" => {
-                                Some("a: {script: base, timeout: 5m}\n.t: {script: t}")
-                            }
-                            "loop.yml" => Some("include: loop.yml"),
-                            "bad.yml" => Some("a:\n  script: x\n  stgae: test"),
-                            _ => None,
-                        };
-                        files.insert(path, text.map(|t| t.as_bytes().to_vec()));
-                    }
-                }
-            }
-        }
-    };
-    let done =
-        files("include: [{local: /ci/base.yml}]\na: {script: over}\nb: {extends: .t}\n").unwrap();
-    assert_eq!(work(step(&done.plan, "a")).script, ["over"]);
-    assert_eq!(work(step(&done.plan, "a")).timeout_ms, Some(300_000));
-    assert_eq!(work(step(&done.plan, "b")).script, ["t"]);
-    let error = |ci: &str| files(ci).unwrap_err();
-    assert_eq!(error("include: loop.yml\n").code(), "pipeline.include");
-    let gone = error("include:\n  - local: gone.yml\n");
-    assert_eq!(gone.place().unwrap().to_string(), ".gitlab-ci.yml:2:12");
-    assert_eq!(error("include: bad.yml").place().unwrap().to_string(), "bad.yml:3:3");
-    for odd in
-        ["include: ../x.yml", "include: {local: 'a/.git/config'}", "include: 'http://x/y.yml'"]
-    {
-        files(odd).unwrap_err();
-    }
-    let project = error("include: {project: a/b, file: x.yml}");
-    assert!(project.say().en.contains("include:project"), "{project}");
-    assert_eq!(project.code(), "pipeline.unsupported");
-    let never = files("include: {local: gone.yml, rules: [{if: $NEVER}]}\na: {script: x}").unwrap();
-    assert_eq!(names(&never.plan), ["a"]);
-}
-
-#[test]
 fn bombs_are_refused_at_once() {
     let mut aliases = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for i in 1..12 {
