@@ -108,18 +108,18 @@ fn cells(r: &Reader, project: &Name, row: &Row) -> Vec<Markup> {
             }
             @if let Some(owner) = &status.owner { div.sub { (owner) } }
         },
-        html! {
+        html! { div.row-actions {
             (widget::post(&format!("{here}/run"), &[], html! { (web::icon::play()) (r.t("Run now", "지금 실행")) }, Tone::Plain))
             (widget::post(&format!("{here}/{}", if spec.active { "pause" } else { "resume" }), &[],
                 html! { (if spec.active { pause } else { resume }) }, Tone::Plain))
             (widget::post(&format!("{here}/delete"), &[], html! { (r.t("Delete", "삭제")) }, Tone::Danger))
-        },
+        } },
     ]
 }
 
-/// `2026-11-25 04:30 UTC`
+/// `11-25 04:30 UTC`: it is never more than a year away.
 fn moment(words: &str) -> String {
-    format!("{} UTC", words.get(..16).unwrap_or(words).replace('T', " "))
+    format!("{} UTC", words.get(5..16).unwrap_or(words).replace('T', " "))
 }
 
 fn form(r: &Reader, project: &Name, repositories: &[Name]) -> Markup {
