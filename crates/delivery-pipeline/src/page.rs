@@ -1,6 +1,7 @@
 //! Pages of pipelines: why each job is in one or not, what the jobs left, starting one by hand, and trying a
 //! file out.
 
+mod caches;
 mod jobs;
 mod lint;
 mod schedules;
@@ -41,6 +42,18 @@ pub const ROUTES: &[Route] = &[
         CHANGE,
         ("page: start a pipeline", "페이지: 파이프라인 시작"),
         |c| Box::pin(start::start(c)),
+    ),
+    Route::get(
+        "/projects/{project}/caches",
+        VIEW,
+        ("page: caches of jobs", "페이지: 작업의 캐시"),
+        |c| Box::pin(caches::show(c)),
+    ),
+    Route::post(
+        "/projects/{project}/caches/delete",
+        CHANGE,
+        ("page: let a cache go", "페이지: 캐시 삭제"),
+        |c| Box::pin(caches::delete(c)),
     ),
     Route::get(
         "/projects/{project}/schedules",

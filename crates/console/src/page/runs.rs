@@ -52,6 +52,11 @@ pub(super) fn draw(r: &Reader, project: &Name, kind: Option<&str>, runs: &[Run])
     html! {
         (widget::heading(html! { (r.t("Runs", "실행")) }, html! {}, html! {}, html! {
             (widget::link_button(
+                &format!("/projects/{project}/caches"),
+                r.t("Caches", "캐시"),
+                Tone::Plain,
+            ))
+            (widget::link_button(
                 &format!("/projects/{project}/schedules"),
                 r.t("Schedules", "일정"),
                 Tone::Plain,

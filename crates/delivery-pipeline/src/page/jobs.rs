@@ -134,7 +134,7 @@ fn count(r: &Reader, files: usize) -> String {
 }
 
 /// `1.2 kB`: powers of a thousand.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..1000 => format!("{bytes} B"),
         1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),

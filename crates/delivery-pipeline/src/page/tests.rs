@@ -142,3 +142,19 @@ fn schedules_say_when_they_are_due_and_what_went_wrong() {
     let none = drawn(|r| super::schedules::draw(r, &shop, &[], &[]));
     assert!(words(&none).contains("No schedule yet") && !none.contains("<form"));
 }
+
+#[test]
+fn caches_say_whether_they_are_of_use_and_can_be_let_go() {
+    let cache = crate::CacheView {
+        key: "deps <main>".into(),
+        size: 3 << 20,
+        saved: NOW,
+        last_used: None,
+        hits: 17,
+    };
+    let html = drawn(|r| super::caches::draw(r, &shop(), std::slice::from_ref(&cache)));
+    let seen = words(&html);
+    assert!(seen.contains("17") && seen.contains("3.1 MB"), "{seen}");
+    assert!(html.contains("name=\"key\" value=\"deps &lt;main&gt;\""), "{html}");
+    assert!(words(&drawn(|r| super::caches::draw(r, &shop(), &[]))).contains("No cache yet"));
+}
