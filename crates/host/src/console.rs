@@ -184,9 +184,8 @@ impl AsyncWrite for Terminal {
     ) -> Poll<io::Result<usize>> {
         loop {
             let mut ready = ready!(self.0.poll_write_ready(cx))?;
-            match ready.try_io(|fd| Ok(rustix::io::write(fd, bytes)?)) {
-                Ok(done) => return Poll::Ready(done),
-                Err(_) => {}
+            if let Ok(done) = ready.try_io(|fd| Ok(rustix::io::write(fd, bytes)?)) {
+                return Poll::Ready(done);
             }
         }
     }

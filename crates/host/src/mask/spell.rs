@@ -57,7 +57,7 @@ fn base64(bytes: &[u8], found: &mut BTreeSet<Vec<u8>>) {
     let with_newline = [bytes, b"\n"].concat();
     for bytes in [bytes, &with_newline] {
         let (whole, padding) = encode(bytes);
-        let padded = [&whole[..], &b"==="[..padding]].concat();
+        let padded = [&whole[..], b"===".get(..padding).unwrap_or_default()].concat();
         for width in WIDTHS {
             let lines = padded.chunks(width).filter(|line| line.len() >= Mask::SHORTEST);
             lines.for_each(|line| found.extend([url(line), line.to_vec()]));
