@@ -91,7 +91,7 @@ fn pytest(test: &Chosen) -> String {
             (file.clone(), inner.map(str::to_owned).collect::<Vec<_>>())
         }
         None => {
-            let at = parts.iter().position(|p| capital(p)).unwrap_or(parts.len());
+            let at = parts.iter().position(capital).unwrap_or(parts.len());
             let (module, classes) = parts.split_at(at);
             (format!("{}.py", module.join("/")), classes.iter().map(ToString::to_string).collect())
         }

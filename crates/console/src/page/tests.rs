@@ -135,7 +135,7 @@ fn a_search_shows_the_lines_that_have_the_words_and_leads_to_them() {
 fn a_jobs_history_says_how_often_it_passed_and_leads_to_each_result() {
     let past = |state, reason: Option<&str>| {
         let mut step = step(0, "unit 1/2", state, &[]);
-        step.reason = reason.map(|r| Text::plain(r));
+        step.reason = reason.map(Text::plain);
         let run = a_run(RunState::Passed, vec![step.clone()]);
         job::Past { run, step }
     };

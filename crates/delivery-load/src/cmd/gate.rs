@@ -81,7 +81,7 @@ async fn ask(
 }
 
 /// Writes the wish into the file, and leaves everything else in it as it is.
-fn wish(file: &PathBuf, wanted: &Wanted) -> Result<()> {
+fn wish(file: &std::path::Path, wanted: &Wanted) -> Result<()> {
     let mut whole: Value = serde_json::from_str(&run::read(file)?).map_err(Error::internal)?;
     if let Some(ours) = whole.get_mut("naru").and_then(Value::as_object_mut) {
         ours.insert("wanted".to_owned(), serde_json::to_value(wanted).map_err(Error::internal)?);

@@ -94,7 +94,7 @@ impl Desk {
         let mine = all.filter_map(|p| {
             let pid = p.file_name().to_str()?.parse::<i32>().ok().and_then(Pid::from_raw)?;
             let line = std::fs::read(p.path().join("cmdline")).ok()?;
-            line.windows(mark.len()).any(|w| w == mark).then(|| (pid, line))
+            line.windows(mark.len()).any(|w| w == mark).then_some((pid, line))
         });
         let stays = |(pid, _): &(Pid, Vec<u8>)| {
             let Ok(process) = pidfd_open(*pid, PidfdFlags::empty()) else { return false };
