@@ -5,6 +5,7 @@ mod edge;
 mod first_line;
 mod idle;
 mod load;
+mod plan;
 mod push;
 mod runs;
 mod store;
@@ -20,6 +21,7 @@ const ALL: &[Bench] = &[
     ("runs", runs::bench),
     ("first-line", first_line::bench),
     ("store", store::bench),
+    ("plan", plan::bench),
     ("idle", idle::bench),
     ("edge", edge::bench),
     ("load", load::bench),

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask test [-- ARGS]   install what the tests need, check the rules, build, run all tests
 cargo xtask tidy             formatting, clippy with warnings denied, layer rules, dependency rules
-cargo xtask bench [NAME]     side-by-side measurements: push, runs, store, edge, idle, load
+cargo xtask bench [NAME]     side-by-side measurements: push, runs, store, plan, edge, idle, load
+cargo xtask schemas          what the tests of pipelines compare with, into the target directory
 cargo xtask fuzz [TARGET] [SECONDS]   bytes from outside at everything that reads them: each target for 60 s";
 
 fn main() -> ExitCode {
@@ -35,6 +36,7 @@ fn chore() -> Result<()> {
         Some("test") => test(rest),
         Some("tidy") => tidy::tidy(),
         Some("fuzz") => fuzz::fuzz(rest),
+        Some("schemas") => setup::schemas(),
         Some("bench") => bench::bench(rest),
         _ => {
             println!("{HELP}");
@@ -45,6 +47,7 @@ fn chore() -> Result<()> {
 
 fn test(rest: &[String]) -> Result<()> {
     setup::install(setup::TEST)?;
+    setup::schemas()?;
     tidy::tidy()?;
     // Built before the tests, so that none of them waits for a compiler.
     run::step(

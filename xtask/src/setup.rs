@@ -1,7 +1,8 @@
 //! What the chores need of the machine, from Debian's packages.
 
 use crate::run;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
 
 /// A program and the package that has it.
 type Need = (&'static str, &'static str);
@@ -9,16 +10,44 @@ type Need = (&'static str, &'static str);
 pub const TEST: &[Need] = &[
     ("git", "git"),
     ("python3", "python3"),
+    ("pip3", "python3-pip"),
     ("curl", "curl"),
     ("bash", "bash"),
     ("chromium", "chromium"),
     ("redis-server", "redis-server"),
 ];
 
+/// The package that has the official JSON Schema of `.gitlab-ci.yml`, pinned: the schema moves with GitLab.
+const SCHEMAS: &str = "check-jsonschema==0.39.0";
+const SCHEMA: &str = "check_jsonschema/builtin_schemas/vendor/gitlab-ci.json";
+
 /// libFuzzer is C++.
 pub const FUZZ: &[Need] = &[("c++", "g++")];
 
 pub const BENCH: &[Need] = &[("nginx", "nginx-light"), ("wrk", "wrk")];
+
+/// Puts the schema where the tests of pipelines find it, unless it is there. It is not ours to keep here.
+pub fn schemas() -> Result<()> {
+    let metadata = run::output("cargo", &["metadata", "--no-deps", "--format-version", "1"])?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let target = metadata["target_directory"].as_str().context("target directory")?;
+    let dir = Path::new(target).join("tmp/schemas");
+    let schema = dir.join("gitlab-ci.json");
+    if schema.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&dir)?;
+    let into = dir.to_string_lossy().into_owned();
+    let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", &into, SCHEMAS];
+    run::step("fetch the schema of pipelines", "python3", &pip)?;
+    let wheel = std::fs::read_dir(&dir)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|e| e == "whl"))
+        .context("pip left no wheel")?;
+    let wheel = wheel.to_string_lossy().into_owned();
+    run::step("unpack it", "python3", &["-m", "zipfile", "-e", &wheel, &into])?;
+    std::fs::rename(dir.join(SCHEMA), schema).context("the wheel has no schema")
+}
 
 /// Installs what is missing, saying so and asking nothing.
 pub fn install(needs: &[Need]) -> Result<()> {

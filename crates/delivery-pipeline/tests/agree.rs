@@ -17,28 +17,42 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// The schema takes these, GitLab and naru do not.
-const STRICTER: &[(&str, &str)] = &[];
+/// The schema takes these, naru does not, as GitLab's server.
+const STRICTER: &[(&str, &str)] = &[
+    ("a:\n  script: x\n  parallel: {matrix: []}\n", "no job would come of it"),
+    ("a:\n  script: x\n  cache: {path: [a]}\n", "the schema lets any key stand in a cache"),
+    ("a:\n  script: x\n  cache: {key: {file: [a]}, paths: [a]}\n", "and in its key"),
+    ("a:\n  script: x\n  rules: [{if: '$A =='}]\n", "a schema cannot read conditions"),
+    ("a:\n  script: x\n  start_in: 5 minutes\n", "nothing is delayed without `when: delayed`"),
+    ("workflow: {rule: []}\na: {script: x}", "the schema lets any key stand in `workflow`"),
+    ("a: {trigger: {strategy: depend}}", "the schema does not ask what is triggered"),
+];
 
-/// The schema does not take these, GitLab and naru do.
-const LOOSER: &[(&str, &str)] = &[];
+/// The schema does not take these, naru does.
+const LOOSER: &[(&str, &str)] = &[
+    ("a:\n  script: x\n  rules: [[{if: $A}]]\n", "lists of rules are flattened, as GitLab does"),
+    ("a:\n  script: x\n  services: [[a]]\n", "and so is every list that a reference may make"),
+    ("stages: [build, build]\na: {stage: build, script: x}", "a stage named twice is one stage"),
+    ("a: {trigger: x}", "a single word is a repository of the same project"),
+];
+
+/// Sound, and refused with a word what to do instead: nothing here could do what they ask.
+const NOT_HERE: &[&str] = &["secrets", "identity"];
 
 fn schema() -> jsonschema::Validator {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schemas/gitlab-ci.json");
     let text = std::fs::read(&path).unwrap_or_else(|error| {
         panic!("{}: {error}; `cargo xtask schemas` fetches it", path.display())
     });
-    jsonschema::draft7::new(&serde_json::from_slice(&text).unwrap()).unwrap()
+    // Formats are remarks in draft 7, and `$URL` is an address to GitLab.
+    let schema = serde_json::from_slice(&text).unwrap();
+    jsonschema::draft7::options().should_validate_formats(false).build(&schema).unwrap()
 }
 
 /// Every file, and whether it is sound.
 fn cases() -> Vec<(String, bool)> {
     let job = |key: &str, value: &str| {
-        let others = match key {
-            "script" => String::new(),
-            "extends" => "  script: x\n".to_owned(),
-            _ => "  script: x\n".to_owned(),
-        };
+        let others = if key == "script" { "" } else { "  script: x\n" };
         let templates = if key == "extends" { ".t: {script: x}\n.u: {script: y}\n" } else { "" };
         format!("{templates}a:\n{others}  {key}: {value}\n")
     };
@@ -89,7 +103,12 @@ fn naru_and_the_official_schema_agree() {
     let cases = cases();
     for (text, sound) in &cases {
         let refusal = ours(text);
-        if refusal.is_none() != *sound {
+        let not_here = NOT_HERE.iter().any(|key| {
+            refusal
+                .as_ref()
+                .is_some_and(|say| say.starts_with(&format!("`{key}` is not supported")))
+        });
+        if refusal.is_none() != *sound && !not_here {
             wrong.push(format!("naru: {} {text:?}", refusal.as_deref().unwrap_or("takes it")));
         }
         let instance = value(text).unwrap_or_else(|| panic!("no YAML: {text}"));

@@ -53,6 +53,10 @@ const SOUNDS: &[(Tier, &[&str])] = &[
     (Tier::Production, &["prd", "prod", "live"]),
 ];
 
+/// Of a cluster, which is not looked at.
+const KUBERNETES: &[&str] =
+    &["agent", "namespace", "flux_resource_path", "managed_resources", "dashboard"];
+
 pub fn environment(entry: &Entry, warnings: &mut Warnings) -> Result<Environment> {
     let mut found = Environment { at: entry.at.clone(), ..Environment::default() };
     if entry.value.map().is_none() {
@@ -63,18 +67,31 @@ pub fn environment(entry: &Entry, warnings: &mut Warnings) -> Result<Environment
         let text = || Ok::<_, kernel::Error>((read::text(part)?, part.value.at.clone()));
         match part.key.as_str() {
             "name" => found.name = read::text(part)?,
-            "url" => found.url = Some(read::text(part)?),
+            "url" => found.url = Some(address(part)?),
             "on_stop" => found.on_stop = Some(text()?),
             "action" => found.action = read::choice(part, ACTIONS)?,
             "auto_stop_in" => found.auto_stop = Some(text()?),
             "deployment_tier" => found.tier = Some(text()?),
-            key => warnings.push(error::no_effect(&part.at, &format!("environment:{key}"))),
+            key => {
+                read::map(&part.value, key, KUBERNETES)?;
+                warnings.push(error::no_effect(&part.at, &format!("environment:{key}")));
+            }
         }
     }
     if found.name.is_empty() {
         return Err(error::wanted(&entry.value.at, "environment", ("a `name`", "`name`을")));
     }
     Ok(found)
+}
+
+/// Where people find it. What begins with a variable is only known when the job runs.
+fn address(entry: &Entry) -> Result<String> {
+    let words = read::text(entry)?;
+    if ["http://", "https://", "$"].iter().any(|begin| words.starts_with(begin)) {
+        return Ok(words);
+    }
+    let wanted = ("an http or https URL", "http나 https URL을");
+    Err(error::wanted(&entry.value.at, "environment:url", wanted))
 }
 
 impl Environment {

@@ -133,7 +133,7 @@ impl Writer<'_> {
             match self.value(inner, at)? {
                 Value::Text(words) => out.push_str(&words),
                 Value::Is(value) => match value.list() {
-                    Some(_) => out.push_str(&super::show::json(&value).to_string()),
+                    Some(_) => out.push_str(&super::trigger::json(&value).to_string()),
                     None => out.push_str(value.text().unwrap_or_default()),
                 },
             }

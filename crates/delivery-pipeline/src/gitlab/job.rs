@@ -162,7 +162,7 @@ impl Job {
             "identity" => return Err(who::identity(&entry.at)),
             "secrets" => return Err(who::secrets(&entry.at)),
             "tags" => {
-                read::words(entry)?;
+                read::list(entry)?;
                 warnings.push(error::no_effect(&entry.at, "tags"));
             }
             "dast_configuration" => {

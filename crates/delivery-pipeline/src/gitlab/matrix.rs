@@ -56,6 +56,9 @@ pub fn parallel(entry: &Entry) -> Result<Parallel> {
 pub fn matrix(entry: &Entry) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for part in read::map(&entry.value, "parallel", &["matrix"])? {
+        if part.value.list().is_none() {
+            return Err(read::no_list(part));
+        }
         read::flatten(&part.value, 0, &mut |node| {
             rows.extend(combinations(node, rows.len())?);
             Ok(())

@@ -77,6 +77,21 @@ pub fn words(entry: &Entry) -> Result<Vec<String>> {
     Ok(out)
 }
 
+/// A list of words, as [`words`]; a word alone is not enough.
+pub fn list(entry: &Entry) -> Result<Vec<String>> {
+    match entry.value.list() {
+        Some(_) => words(entry),
+        None => Err(no_list(entry)),
+    }
+}
+
+/// What a value that has to be a list is not.
+pub fn no_list(entry: &Entry) -> kernel::Error {
+    let key = error::shown(&entry.key);
+    let error = error::wanted(&entry.value.at, &entry.key, ("a list", "목록을"));
+    error.hint(kernel::text!("write `{key}: [ … ]`", "`{key}: [ … ]` 꼴로 쓰세요"))
+}
+
 /// Lines of a script. `- echo "a: b"` without outer quotes is a map in YAML, and the commonest mistake.
 pub fn script(entry: &Entry) -> Result<Vec<String>> {
     let mut out = Vec::new();

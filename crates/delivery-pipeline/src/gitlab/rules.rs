@@ -138,13 +138,13 @@ fn paths(
     visit: &mut dyn FnMut(&Entry) -> Result<()>,
 ) -> Result<Paths> {
     if entry.value.map().is_none() {
-        return read::words(entry).map(Paths::Globs);
+        return read::list(entry).map(Paths::Globs);
     }
     let known = [&["paths", "regexp"], more].concat();
     let mut found = None;
     for part in read::map(&entry.value, &entry.key, &known)? {
         let paths = match part.key.as_str() {
-            "paths" => Paths::Globs(read::words(part)?),
+            "paths" => Paths::Globs(read::list(part)?),
             "regexp" => Paths::Pattern(pattern(part)?),
             _ => {
                 visit(part)?;

@@ -86,6 +86,9 @@ fn pull_policy(entry: &Entry, inside: &str) -> Result<(At, kernel::Text)> {
 
 pub fn services(entry: &Entry, warnings: &mut Warnings) -> Result<Vec<Service>> {
     let mut out = Vec::new();
+    if entry.value.list().is_none() {
+        return Err(read::no_list(entry));
+    }
     read::flatten(&entry.value, 0, &mut |node| {
         out.push(service(node, warnings)?);
         Ok(())

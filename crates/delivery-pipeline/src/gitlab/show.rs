@@ -58,27 +58,6 @@ fn one_line(words: &str) -> String {
     words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A value as JSON has it.
-pub fn json(node: &Node) -> Value {
-    match &node.is {
-        Is::List(items) => items.iter().map(|n| json(n)).collect(),
-        Is::Reference(path) => path.iter().map(|p| Value::from(p.as_str())).collect(),
-        Is::Map(entries) => {
-            Value::Object(entries.iter().map(|e| (e.key.clone(), json(&e.value))).collect())
-        }
-        Is::Scalar { .. } if node.is_null() => Value::Null,
-        Is::Scalar { text, .. } => match node.bool() {
-            Some(flag) => Value::from(flag),
-            None if node.is_number() => {
-                let whole = text.parse::<i64>().ok().map(Value::from);
-                let broken = || text.parse::<f64>().ok().map(Value::from);
-                whole.or_else(broken).unwrap_or_else(|| Value::from(text.as_str()))
-            }
-            None => Value::from(text.as_str()),
-        },
-    }
-}
-
 fn entry_into(out: &mut String, key: &str, value: &Node, indent: usize) {
     out.push_str(&" ".repeat(indent));
     out.push_str(&word(key, false));

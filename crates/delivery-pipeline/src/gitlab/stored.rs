@@ -40,8 +40,8 @@ pub fn artifacts(entry: &Entry) -> Result<Kept> {
     let (mut access, mut public) = (None, None);
     for part in read::map(&entry.value, "artifacts", ARTIFACTS)? {
         match part.key.as_str() {
-            "paths" => found.paths = read::words(part)?,
-            "exclude" => found.exclude = read::words(part)?,
+            "paths" => found.paths = read::list(part)?,
+            "exclude" => found.exclude = read::list(part)?,
             "when" => found.when = read::choice(part, KEEP)?,
             "expire_in" => {
                 let words = part.value.text().unwrap_or_default();
@@ -143,7 +143,7 @@ fn cache(node: &Node) -> Result<CacheKey> {
             }
             "key" if entry.value.is_null() => {}
             "key" => found.cache.key = read::text(entry)?,
-            "paths" => found.cache.paths = read::words(entry)?,
+            "paths" => found.cache.paths = read::list(entry)?,
             "policy" => {
                 let words = read::text(entry)?;
                 if !words.contains('$') {
@@ -153,7 +153,7 @@ fn cache(node: &Node) -> Result<CacheKey> {
             }
             "when" => found.cache.when = read::choice(entry, KEEP)?,
             "fallback_keys" => {
-                found.cache.fallback = read::words(entry)?;
+                found.cache.fallback = read::list(entry)?;
                 if found.cache.fallback.len() > MAX_FALLBACKS {
                     let wanted = ("at most five keys", "키를 최대 다섯 개까지");
                     return Err(error::wanted(&entry.value.at, "fallback_keys", wanted));

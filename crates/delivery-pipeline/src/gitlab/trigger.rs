@@ -111,7 +111,14 @@ fn inputs(entry: &Entry) -> Result<BTreeMap<String, Value>> {
 fn include(entry: &Entry) -> Result<To> {
     let (mut include, mut artifacts) = (Vec::new(), Vec::new());
     read::flatten(&entry.value, 0, &mut |node| {
-        if node.text().is_some() {
+        if let Some(words) = node.text() {
+            if !(words.ends_with(".yml") || words.ends_with(".yaml")) {
+                let wanted = (
+                    "a file whose name ends in .yml or .yaml",
+                    "이름이 .yml이나 .yaml로 끝나는 파일을",
+                );
+                return Err(error::wanted(&node.at, "trigger:include", wanted));
+            }
             include.push(json(node));
             return Ok(());
         }
