@@ -1,9 +1,9 @@
 //! Caches that jobs name: trees in the blob store, by project and key. The last one saved wins.
 
-use crate::keep;
 use crate::work::Cache;
 use crate::workspace::Place;
 use crate::{Parts, Pipelines};
+use blob::Held;
 use kernel::{Error, Name, Result, Text, Time, text};
 use serde::{Deserialize, Serialize};
 
@@ -137,19 +137,14 @@ pub async fn restore(
     )))
 }
 
-/// Keeps the files that match `globs` under the cache's key.
+/// Keeps a tree under the cache's key.
 pub async fn save(
     parts: &Parts,
     project: &Name,
     cache: &Cache,
     place: &Place,
-    globs: Vec<String>,
+    held: Held,
 ) -> Result<()> {
-    let choose = parts.limits.artifacts.choose(globs, Vec::new());
-    let Some(held) = keep::collect(&parts.blobs, &parts.workspaces.layers, place, choose).await?
-    else {
-        return Ok(());
-    };
     let row = row(project, &cache.key);
     let (tree, size) = (held.hash.clone(), held.size);
     parts
@@ -174,7 +169,7 @@ pub async fn save(
 }
 
 /// Lays the tree out for the next job, out of the files that this one leaves. Nothing is lost if it fails.
-async fn ready(parts: &Parts, held: &blob::Held, place: &Place) {
+async fn ready(parts: &Parts, held: &Held, place: &Place) {
     let Some(lower) = place.lower() else { return };
     let Ok(tree) = parts.blobs.tree(&held.hash).await else { return };
     let mut sources = vec![place.upper()];

@@ -19,6 +19,14 @@ pub struct Bounds {
     pub files: u64,
 }
 
+/// Which of a job's files may be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    All,
+    /// Less those of the shared checkout. Where that was copied, it cannot be told apart.
+    Added,
+}
+
 impl Bounds {
     /// These files, within the bounds.
     pub fn choose(self, include: Vec<String>, exclude: Vec<String>) -> Choose {
@@ -34,13 +42,14 @@ pub async fn collect(
     blobs: &Blobs,
     layers: &Layers,
     place: &Place,
+    of: Of,
     choose: Choose,
 ) -> Result<Option<Held>> {
     if choose.include.is_empty() {
         return Ok(None);
     }
     let upper = blobs.put_tree(&place.upper(), choose.clone()).await?;
-    let Some(below) = below(blobs, layers, place, &choose).await? else {
+    let Some(below) = below(blobs, layers, place, of, &choose).await? else {
         return Ok((upper.files > 0).then_some(upper));
     };
     if below.files == 0 {
@@ -65,10 +74,11 @@ async fn below(
     blobs: &Blobs,
     layers: &Layers,
     place: &Place,
+    of: Of,
     choose: &Choose,
 ) -> Result<Option<Held>> {
     let mut parts = Vec::new();
-    if let Some(lower) = place.lower() {
+    if let Some(lower) = place.lower().filter(|_| of == Of::All) {
         parts.push(blobs.put_tree(&lower, choose.clone()).await?);
     }
     for layer in place.layers().iter().rev() {

@@ -14,6 +14,14 @@ pub fn render(commands: &[String]) -> String {
     out
 }
 
+/// The same, with other commands before them in a shell of their own.
+pub fn render_after(before: &[String], commands: &[String]) -> String {
+    if before.is_empty() {
+        return render(commands);
+    }
+    format!("set -e\n(\n{})\n{}", render(before), render(commands))
+}
+
 /// `$ make`, and for a command of several lines how many follow.
 pub(crate) fn heading(command: &str) -> String {
     let mut lines = command.lines();
@@ -76,6 +84,18 @@ mod tests {
     fn a_pipe_fails_with_any_of_its_parts_and_blocks_stay_whole() {
         let (code, out) = shell(&["if true; then\n  echo in\nfi", "exit 3 | cat"]);
         assert_eq!((code, out.as_str()), (3, "$ if true; then # +2\nin\n$ exit 3 | cat\n"));
+    }
+
+    #[test]
+    fn what_comes_before_is_a_shell_of_its_own_and_ends_all_when_it_fails() {
+        let words = |w: &[&str]| w.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        let run = |before: &[&str]| {
+            let script = render_after(&words(before), &words(&["echo a=$A"]));
+            let out = Command::new("bash").arg("-c").arg(script).output().unwrap();
+            (out.status.code().unwrap(), String::from_utf8(out.stdout).unwrap())
+        };
+        assert_eq!(run(&["A=1"]), (0, "$ A=1\n$ echo a=$A\na=\n".to_owned()));
+        assert_eq!(run(&["(exit 4)", "echo never"]), (4, "$ (exit 4)\n".to_owned()));
     }
 
     #[test]

@@ -235,7 +235,8 @@ pub struct Checkout {
     /// Commits of history that `.git` shows; `None`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<u32>,
-    /// Commands that run before the files are there.
+    /// Commands in a shell of their own before the script; if one fails, the job does. They find the files
+    /// in place already.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<String>,
 }

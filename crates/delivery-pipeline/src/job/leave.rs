@@ -2,21 +2,49 @@
 
 use super::{Job, MAX_DOTENV, MAX_DOTENV_BYTES};
 use crate::Parts;
-use crate::keep::{self, Bounds};
+use crate::keep::{self, Bounds, Of};
 use crate::variables::{Scope, Variable};
-use crate::work::{Environment, Output};
+use crate::work::{Environment, Output, Work};
 use crate::{caches, script};
 use blob::{Choose, Held};
 use host::Exit;
 use kernel::{Result, Text, text};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 impl Job {
     /// Its files that match, as they are when it is over.
     pub(super) async fn collect(&self, choose: Choose) -> Result<Option<Held>> {
         let Parts { blobs, workspaces, .. } = &*self.parts;
-        keep::collect(blobs, &workspaces.layers, &self.place, choose).await
+        keep::collect(blobs, &workspaces.layers, &self.place, Of::All, choose).await
+    }
+
+    /// What is kept as artifacts or as a cache: the files that match, and with `untracked` all that are
+    /// none of the commit's.
+    async fn chosen(
+        &self,
+        paths: &[String],
+        exclude: Vec<String>,
+        untracked: bool,
+    ) -> Result<Option<Held>> {
+        let bounds = self.parts.limits.artifacts;
+        let named = self.collect(bounds.choose(self.globs(paths), exclude.clone())).await?;
+        if !untracked {
+            return Ok(named);
+        }
+        let Parts { blobs, workspaces, source, .. } = &*self.parts;
+        let all = bounds.choose(vec!["**".to_owned()], exclude);
+        let added = keep::collect(blobs, &workspaces.layers, &self.place, Of::Added, all).await?;
+        let Some(added) = added else { return Ok(named) };
+        let Work { repository, commit, .. } = &self.work;
+        let tracked = source.tree(&self.task.project, repository, commit).await?;
+        let tracked: BTreeSet<String> = tracked.into_iter().map(|entry| entry.path).collect();
+        let mut entries = blobs.tree(&added.hash).await?.entries;
+        entries.retain(|entry| !tracked.contains(&entry.path));
+        let mut hashes = vec![blobs.put_entries(entries).await?.hash.clone()];
+        hashes.extend(named.iter().map(|held| held.hash.clone()));
+        let whole = blobs.overlay(&hashes).await?;
+        Ok((whole.files > 0).then_some(whole))
     }
 
     /// Keeps what is to be kept.
@@ -51,10 +79,16 @@ impl Job {
     async fn save_caches(&self, passed: bool) {
         for cache in self.work.caches.iter().filter(|c| c.push && c.when.holds(passed)) {
             let cache = self.keyed(cache);
-            let globs = self.globs(&cache.paths);
-            let saved = caches::save(&self.parts, &self.task.project, &cache, &self.place, globs);
+            let saved = match self.chosen(&cache.paths, Vec::new(), cache.untracked).await {
+                Ok(Some(held)) => {
+                    let (parts, project) = (&self.parts, &self.task.project);
+                    caches::save(parts, project, &cache, &self.place, held).await
+                }
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
             // A cache that cannot be kept is no reason to fail.
-            if let Err(error) = saved.await {
+            if let Err(error) = saved {
                 let Text { en, ko } = error.sentence();
                 self.note(&text!("cache not saved: {en}", "캐시를 저장하지 못했습니다: {ko}"));
             }
@@ -79,9 +113,8 @@ impl Job {
         let Some(artifacts) = self.work.artifacts.as_ref().filter(|a| a.when.holds(passed)) else {
             return Ok(None);
         };
-        let (include, exclude) = (self.globs(&artifacts.paths), self.globs(&artifacts.exclude));
-        let choose = self.parts.limits.artifacts.choose(include, exclude);
-        let Some(held) = self.collect(choose).await? else {
+        let (paths, exclude) = (&artifacts.paths, self.globs(&artifacts.exclude));
+        let Some(held) = self.chosen(paths, exclude, artifacts.untracked).await? else {
             let paths = artifacts.paths.join(", ");
             self.note(&text!(
                 "no files match the artifacts {paths}",

@@ -1,11 +1,11 @@
 //! What an attempt finds when it begins: its files, its caches, what earlier jobs left, its script.
 
 use super::Job;
-use crate::work::{Files, Output, Work};
+use crate::work::{Fetch, Files, Output, Submodules, Work};
 use crate::workspace::{Base, io};
-use crate::{Parts, caches, script};
+use crate::{Parts, caches, left, script};
 use host::{Exit, Reason};
-use kernel::{Result, text};
+use kernel::{Result, Text, text};
 use std::sync::atomic::Ordering;
 
 /// Layers of one overlay; the options of a mount have one page.
@@ -60,20 +60,24 @@ impl Job {
                 "아직 이미지를 받지 않습니다. {image} 대신 이 컴퓨터의 도구를 씁니다"
             ));
         }
+        if self.work.checkout.submodules != Submodules::None {
+            self.note(&Text::fixed(
+                "submodules are not checked out yet: their directories are empty",
+                "아직 서브모듈을 체크아웃하지 않아 그 디렉터리는 비어 있습니다",
+            ));
+        }
         for cache in self.work.caches.iter().filter(|c| c.pull) {
             let restored = caches::restore(&self.parts, project, &self.keyed(cache), place).await?;
             restored.iter().for_each(|say| self.note(say));
         }
-        let layered = place.lower().is_some();
         for output in self.task.outputs.values() {
             let output: Output = serde_json::from_value(output.clone()).unwrap_or_default();
             if let Some(tree) = output.artifacts {
-                let Parts { blobs, workspaces, .. } = &*self.parts;
-                match layered && place.layers().len() < MAX_LAYERS {
-                    true => workspaces.lay(place, blobs, &tree).await?,
-                    false => blobs.materialise(&tree, &place.upper()).await?,
-                }
+                self.lay(&tree).await?;
             }
+        }
+        for fetch in &self.work.fetch {
+            self.lay(&self.fetched(fetch).await?).await?;
         }
         self.secrets.write(&place.control()).map_err(io)?;
         for name in self.secrets.too_short() {
@@ -83,10 +87,37 @@ impl Job {
                 "{name}의 값이 {least}자보다 짧아 로그에서 가리지 않습니다"
             ));
         }
-        let write = |name: &str, commands: &[String]| {
-            std::fs::write(place.control().join(name), script::render(commands)).map_err(io)
+        let script = script::render_after(&self.work.checkout.before, &self.work.script);
+        std::fs::write(place.control().join("script.sh"), script).map_err(io)?;
+        let after = script::render(&self.work.after_script);
+        std::fs::write(place.control().join("after.sh"), after).map_err(io)
+    }
+
+    /// Lays a tree under its files.
+    async fn lay(&self, tree: &str) -> Result<()> {
+        let (Parts { blobs, workspaces, .. }, place) = (&*self.parts, &self.place);
+        match place.lower().is_some() && place.layers().len() < MAX_LAYERS {
+            true => workspaces.lay(place, blobs, tree).await,
+            false => blobs.materialise(tree, &place.upper()).await,
+        }
+    }
+
+    /// The artifacts of another pipeline's job.
+    async fn fetched(&self, fetch: &Fetch) -> Result<String> {
+        let expand = |words: &String| self.scope.expand(words);
+        let fetch = match fetch {
+            Fetch::Newest { path, refname, job } => {
+                Fetch::Newest { path: expand(path), refname: expand(refname), job: expand(job) }
+            }
+            Fetch::Run { run, job } => Fetch::Run { run: expand(run), job: expand(job) },
         };
-        write("script.sh", &self.work.script)?;
-        write("after.sh", &self.work.after_script)
+        let run = self.task.run.clone();
+        let left = self.parts.store.read(move |v| left::fetch(v, &run, &fetch)).await?;
+        let (project, run) = (&left.project, &left.run);
+        self.note(&text!(
+            "took over artifacts of run {run} of {project}",
+            "{project}의 실행 {run}이(가) 남긴 아티팩트를 가져왔습니다"
+        ));
+        Ok(left.tree)
     }
 }

@@ -361,3 +361,80 @@ async fn caches_and_artifacts_lie_under_the_files_and_only_what_changed_is_kept_
     let again = world.pipelines.delete_cache(&name("shop"), "deps").await.unwrap_err();
     assert_eq!(again.code(), "cache.unknown");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_of_another_project_lie_under_a_jobs_files() {
+    let (_dir, world) = world().await;
+    flow::project(&world, "lib", &["kim"]).await;
+    flow::project(&world, "closed", &["lee"]).await;
+    let ci = |word: &str| {
+        format!("build: {{script: 'mkdir out; echo {word} > out/a', artifacts: {{paths: [out/]}}}}")
+    };
+    world.pipeline("lib", &ci("old")).await;
+    world.pipeline("lib", &ci("new")).await;
+    world.pipeline("closed", &ci("secret")).await;
+    let fetching = |path: &str, job: &str| Work {
+        variables: vec![Variable::literal("BRANCH", "main")],
+        fetch: vec![work::Fetch::Newest {
+            path: path.into(),
+            refname: "$BRANCH".into(),
+            job: job.into(),
+        }],
+        ..work(&["cat out/a README"])
+    };
+    let files = [("README", "mine\n")];
+    let run = world.perform(&files, &[("a", fetching("lib/web", "build"))]).await;
+    let log = world.log(&run, "a").await;
+    assert!(log.contains("\nnew\nmine\n") && log.contains("of lib"), "{log}");
+    for (path, job) in [("lib/web", "test"), ("closed/web", "build"), ("none/web", "build")] {
+        let run = world.perform(&files, &[("a", fetching(path, job))]).await;
+        assert_eq!(state(&run, "a"), StepState::Failed);
+        let reason = run.step("a").unwrap().reason.clone().unwrap();
+        let want = format!("no artifacts of “{job}” in {path} main");
+        assert!(reason.en.contains(&want), "{reason:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn untracked_files_are_those_that_the_commit_does_not_have() {
+    let (_dir, world) = world().await;
+    let artifacts = work::Artifacts {
+        paths: vec!["README".into()],
+        exclude: vec!["*.o".into()],
+        untracked: true,
+        ..work::Artifacts::default()
+    };
+    let cache =
+        work::Cache { key: "all".into(), untracked: true, push: true, ..Default::default() };
+    let job = Work {
+        artifacts: Some(artifacts),
+        caches: vec![cache],
+        ..work(&["mkdir -p src/gen; echo x > src/gen/x; echo changed > src/own; touch a.o"])
+    };
+    let files = [("README", "hello\n"), ("src/own", "mine\n")];
+    let run = world.perform(&files, &[("a", job)]).await;
+    let kept = world.pipelines.artifacts(&run.project, run.id.as_str(), "a").await;
+    let kept: Vec<String> = kept.unwrap().unwrap().files.into_iter().map(|f| f.path).collect();
+    assert_eq!(kept, ["README", "src/gen/x"]);
+    let cached = work::Cache { key: "all".into(), pull: true, ..Default::default() };
+    let look = Work { caches: vec![cached], ..work(&["cat src/gen/x src/own; test -e a.o"]) };
+    let run = world.perform(&files, &[("b", look)]).await;
+    let log = world.log(&run, "b").await;
+    assert!(log.contains("\nx\nmine\n"), "{log}");
+    assert_eq!(state(&run, "b"), StepState::Passed, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_before_the_files_come_first_and_may_fail_the_job() {
+    let (_dir, world) = world().await;
+    let before = |words: &str| Work {
+        checkout: work::Checkout { before: vec![words.into()], ..Default::default() },
+        ..work(&["echo second $A"])
+    };
+    let run = world.perform(&[], &[("a", before("A=1; echo first"))]).await;
+    let log = world.log(&run, "a").await;
+    assert!(log.contains("\nfirst\n$ echo second $A\nsecond\n"), "{log}");
+    let run = world.perform(&[], &[("a", before("exit 7"))]).await;
+    assert_eq!(run.step("a").unwrap().exit_code, Some(7));
+    assert!(!world.log(&run, "a").await.contains("second"));
+}
