@@ -12,6 +12,7 @@ mod results;
 mod secrets;
 pub(crate) mod services;
 mod standin;
+mod submodules;
 
 use crate::Parts;
 use crate::keep;
@@ -114,7 +115,7 @@ impl Job {
             self.parts.workspaces.limit_home(&self.task.project, most).await?;
         }
         let passed = exit.success();
-        let mut output = self.leave(passed).await?;
+        let (mut output, complete) = self.leave(passed).await?;
         let lacking = if passed { self.publish(&mut output).await? } else { None };
         let took = |e: &Exit| u64::try_from(e.finished.since(e.started).as_millis()).unwrap_or(0);
         output.user_ms = took(&exit) + exit_after.as_ref().map_or(0, took);
@@ -128,7 +129,7 @@ impl Job {
         if passed {
             return Ok(Outcome::Done(output));
         }
-        let (class, say) = self.judged(&exit, &reports).await;
+        let (class, say) = self.judged(&exit, &reports, complete).await;
         Ok(Outcome::Failed { class, exit_code: exit.code, say, output })
     }
 

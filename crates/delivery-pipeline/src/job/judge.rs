@@ -10,8 +10,14 @@ use kernel::journey::ReportFile;
 const FAILED: &str = "failed-tests";
 
 impl Job {
-    /// The class of a failure and its sentence. One whose failed tests are all in quarantine is excused.
-    pub(super) async fn judged(&self, exit: &Exit, reports: &[ReportFile]) -> (String, Text) {
+    /// The class of a failure and its sentence. One whose failed tests are all in quarantine is excused,
+    /// unless not all of its reports are there: what is missing may tell of others that failed.
+    pub(super) async fn judged(
+        &self,
+        exit: &Exit,
+        reports: &[ReportFile],
+        complete: bool,
+    ) -> (String, Text) {
         let plain = (class(exit).to_owned(), self.complaint(exit).await);
         let Some(verdicts) = &self.parts.verdicts else { return plain };
         // Only a script that ended by itself failed because of what its reports tell.
@@ -23,6 +29,13 @@ impl Job {
             Ok(judgement) => {
                 judgement.notes.iter().for_each(|note| self.task.log.note(note));
                 match judgement.excuse {
+                    Some(_) if !complete => {
+                        self.note(&Text::fixed(
+                            "reports are missing, so the failure counts although all tests known to have failed are in quarantine",
+                            "보고서 일부가 없어, 알려진 실패 테스트가 모두 격리되어 있어도 실패로 처리합니다",
+                        ));
+                        plain
+                    }
                     Some(say) => (run::EXCUSED.to_owned(), say),
                     None => plain,
                 }

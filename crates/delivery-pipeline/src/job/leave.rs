@@ -1,5 +1,6 @@
 //! What stays of an attempt: artifacts, caches, variables for later jobs, what it says of an environment.
 
+use super::results::{MAX_OUTPUT, MAX_REST, json_size};
 use super::{Job, MAX_DOTENV, MAX_DOTENV_BYTES};
 use crate::Parts;
 use crate::keep::{self, Bounds, Of};
@@ -47,15 +48,17 @@ impl Job {
         Ok((whole.files > 0).then_some(whole))
     }
 
-    /// Keeps what is to be kept.
-    pub(super) async fn leave(&self, passed: bool) -> Result<Output> {
+    /// Keeps what is to be kept. The answer says beside it whether all of its reports are.
+    pub(super) async fn leave(&self, passed: bool) -> Result<(Output, bool)> {
         let mut output = Output { variables: self.dotenv().await?, ..Output::default() };
         output.environment = self.environment(&self.scope_with(&output.variables));
         output.artifacts = self.artifacts(passed).await?;
-        output.reports = self.reports().await?;
+        let room = MAX_OUTPUT.saturating_sub(json_size(&output) + MAX_REST);
+        let (reports, complete) = self.reports(room).await?;
+        output.reports = reports;
         self.save_caches(passed).await;
         output.coverage = self.coverage().await;
-        Ok(output)
+        Ok((output, complete))
     }
 
     /// What it knows when its script is over: its own dotenv variables, too.
@@ -159,7 +162,7 @@ impl Job {
         for entry in blobs.tree(&held.hash).await?.entries {
             let bytes = blobs.get(&entry.hash, MAX_DOTENV_BYTES).await?;
             let (lines, odd) = script::dotenv(&String::from_utf8_lossy(&bytes), MAX_DOTENV);
-            found.extend(lines);
+            found.extend(lines.into_iter().map(|(name, value)| self.veiled(name, value)));
             if odd > 0 {
                 let path = &entry.path;
                 self.note(&text!(
@@ -169,5 +172,17 @@ impl Job {
             }
         }
         Ok(found)
+    }
+
+    /// A variable as it is handed on: whoever may see the run reads it, so no secret is in it.
+    fn veiled(&self, name: String, value: String) -> (String, String) {
+        let hidden = self.secrets.hidden(&value);
+        if hidden != value {
+            self.note(&text!(
+                "{name} holds a masked value and is handed on with it hidden: give the later job the variable itself",
+                "{name}에 마스킹된 값이 있어 가린 채로 넘깁니다. 뒤의 작업에는 그 변수를 직접 주세요"
+            ));
+        }
+        (name, hidden)
     }
 }

@@ -1,11 +1,11 @@
 //! What an attempt finds when it begins: its files, its caches, what earlier jobs left, its script.
 
 use super::Job;
-use crate::work::{Fetch, Files, Output, Submodules, Work};
+use crate::work::{Fetch, Files, Output, Work};
 use crate::workspace::{Base, io};
 use crate::{Parts, caches, left, script};
 use host::{Exit, Reason};
-use kernel::{Result, Text, text};
+use kernel::{Result, text};
 use std::sync::atomic::Ordering;
 
 /// Layers of one overlay; the options of a mount have one page.
@@ -52,18 +52,13 @@ impl Job {
     async fn prepare(&self, base: Base) -> Result<()> {
         let Work { repository, commit, .. } = &self.work;
         let (project, place) = (&self.task.project, &self.place);
+        self.without_submodules().await?;
         self.parts.workspaces.prepare(place, project, repository, commit, base).await?;
         if let Some(image) = &self.work.image {
             let image = self.scope.expand(image);
             self.note(&text!(
                 "images are not pulled yet: the machine's own tools stand in for {image}",
                 "아직 이미지를 받지 않습니다. {image} 대신 이 컴퓨터의 도구를 씁니다"
-            ));
-        }
-        if self.work.checkout.submodules != Submodules::None {
-            self.note(&Text::fixed(
-                "submodules are not checked out yet: their directories are empty",
-                "아직 서브모듈을 체크아웃하지 않아 그 디렉터리는 비어 있습니다",
             ));
         }
         for cache in self.work.caches.iter().filter(|c| c.pull) {

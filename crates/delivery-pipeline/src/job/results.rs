@@ -4,55 +4,91 @@ use super::Job;
 use crate::keep;
 use crate::variables::Scope;
 use crate::work::{Output, Reports, TagRelease};
-use blob::{Choose, Entry, LINK};
+use blob::{Choose, Entry, Held, LINK};
 use kernel::journey::ReportFile;
 use kernel::{Result, Text, text};
 
 /// Files of reports of one job.
-const MAX_REPORTS: usize = 100;
+const MAX_REPORTS: usize = 1_000;
 /// Bytes of one file of a report.
 const MAX_REPORT: u64 = 64 << 20;
-/// Bytes of all names of report files: an output of the engine has 64 KiB for everything.
-const MAX_REPORT_NAMES: usize = 12 * 1024;
+/// Bytes of all of them together.
+const MAX_REPORT_BYTES: u64 = 256 << 20;
 /// Files that a report's globs may match before nobody can have meant it.
 const MAX_MATCHES: u64 = 10_000;
 /// Bytes of an output as JSON; less than what the engine takes, which counts otherwise.
-const MAX_OUTPUT: usize = 60 * 1024;
+pub(super) const MAX_OUTPUT: usize = 60 * 1024;
+/// Bytes of an output kept free for what comes after the reports: a site, a tag, figures.
+pub(super) const MAX_REST: usize = 8 * 1024;
+
+/// The files of one report.
+#[derive(Default)]
+struct Found {
+    files: Vec<ReportFile>,
+    /// Keeps them until the run refers to them.
+    held: Option<Held>,
+    /// Whether nothing that matches is missing.
+    complete: bool,
+}
+
+/// What still fits of a job's reports.
+struct Room {
+    files: usize,
+    bytes: u64,
+    json: usize,
+}
+
+impl Room {
+    /// Takes the room of a file, if there is so much.
+    fn take(&mut self, file: &ReportFile) -> bool {
+        let json = json_size(file) + 1;
+        let fits = self.files > 0 && file.size <= self.bytes && json <= self.json;
+        if fits {
+            self.files -= 1;
+            self.bytes -= file.size;
+            self.json -= json;
+        }
+        fits
+    }
+}
 
 impl Job {
     /// Each file of each report, as a blob that the run refers to; of failed jobs, too: theirs are the
-    /// ones that people read. What is wrong with them is said and does not change the job's result.
-    pub(super) async fn reports(&self) -> Result<Vec<ReportFile>> {
-        let mut found = Vec::new();
-        let mut beyond = 0;
+    /// ones that people read. What is wrong with them is said and does not change the job's result; the
+    /// answer says whether they are all there. `json` is how many bytes their list may have.
+    pub(super) async fn reports(&self, json: usize) -> Result<(Vec<ReportFile>, bool)> {
+        let mut room = Room { files: MAX_REPORTS, bytes: MAX_REPORT_BYTES, json };
+        let (mut kept, mut beyond, mut complete) = (Vec::new(), 0, true);
         for reports in &self.work.reports {
-            let files = match self.report_files(reports).await {
-                Ok(files) => files,
+            let found = match self.report_files(reports).await {
+                Ok(found) => found,
                 Err(error) => {
                     let (format, Text { en, ko }) = (&reports.format, error.sentence());
                     self.note(&text!(
                         "{format} reports are not kept: {en}",
                         "{format} 보고서를 보관하지 못했습니다: {ko}"
                     ));
-                    continue;
+                    Found::default()
                 }
             };
-            for file in files {
-                let names: usize = found.iter().map(|f: &ReportFile| f.path.len()).sum();
-                let fits = found.len() < MAX_REPORTS && names + file.path.len() <= MAX_REPORT_NAMES;
-                if fits { found.push(file) } else { beyond += 1 }
-            }
+            complete &= found.complete;
+            let (fit, over): (Vec<_>, Vec<_>) = found.files.into_iter().partition(|f| room.take(f));
+            beyond += over.len();
+            self.refer(fit.iter().map(|file| file.blob.clone()).collect(), None).await?;
+            drop(found.held);
+            kept.extend(fit);
         }
         if beyond > 0 {
+            let (fit, most) = (kept.len(), MAX_REPORT_BYTES >> 20);
             self.note(&text!(
-                "{beyond} report files are beyond the limit of {MAX_REPORTS} and are left out",
-                "보고서 파일 {beyond}개가 한도 {MAX_REPORTS}개를 넘어 제외했습니다"
+                "{beyond} report files are left out: {fit} fit, at most {MAX_REPORTS} with {most} MiB and a list of {json} bytes",
+                "보고서 파일 {beyond}개를 제외하고 {fit}개만 보관했습니다. 한도는 {MAX_REPORTS}개, {most}MiB, 목록 {json}바이트입니다"
             ));
         }
-        Ok(found)
+        Ok((kept, complete && beyond == 0))
     }
 
-    async fn report_files(&self, reports: &Reports) -> Result<Vec<ReportFile>> {
+    async fn report_files(&self, reports: &Reports) -> Result<Found> {
         let choose = Choose {
             include: self.globs(&reports.paths),
             limit_each: MAX_REPORT,
@@ -64,26 +100,27 @@ impl Job {
                 "no files match the {format} report {paths}",
                 "{format} 보고서 {paths}에 맞는 파일이 없습니다"
             ));
-            return Ok(Vec::new());
+            return Ok(Found { complete: true, ..Found::default() });
         };
         let entries = self.parts.blobs.tree(&held.hash).await?.entries;
         let (links, files): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|e| e.mode == LINK);
         let (large, links, most) = (held.left_out, links.len(), MAX_REPORT >> 20);
-        if large > 0 || links > 0 {
+        let complete = large == 0 && links == 0;
+        if !complete {
             self.note(&text!(
                 "of the {format} report {paths} are left out: {large} files over {most} MiB, {links} links",
                 "{format} 보고서 {paths}에서 {most}MiB를 넘는 파일 {large}개와 링크 {links}개를 제외했습니다"
             ));
         }
-        self.refer(files.iter().map(|e| e.hash.clone()).collect(), None).await?;
         let file = |e: Entry| ReportFile {
             format: format.clone(),
             path: e.path,
             blob: e.hash,
             size: e.size,
         };
-        Ok(files.into_iter().map(file).collect())
+        let files = files.into_iter().map(file).collect();
+        Ok(Found { files, held: Some(held), complete })
     }
 
     /// Adds what a job that passed makes public. The answer says what is missing for it, if anything is.
@@ -133,22 +170,23 @@ impl Job {
         Ok(Some(site.hash.clone()))
     }
 
-    /// With its variables expanded, and the description read from its file.
+    /// With its variables expanded, and the description read from its file, if there is one.
     async fn tag(&self, tag: &TagRelease, scope: &Scope) -> Result<TagRelease> {
         let expand = |words: &String| self.secrets.hidden(&scope.expand(words));
-        let mut description = expand(&tag.description);
+        let read = match &tag.description_file {
+            Some(file) => self.text_of(&scope.expand(file)).await?,
+            None => None,
+        };
+        let description = match read {
+            Some(text) => self.secrets.hidden(&text),
+            None => expand(&tag.description),
+        };
         if let Some(file) = tag.description_file.as_ref().filter(|_| description.is_empty()) {
             let path = scope.expand(file);
-            description =
-                self.text_of(&path).await?.map(|text| self.secrets.hidden(&text)).unwrap_or_else(
-                    || {
-                        self.note(&text!(
-                            "there is no file {path}: the release has no description",
-                            "{path} 파일이 없어 릴리스에 설명이 없습니다"
-                        ));
-                        String::new()
-                    },
-                );
+            self.note(&text!(
+                "there is no text in {path}: the release has no description",
+                "{path}에 내용이 없어 릴리스에 설명이 없습니다"
+            ));
         }
         Ok(TagRelease {
             tag: expand(&tag.tag),
@@ -203,7 +241,7 @@ impl Job {
     }
 }
 
-fn json_size(value: &impl serde::Serialize) -> usize {
+pub(super) fn json_size(value: &impl serde::Serialize) -> usize {
     serde_json::to_string(value).map_or(0, |json| json.len())
 }
 
