@@ -9,6 +9,7 @@ use naru_http::{Access, Call, Response, Route, json};
 use policy::Permission;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::sync::Arc;
 
 const VIEW: Access = Access::Project(Permission::View);
 
@@ -58,13 +59,13 @@ pub(crate) struct Ask {
 }
 
 async fn scenarios(call: Call) -> Result<Response> {
-    let (loads, project) = (call.part::<Loads>()?, call.project()?);
+    let (loads, project) = (loads(&call).await?, call.project()?);
     let items = loads.store.read(move |v| record::scenarios(v, &project)).await?;
     json(&json!({ "items": items }))
 }
 
 async fn results(call: Call) -> Result<Response> {
-    let (loads, project) = (call.part::<Loads>()?, call.project()?);
+    let (loads, project) = (loads(&call).await?, call.project()?);
     let (repository, scenario) = (call.name("repository")?, call.param("scenario")?.to_owned());
     let limit = call.number("limit")?.unwrap_or(30).clamp(1, record::KEPT) as usize;
     let read =
@@ -74,7 +75,7 @@ async fn results(call: Call) -> Result<Response> {
 }
 
 async fn result(call: Call) -> Result<Response> {
-    let loads = call.part::<Loads>()?;
+    let loads = loads(&call).await?;
     let (row, whole) = one(&call, &loads).await?;
     json(&json!({ "result": row, "report": whole }))
 }
@@ -98,7 +99,7 @@ pub(crate) async fn one(
 async fn judge(mut call: Call) -> Result<Response> {
     let ask: Ask = call.json().await?;
     let (loads, project, repository) =
-        (call.part::<Loads>()?, call.project()?, call.name("repository")?);
+        (loads(&call).await?, call.project()?, call.name("repository")?);
     let (scenario, class, base, commit) =
         (ask.scenario.clone(), ask.class.clone(), ask.base.clone(), ask.commit.clone());
     let read = move |v: &store::View<'_>| {
@@ -108,4 +109,11 @@ async fn judge(mut call: Call) -> Result<Response> {
     let effect = if ask.effect.is_finite() { ask.effect.clamp(0.001, 10.0) } else { 0.05 };
     let rules = Rules { effect, ..Rules::default() };
     json(&history(&ask.scenario, ask.sample, &known, rules))
+}
+
+/// The part, with all that had happened when the request came.
+pub(crate) async fn loads(call: &Call) -> Result<Arc<Loads>> {
+    let loads = call.part::<Loads>()?;
+    loads.caught_up(call.since).await;
+    Ok(loads)
 }

@@ -46,6 +46,7 @@ pub(crate) async fn run(loads: Loads, stop: CancellationToken) {
 async fn follow(loads: &Loads) -> Result<()> {
     let mut cursor = loads.store.read(|v| v.row::<u64>(CURSOR, PLACE)).await?.unwrap_or(0);
     let mut feed = loads.store.follow(cursor);
+    loads.read.send_replace(cursor);
     loop {
         let event = feed.next().await?;
         let Some((project, fact)) = ours(&event) else {
@@ -54,10 +55,12 @@ async fn follow(loads: &Loads) -> Result<()> {
                 loads.store.write(move |tx| tx.set_row(CURSOR, PLACE, &seq)).await?;
                 cursor = seq;
             }
+            loads.read.send_replace(event.seq);
             continue;
         };
         take(loads, project, fact, &event).await?;
         cursor = event.seq;
+        loads.read.send_replace(cursor);
     }
 }
 

@@ -164,10 +164,7 @@ pub(super) fn draw(r: &Reader, run: &Run, open: Option<&Open>) -> Markup {
             }
         }
         @if run.kind == "pipeline" {
-            (widget::tabs(r.t("Pipeline", "파이프라인"), &[
-                (r.t("Steps", "단계"), address(run), true),
-                (r.t("Reasons and artifacts", "이유와 아티팩트"), format!("{}/jobs", address(run)), false),
-            ]))
+            (widget::pipeline_tabs(r, &address(run), ""))
         }
         (widget::section(
             "graph",

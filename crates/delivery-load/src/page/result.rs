@@ -1,8 +1,8 @@
 //! One result: verdict, percentiles, requests, errors, and how far to trust it.
 
 use super::{ms, trend};
+use crate::api::{self, loads};
 use crate::record::Row;
-use crate::{Loads, api};
 use kernel::{Name, Result};
 use load::metric::Times;
 use load::report::{Grade, Report, ScenarioReport, Trust};
@@ -12,7 +12,7 @@ use web::widget::{self, Dot, Plot, Table};
 use web::{Page, Reader};
 
 pub(super) async fn show(call: Call) -> Result<Response> {
-    let (loads, project) = (call.part::<Loads>()?, call.project()?);
+    let (loads, project) = (loads(&call).await?, call.project()?);
     let (row, report) = api::one(&call, &loads).await?;
     let r = Reader::of(&call);
     let title = format!("{} · {}", row.scenario, row.commit.get(..8).unwrap_or(&row.commit));

@@ -1,7 +1,7 @@
 //! Each scenario's median and 95th percentile over its results, with the band of noise and the verdicts.
 
 use super::{ms, state};
-use crate::Loads;
+use crate::api::loads;
 use crate::record::{self, Row, Scenario};
 use kernel::{Name, Result};
 use load::judge::Verdict;
@@ -14,7 +14,7 @@ use web::{Page, Reader};
 const SHOWN: usize = 60;
 
 pub(super) async fn show(call: Call) -> Result<Response> {
-    let (loads, project) = (call.part::<Loads>()?, call.project()?);
+    let (loads, project) = (loads(&call).await?, call.project()?);
     let whose = project.clone();
     let read = move |v: &store::View<'_>| {
         let all = record::scenarios(v, &whose)?;

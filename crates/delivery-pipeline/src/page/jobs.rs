@@ -47,10 +47,7 @@ pub(super) fn draw(r: &Reader, run: &Run, report: &Report, left: &[Left]) -> Mar
     let steps = format!("/projects/{}/runs/{}", run.project, run.id);
     html! {
         (widget::heading(html! { (run.title.get(r.lang)) }, html! {}, html! { (widget::ago(r, run.created)) }, html! {}))
-        (widget::tabs(r.t("Pipeline", "파이프라인"), &[
-            (r.t("Steps", "단계"), steps.clone(), false),
-            (r.t("Reasons and artifacts", "이유와 아티팩트"), format!("{steps}/jobs"), true),
-        ]))
+        (widget::pipeline_tabs(r, &steps, "jobs"))
         (warnings(r, &report.warnings))
         @if !report.coverage.is_empty() {
             (widget::section("coverage", r.t("Coverage", "커버리지"), html! {}, coverage(r, report)))

@@ -76,6 +76,8 @@ pub(super) fn tabs(r: &Reader, project: &Name, open: &str) -> Markup {
         tab("flaky", "Flaky", "불안정"),
         tab("coverage", "Coverage", "커버리지"),
         tab("cost", "Cost", "비용"),
+        // Of performance tests: another part's page.
+        (r.t("Performance", "성능"), format!("/projects/{project}/load"), false),
     ];
     widget::tabs(r.t("Tests", "테스트"), &all)
 }

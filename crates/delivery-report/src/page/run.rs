@@ -42,8 +42,9 @@ pub(super) fn draw(r: &Reader, project: &Name, report: &RunReport) -> Markup {
                 @if !commit.is_empty() { " " (widget::commit(commit, None)) }
                 @if let Some(branch) = &report.branch { " " span.tag { (branch) } }
             },
-            widget::link_button(&format!("/projects/{project}/runs/{}", report.run), r.t("The run", "실행 보기"), widget::Tone::Plain),
+            html! {},
         ))
+        (widget::pipeline_tabs(r, &format!("/projects/{project}/runs/{}", report.run), "results"))
         (numbers(r, report))
         @if report.tests.all() == 0 && report.coverage.is_none() && report.findings.is_none() {
             (widget::section("none", "", html! {}, pieces::teach(r)))

@@ -7,8 +7,9 @@ fn a_job_measures_a_server_and_the_result_is_kept_per_commit() {
     let naru = shop();
     let ci = "performance:
   script:
-    - python3 -m http.server 18737 --bind 127.0.0.1 >/dev/null 2>&1 &
-    - until python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 18737))' 2>/dev/null; do :; done
+    - python3 serve.py >/dev/null 2>&1 &
+    - until [ -e port ]; do :; done
+    - sed -i s/PORT/$(cat port)/ load.yaml
     - naru load run load.yaml --quiet --no-calibrate --summary-export load-performance.json
     - naru load gate --base main
   artifacts:
@@ -20,12 +21,18 @@ fn a_job_measures_a_server_and_the_result_is_kept_per_commit() {
     executor: constant-arrival-rate
     rate: 20
     duration: 1s
-    steps: [{request: {name: index, url: 'http://127.0.0.1:18737/'}}]
+    steps: [{request: {name: index, url: 'http://127.0.0.1:PORT/'}}]
 thresholds:
   http_req_failed: ['rate<0.01']
 ";
-    let repository =
-        naru.repository("shop", "web", &[(".gitlab-ci.yml", ci), ("load.yaml", test)]).unwrap();
+    let server = "import http.server, os
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
+open('port.new', 'w').write(str(server.server_port))
+os.rename('port.new', 'port')
+server.serve_forever()
+";
+    let files = [(".gitlab-ci.yml", ci), ("load.yaml", test), ("serve.py", server)];
+    let repository = naru.repository("shop", "web", &files).unwrap();
     let words = repository.follow().unwrap();
     let found = loop_until(|| {
         let found = naru.json(&["load", "list", "-p", "shop"]).unwrap();

@@ -103,6 +103,20 @@ pub fn tabs(label: &str, items: &[(&str, String, bool)]) -> Markup {
     }
 }
 
+/// The pages about one pipeline, whose address is given; `open` is one of `""`, `results`, `jobs`.
+pub fn pipeline_tabs(r: &Reader, address: &str, open: &str) -> Markup {
+    let all = [
+        (r.t("Steps", "단계"), ""),
+        (r.t("Results", "결과"), "results"),
+        (r.t("Reasons and artifacts", "이유와 아티팩트"), "jobs"),
+    ];
+    let items = all.map(|(words, page)| {
+        let whole = if page.is_empty() { address.to_owned() } else { format!("{address}/{page}") };
+        (words, whole, page == open)
+    });
+    tabs(r.t("Pipeline", "파이프라인"), &items)
+}
+
 /// What to say where there is nothing yet: why, and the next command.
 pub fn empty(r: &Reader, title: &str, words: &str, commands: &[&str]) -> Markup {
     html! {

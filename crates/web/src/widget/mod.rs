@@ -13,8 +13,8 @@ mod waterfall;
 mod when;
 
 pub use bits::{
-    Tone, action, code_block, commit, copyable, empty, facts, flash, heading, link_button, post,
-    section, stat, tabs,
+    Tone, action, code_block, commit, copyable, empty, facts, flash, heading, link_button,
+    pipeline_tabs, post, section, stat, tabs,
 };
 pub use graph::{Node, graph};
 pub use lane::{Lane, Station, lane, lane_heads, river_list};
