@@ -286,7 +286,7 @@ impl Sites {
         });
         self.0.options.store.write(move |tx| note_served(tx, &served_at)).await?;
         let next = site.editions.iter().filter_map(|e| e.expires).min();
-        Ok(next.map_or(Next::Done, |at| Next::After(at.since(now))))
+        Ok(next.map_or(Next::Done, Next::At))
     }
 
     /// A site that is gone, or whose name a service has: then the route is that one's.

@@ -126,7 +126,7 @@ impl Keeper {
         let used = self.last_use(&place);
         match plan::due(&place.spec, &place.status, used, now) {
             Due::Never => Ok(Next::Done),
-            Due::At(at) => Ok(Next::After(at.since(now))),
+            Due::At(at) => Ok(Next::At(at)),
             Due::Now | Due::Later(_) => {
                 let (project, name) = (place.project, place.name);
                 let write = move |tx: &mut store::Tx<'_>| {

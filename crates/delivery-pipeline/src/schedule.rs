@@ -187,7 +187,7 @@ impl Schedules {
             Seen::Due(due) => self.fire(key, *due).await?,
         };
         let now = self.0.store.now();
-        Ok(next.map_or(Next::Done, |at| Next::After(at.since(now))))
+        Ok(next.map_or(Next::Done, Next::At))
     }
 
     /// Starts the pipeline of a due time, and moves on. The answer is when it is due again.

@@ -22,7 +22,7 @@ pub use backoff::Backoff;
 pub use drive::{Handle, Poker, spawn};
 pub use follow::{follow, follow_kinds, follow_some};
 
-use kernel::{BoxFuture, Event, Result};
+use kernel::{BoxFuture, Event, Result, Time};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Duration;
@@ -54,6 +54,8 @@ pub trait Reconciler: Send + Sync + 'static {
 pub enum Next {
     Done,
     After(Duration),
+    /// Where the moment is known: however long the look itself took, it is not added.
+    At(Time),
 }
 
 #[derive(Clone, Copy, Debug)]

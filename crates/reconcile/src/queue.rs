@@ -95,6 +95,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
                 entry.failures = 0;
                 match next {
                     Next::After(wait) if !touched => Some(wait),
+                    Next::At(at) if !touched => Some(at.since(now)),
                     _ => None,
                 }
             }

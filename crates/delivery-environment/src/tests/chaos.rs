@@ -60,8 +60,10 @@ async fn reach(world: &World, state: EnvironmentState) {
                 Ok(_) => {}
                 Err(_) => return,
             }
-            if feed.next().await.is_err() {
-                return;
+            tokio::select! {
+                next = feed.next() => if next.is_err() { return },
+                // Nothing happens: whoever waits for a time, such as after a try that failed, gets it.
+                () = tokio::time::sleep(Duration::from_millis(100)) => drop(world.clock.skip()),
             }
         }
     };

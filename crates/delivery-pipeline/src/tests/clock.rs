@@ -40,6 +40,8 @@ impl Still {
                 Next::Done => return Ok(None),
                 Next::After(Duration::ZERO) => {}
                 Next::After(wait) => return Ok(Some(wait)),
+                Next::At(at) if at <= self.store.now() => {}
+                Next::At(at) => return Ok(Some(at.since(self.store.now()))),
             }
         }
     }
