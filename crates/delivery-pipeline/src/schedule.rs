@@ -186,7 +186,6 @@ impl Schedules {
             Seen::Wait(next) => next,
             Seen::Due(due) => self.fire(key, *due).await?,
         };
-        let now = self.0.store.now();
         Ok(next.map_or(Next::Done, Next::At))
     }
 
