@@ -127,6 +127,15 @@ async fn an_order_that_was_set_outlives_the_engine() {
     let newer = second.create(vec![grouped("newer")]).await;
     let groups = second.store.read(|v| Engine::groups_in(v, "shop/", 9)).await.unwrap();
     assert_eq!(groups, [("shop/production".to_owned(), Order::NewestFirst)]);
+    // Both stand in line before the slot is free, or the one that came first would have it.
+    for id in [&older, &newer] {
+        soon(async {
+            while second.engine.show(id).await.unwrap().steps[0].state != StepState::Ready {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
     for step in ["one", "newer", "older"] {
         world.called(step, 1).await;
         world.release(step);
