@@ -136,6 +136,8 @@ async fn an_order_that_was_set_outlives_the_engine() {
         })
         .await;
     }
+    // What the first engine has let go of may still stand at the gate and take what is meant for the second.
+    world.release("one");
     for step in ["one", "newer", "older"] {
         world.called(step, 1).await;
         world.release(step);
