@@ -119,16 +119,17 @@ class Follower {
 
   draw() {
     this.drawing = 0;
-    if (this.sections.length === 0) this.resume();
+    if (!this.resumed) this.resume();
     for (const line of this.queue.splice(0)) this.add(line);
     this.trim();
     if (this.following) this.bottom();
   }
 
-  // The sections that the server's lines have left open: those at the very end.
+  // The sections that the server's lines have left open, from the outermost.
   resume() {
-    for (let last = this.lines.lastElementChild; last && last.localName === "details"; last = last.lastElementChild) {
-      this.sections.push({ name: "", at: last });
+    this.resumed = true;
+    for (const at of this.lines.querySelectorAll("details[data-going]")) {
+      this.sections.push({ name: at.dataset.going, at });
     }
   }
 

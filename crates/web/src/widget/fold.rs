@@ -13,7 +13,13 @@ const DEEPEST: usize = 8;
 #[derive(Debug, PartialEq)]
 pub(super) enum Item {
     Line(usize),
-    Fold { head: usize, closed: bool, below: Vec<Item> },
+    Fold {
+        head: usize,
+        closed: bool,
+        below: Vec<Item>,
+        /// Its name, when the log has not come to its end yet.
+        going: Option<String>,
+    },
 }
 
 /// What a line says about sections.
@@ -112,8 +118,14 @@ impl Folder {
         let Some(Open { head, closed, below, .. }) = self.open.pop() else { return };
         self.add(match below.is_empty() {
             true => Item::Line(head),
-            false => Item::Fold { head, closed, below },
+            false => Item::Fold { head, closed, below, going: None },
         });
+    }
+
+    /// What nothing has ended: more may come into it, so an empty one is a section, too.
+    fn leave_last(&mut self) {
+        let Some(Open { head, closed, below, name }) = self.open.pop() else { return };
+        self.add(Item::Fold { head, closed, below, going: Some(name) });
     }
 
     /// Ends the innermost section of that name, and with it what is open inside.
@@ -126,7 +138,9 @@ impl Folder {
 }
 
 /// All lines, in order, in their sections. A line that only ends a section is not shown.
-pub(super) fn fold(lines: &[Line]) -> Vec<Item> {
+///
+/// In a log that is `growing`, sections that have not ended say so; in a whole one they end with it.
+pub(super) fn fold(lines: &[Line], growing: bool) -> Vec<Item> {
     let mut folder = Folder::default();
     let mut continued = false;
     for (i, line) in lines.iter().enumerate() {
@@ -157,7 +171,7 @@ pub(super) fn fold(lines: &[Line]) -> Vec<Item> {
         }
     }
     while !folder.open.is_empty() {
-        folder.end_last();
+        if growing { folder.leave_last() } else { folder.end_last() }
     }
     folder.top
 }
@@ -181,8 +195,9 @@ mod tests {
     fn shape(items: &[Item]) -> String {
         let one = |item: &Item| match item {
             Item::Line(i) => i.to_string(),
-            Item::Fold { head, closed, below } => {
-                format!("{}{head}({})", if *closed { "-" } else { "" }, shape(below))
+            Item::Fold { head, closed, below, going } => {
+                let open = going.as_ref().map(|name| format!("…{name}")).unwrap_or_default();
+                format!("{}{head}({}){open}", if *closed { "-" } else { "" }, shape(below))
             }
         };
         items.iter().map(one).collect::<Vec<_>>().join(" ")
@@ -191,7 +206,7 @@ mod tests {
     #[test]
     fn commands_hold_what_they_wrote() {
         assert_eq!(
-            shape(&fold(&lines(&["a", "$ make", "x", "y", "$ true", "$ ls", "z"]))),
+            shape(&fold(&lines(&["a", "$ make", "x", "y", "$ true", "$ ls", "z"]), false)),
             "0 1(2 3) 4 5(6)"
         );
     }
@@ -210,8 +225,15 @@ mod tests {
             "::endgroup::",
             "b",
         ];
-        assert_eq!(shape(&fold(&lines(&words))), "-0(1 2(3)) 5 6(7) 9");
+        assert_eq!(shape(&fold(&lines(&words), true)), "-0(1 2(3)) 5 6(7) 9");
         assert_eq!(marks(&lines(&words)[0]).1, "Header of one");
+    }
+
+    #[test]
+    fn a_growing_log_says_what_has_not_ended() {
+        let words = ["$ make", "x", "section_start:1:deps\r", "y", "::group::g"];
+        assert_eq!(shape(&fold(&lines(&words), true)), "0(1 2(3 4()…::group::)…deps)…");
+        assert_eq!(shape(&fold(&lines(&words), false)), "0(1 2(3 4))");
     }
 
     proptest! {
@@ -221,7 +243,7 @@ mod tests {
                 "x", "$ ls", "::group::g", "::endgroup::", "section_start:1:a\r", "section_end:1:a\r", "section_end:1:a\rmore",
                 "section_start:x:a", "section_start:", "\u{1b}[0K", "",
             ]), 0..60,
-        )) {
+        ), growing: bool) {
             let all = lines(&words);
             fn walk(items: &[Item], out: &mut Vec<usize>) {
                 for item in items {
@@ -235,7 +257,7 @@ mod tests {
                 }
             }
             let mut seen = Vec::new();
-            walk(&fold(&all), &mut seen);
+            walk(&fold(&all, growing), &mut seen);
             let only_ends = |i: &usize| matches!(words[*i], "::endgroup::" | "section_end:1:a\r");
             let wanted: Vec<usize> = (0..words.len()).filter(|i| !only_ends(i)).collect();
             prop_assert_eq!(seen, wanted);

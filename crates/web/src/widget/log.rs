@@ -64,7 +64,7 @@ pub fn log(r: &Reader, log: &Log) -> Markup {
                 @if log.lines.is_empty() && log.follow.is_none() {
                     p.log-none { (r.t("nothing was written", "출력이 없습니다")) }
                 }
-                @for item in fold::fold(log.lines) { (draw(log, begun, &item)) }
+                @for item in fold::fold(log.lines, log.follow.is_some()) { (draw(log, begun, &item)) }
             }
         }
     }
@@ -143,8 +143,8 @@ fn draw(log: &Log, begun: Option<Time>, item: &Item) -> Markup {
             }
             None => html! {},
         },
-        Item::Fold { head, closed, below } => html! {
-            details.ln-fold open[!closed] {
+        Item::Fold { head, closed, below, going } => html! {
+            details.ln-fold open[!closed] data-going=[going] {
                 @if let Some(line) = log.lines.get(*head) {
                     summary.ln.ln-head.(class(line)) id=(anchor(log, *head)) { (inside(log, *head, begun, line)) }
                 }
