@@ -177,13 +177,3 @@ fn short(revision: &str) -> &str {
     let id = revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit());
     if id { revision.get(..8).unwrap_or(revision) } else { revision }
 }
-
-/// `1.2 KB`: powers of a thousand.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1000 => format!("{bytes} B"),
-        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
-}

@@ -167,7 +167,7 @@ impl Workspaces {
     /// The checkout of a commit, made if it is not there.
     async fn checkout(&self, project: &Name, repository: &Name, commit: &str) -> Result<PathBuf> {
         let of = self.dir.join("checkouts").join(project.as_str()).join(repository.as_str());
-        let done = of.join(commit_name(commit)?);
+        let done = of.join(whole_id(commit)?);
         let lock = self.making.lock().await.entry(done.clone()).or_default().clone();
         let making = lock.lock().await;
         if !done.is_dir() {
@@ -232,8 +232,9 @@ impl Workspaces {
     }
 }
 
-/// A commit id is a directory's name here: nothing but hex digits may get that far.
-fn commit_name(commit: &str) -> Result<&str> {
+/// A commit id, which becomes a directory's name here and an argument of git elsewhere: nothing but hex digits
+/// may get that far.
+pub fn whole_id(commit: &str) -> Result<&str> {
     let sound = (40..=64).contains(&commit.len()) && commit.bytes().all(|b| b.is_ascii_hexdigit());
     if sound { Ok(commit) } else { Err(Error::internal("a commit id that is none")) }
 }

@@ -1,5 +1,27 @@
 //! What the tests of every part's pages look for.
 
+use crate::Reader;
+use kernel::{Lang, Time};
+use maud::Markup;
+
+/// What Han sees at that time, in English; sound in both languages.
+///
+/// # Panics
+/// When there is a [`complaint`].
+#[allow(clippy::panic, reason = "for tests")]
+pub fn drawn(now: Time, draw: impl Fn(&Reader) -> Markup) -> String {
+    let one = |lang| {
+        let r = Reader { lang, now, who: Some("han".into()), ..Reader::default() };
+        let html = draw(&r).into_string();
+        match complaint(&html) {
+            Some(wrong) => panic!("{wrong}: {html}"),
+            None => html,
+        }
+    };
+    one(Lang::Ko);
+    one(Lang::En)
+}
+
 /// Elements that have no end tag (HTML Living Standard §13.1.2).
 const VOID: [&str; 13] = [
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track",

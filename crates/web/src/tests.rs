@@ -212,3 +212,9 @@ fn the_assets_are_there_and_keep_to_themselves() {
         }
     }
 }
+
+#[test]
+fn sizes_are_powers_of_a_thousand() {
+    use crate::widget::size;
+    assert_eq!([size(999), size(1500), size(2_000_000)], ["999 B", "1.5 kB", "2.0 MB"]);
+}

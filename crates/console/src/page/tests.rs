@@ -5,12 +5,12 @@ use super::projects::Card;
 use super::run::Open;
 use super::{events, job, projects, run as run_page, runs, sign, tokens};
 use kernel::log::{Line, Stream};
-use kernel::{Event, Id, Lang, Name, NewEvent, Principal, Text, Time};
+use kernel::{Event, Id, Name, NewEvent, Principal, Text, Time};
 use maud::Markup;
 use policy::TokenView;
 use run::{Plan, Run, RunState, StepState, StepView, Wait};
 use web::Reader;
-use web::testing::{complaint, words};
+use web::testing::words;
 
 const NOW: Time = Time(1_764_000_000_000);
 
@@ -20,14 +20,7 @@ fn name(words: &str) -> Name {
 
 /// The markup in English, sound in both languages.
 fn drawn(draw: impl Fn(&Reader) -> Markup) -> String {
-    let one = |lang| {
-        let r = Reader { lang, now: NOW, who: Some("han".into()), ..Reader::default() };
-        let html = draw(&r).into_string();
-        assert_eq!(complaint(&html), None, "{html}");
-        html
-    };
-    one(Lang::Ko);
-    one(Lang::En)
+    web::testing::drawn(NOW, draw)
 }
 
 fn step(index: usize, step: &str, state: StepState, needs: &[&str]) -> StepView {

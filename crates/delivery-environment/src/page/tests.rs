@@ -4,10 +4,10 @@ use super::{environment, list};
 use crate::kind::{Deployment, EnvironmentState, Progress, Stopping};
 use crate::view::{EditionView, EnvironmentView, ServiceAt, SiteView};
 use kernel::journey::Tier;
-use kernel::{Lang, Name, Principal, Text, Time};
+use kernel::{Name, Principal, Text, Time};
 use maud::Markup;
 use web::Reader;
-use web::testing::{complaint, words};
+use web::testing::words;
 
 const NOW: Time = Time(1_764_000_000_000);
 
@@ -17,14 +17,7 @@ fn name(words: &str) -> Name {
 
 /// The markup in English, sound in both languages.
 fn drawn(draw: impl Fn(&Reader) -> Markup) -> String {
-    let one = |lang| {
-        let r = Reader { lang, now: NOW, who: Some("han".into()), ..Reader::default() };
-        let html = draw(&r).into_string();
-        assert_eq!(complaint(&html), None, "{html}");
-        html
-    };
-    one(Lang::Ko);
-    one(Lang::En)
+    web::testing::drawn(NOW, draw)
 }
 
 fn deployment(number: u64, progress: Progress) -> Deployment {

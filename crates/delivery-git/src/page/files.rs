@@ -1,6 +1,6 @@
 //! Directories and files.
 
-use super::{Place, Spot, size, top};
+use super::{Place, Spot, top};
 use crate::browse::{DirectoryView, FileView, ItemKind, RefsView};
 use kernel::journey::Commit;
 use kernel::{ErrorKind, Result};
@@ -147,7 +147,7 @@ fn listing(spot: &Spot, directory: &DirectoryView) -> Markup {
                         }
                         @if item.executable { " " span.tag { "+x" } }
                     }
-                    td.num.faint { @if let Some(bytes) = item.size { (size(bytes)) } }
+                    td.num.faint { @if let Some(bytes) = item.size { (widget::size(bytes)) } }
                 }
             }
         } } }
@@ -192,7 +192,7 @@ pub(super) fn draw_file(r: &Reader, spot: &Spot, file: &FileView) -> Markup {
             div.file-head {
                 span.grow.soft {
                     @if lines > 0 { (lines) (r.t(" lines", "줄")) " · " }
-                    (size(file.size))
+                    (widget::size(file.size))
                     @if file.executable { " · +x" }
                 }
                 (widget::link_button(&spot.address("commits", &spot.path), r.t("History", "이력"), Tone::Plain))

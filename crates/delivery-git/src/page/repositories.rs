@@ -63,7 +63,7 @@ fn row(r: &Reader, project: &Name, one: &Resource) -> (Option<String>, Vec<Marku
                 (widget::commit(head, Some(&format!("{address}/commit/{head}"))))
             }
         },
-        html! { @if let Some(bytes) = field("size").and_then(|s| s.as_u64()) { (super::size(bytes)) } },
+        html! { @if let Some(bytes) = field("size").and_then(|s| s.as_u64()) { (widget::size(bytes)) } },
         widget::ago(r, one.updated),
     ];
     (Some(address), cells)

@@ -18,15 +18,6 @@ pub fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }
 
-fn bytes(n: u64) -> String {
-    match n as f64 {
-        n if n < 1e3 => format!("{n:.0} B"),
-        n if n < 1e6 => format!("{:.1} kB", n / 1e3),
-        n if n < 1e9 => format!("{:.1} MB", n / 1e6),
-        n => format!("{:.1} GB", n / 1e9),
-    }
-}
-
 pub fn live(live: &load::Live, l: Lang) -> String {
     let (at, of) = (live.elapsed.as_secs(), live.length.as_secs());
     let mut out = format!(
@@ -96,8 +87,8 @@ fn scenario(out: &mut String, s: &ScenarioReport, l: Lang) {
     }
     let sum =
         |pick: fn(&load::report::RequestReport) -> u64| s.by_request.iter().map(pick).sum::<u64>();
-    line("data_received", bytes(sum(|r| r.received)));
-    line("data_sent", bytes(sum(|r| r.sent)));
+    line("data_received", web::widget::size(sum(|r| r.received)));
+    line("data_sent", web::widget::size(sum(|r| r.sent)));
     line("dropped_iterations", s.dropped.to_string());
     line("http_req_duration", spread(&s.duration));
     line("http_req_service", spread(&s.service));

@@ -2,6 +2,7 @@
 
 use super::git::{Git, records};
 use super::repository::{Names, Repository, changed};
+use crate::workspace::whole_id;
 use kernel::journey::{Commit, MAX_MESSAGE};
 use kernel::port::{Metadata, Source, TreeEntry};
 use kernel::{BoxFuture, Error, ErrorKind, Name, Result, Text, Time, text};
@@ -42,7 +43,7 @@ impl Local {
     }
 
     async fn entries(&self, p: &Name, r: &Name, commit: &str) -> Result<Vec<TreeEntry>> {
-        let list = ["ls-tree", "-r", "-z", "-l", "--full-tree", whole(commit)?];
+        let list = ["ls-tree", "-r", "-z", "-l", "--full-tree", whole_id(commit)?];
         let out = self.git(p, r)?.args(list).bytes().await?;
         let mut entries: Vec<TreeEntry> = records(&out).filter_map(entry).collect();
         entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -57,7 +58,7 @@ impl Local {
         path: &str,
         limit: u64,
     ) -> Result<Option<Vec<u8>>> {
-        let list = ["ls-tree", "-z", "-l", "--full-tree", whole(commit)?, "--", path];
+        let list = ["ls-tree", "-z", "-l", "--full-tree", whole_id(commit)?, "--", path];
         let out = self.git(p, r)?.env("GIT_LITERAL_PATHSPECS", "1").args(list).bytes().await?;
         let Some(found) = records(&out).filter_map(entry).find(|e| e.path == path) else {
             return Ok(None);
@@ -83,7 +84,7 @@ impl Local {
     ) -> Result<()> {
         self.git(p, r)?;
         let git = dir.join(".git");
-        self.metadata(whole(commit)?, &git).await?;
+        self.metadata(whole_id(commit)?, &git).await?;
         let inside = Git::at(dir).env("GIT_DIR", &git).env("GIT_WORK_TREE", dir);
         inside.args(["read-tree", "--reset", "-u", commit]).bytes().await?;
         match metadata {
@@ -114,7 +115,7 @@ impl Local {
 
     async fn one(&self, p: &Name, r: &Name, commit: &str) -> Result<Commit> {
         let format = "--format=%H%x00%P%x00%an%x00%ae%x00%at%x00%ct%x00%s%x00%B";
-        let out = self.git(p, r)?.args(["log", "-1", format, whole(commit)?]).words().await?;
+        let out = self.git(p, r)?.args(["log", "-1", format, whole_id(commit)?]).words().await?;
         let mut words = out.splitn(8, '\0');
         let mut next = || words.next().unwrap_or_default().to_owned();
         let (id, parents, author, email) = (next(), next(), next(), next());
@@ -164,12 +165,6 @@ fn cut(words: &str, most: usize) -> &str {
         end -= 1;
     }
     words.get(..end).unwrap_or(words)
-}
-
-/// Only whole object ids become an argument of git.
-fn whole(commit: &str) -> Result<&str> {
-    let sound = (40..=64).contains(&commit.len()) && commit.bytes().all(|b| b.is_ascii_hexdigit());
-    if sound { Ok(commit) } else { Err(Error::internal("a commit id that is none")) }
 }
 
 impl Source for Local {
@@ -226,8 +221,8 @@ impl Source for Local {
                 return Ok(supposed.into_iter().collect());
             }
             self.git(project, repository)?;
-            let before = before.map(whole).transpose()?;
-            changed(&self.repository.ours, before, whole(after)?).await
+            let before = before.map(whole_id).transpose()?;
+            changed(&self.repository.ours, before, whole_id(after)?).await
         })
     }
 

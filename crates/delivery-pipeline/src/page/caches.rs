@@ -1,6 +1,5 @@
 //! What jobs keep for later pipelines: which caches there are, whether they are of use, and letting one go.
 
-use super::jobs::size;
 use crate::{CacheView, Pipelines};
 use kernel::{Name, Result};
 use maud::{Markup, html};
@@ -26,7 +25,7 @@ pub(super) fn draw(r: &Reader, project: &Name, caches: &[CacheView]) -> Markup {
         "작업이 다음 파이프라인을 위해 남겨 두는 것. 없으면 작업이 다시 만듭니다",
     )) };
     let total: u64 = caches.iter().map(|c| c.size).sum();
-    let beside = html! { @if !caches.is_empty() { span.soft { (size(total)) } } };
+    let beside = html! { @if !caches.is_empty() { span.soft { (widget::size(total)) } } };
     let list = match caches {
         [] => widget::empty(
             r,
@@ -59,7 +58,7 @@ fn cells(r: &Reader, project: &Name, cache: &CacheView) -> Vec<Markup> {
     let fields = [("key", cache.key.as_str())];
     vec![
         html! { span.mono { (cache.key) } },
-        html! { (size(cache.size)) },
+        html! { (widget::size(cache.size)) },
         html! { (cache.hits) },
         widget::ago_or_dash(r, cache.last_used),
         widget::ago(r, cache.saved),

@@ -84,7 +84,7 @@ fn all_left(r: &Reader, steps: &str, run: &Run, left: &[Left]) -> Markup {
             div.file-head {
                 a.title-link.grow href=(format!("{steps}?step={}#log", web::segment(step))) { (step) }
                 @if let Ok(all) = found {
-                    span.soft { (count(r, all.files.len())) " · " (size(all.size)) }
+                    span.soft { (count(r, all.files.len())) " · " (widget::size(all.size)) }
                 }
             }
             @match found {
@@ -112,7 +112,7 @@ fn files(r: &Reader, run: &Run, step: &str, all: &Artifacts) -> Markup {
                             a href=(format!("{api}/{}", web::path(&file.path))) { (file.path) }
                         }
                     }
-                    td.num.faint { (size(file.size)) }
+                    td.num.faint { (widget::size(file.size)) }
                 }
             }
         } } }
@@ -127,15 +127,5 @@ fn count(r: &Reader, files: usize) -> String {
         (Lang::En, 1) => "1 file".to_owned(),
         (Lang::En, n) => format!("{n} files"),
         (Lang::Ko, n) => format!("파일 {n}개"),
-    }
-}
-
-/// `1.2 kB`: powers of a thousand.
-pub(super) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1000 => format!("{bytes} B"),
-        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }

@@ -9,20 +9,13 @@ use kernel::{Error, Id, Lang, Name, Principal, Text, Time};
 use maud::Markup;
 use run::{Plan, Run, RunState};
 use web::Reader;
-use web::testing::{complaint, words};
+use web::testing::words;
 
 const NOW: Time = Time(1_764_000_000_000);
 
 /// The markup in English, sound in both languages.
 fn drawn(draw: impl Fn(&Reader) -> Markup) -> String {
-    let one = |lang| {
-        let r = Reader { lang, now: NOW, who: Some("han".into()), ..Reader::default() };
-        let html = draw(&r).into_string();
-        assert_eq!(complaint(&html), None, "{html}");
-        html
-    };
-    one(Lang::Ko);
-    one(Lang::En)
+    web::testing::drawn(NOW, draw)
 }
 
 fn shop() -> Name {

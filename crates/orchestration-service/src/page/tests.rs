@@ -5,10 +5,10 @@ use crate::kind::{Condition, InstanceState, Service, ServiceStatus};
 use crate::log::LogLine;
 use crate::{InstanceView, ReleaseView, ServiceView};
 use kernel::log::{Line, Stream};
-use kernel::{Lang, Name, Text, Time};
+use kernel::{Name, Text, Time};
 use maud::Markup;
 use web::Reader;
-use web::testing::{complaint, words};
+use web::testing::words;
 
 const NOW: Time = Time(1_764_000_000_000);
 
@@ -18,14 +18,7 @@ fn name(words: &str) -> Name {
 
 /// The markup in English, sound in both languages.
 fn drawn(draw: impl Fn(&Reader) -> Markup) -> String {
-    let one = |lang| {
-        let r = Reader { lang, now: NOW, who: Some("han".into()), ..Reader::default() };
-        let html = draw(&r).into_string();
-        assert_eq!(complaint(&html), None, "{html}");
-        html
-    };
-    one(Lang::Ko);
-    one(Lang::En)
+    web::testing::drawn(NOW, draw)
 }
 
 fn release(number: u64, current: bool, previous: bool) -> ReleaseView {

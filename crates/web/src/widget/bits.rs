@@ -158,3 +158,13 @@ pub fn flash(state: State, words: &str, hint: Option<&str>) -> Markup {
         }
     }
 }
+
+/// `1.2 kB`: powers of a thousand.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}

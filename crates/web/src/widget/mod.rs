@@ -14,7 +14,7 @@ mod when;
 
 pub use bits::{
     Tone, action, code_block, commit, copyable, empty, facts, flash, heading, link_button,
-    pipeline_tabs, post, section, stat, tabs,
+    pipeline_tabs, post, section, size, stat, tabs,
 };
 pub use graph::{Node, graph};
 pub use lane::{Lane, Station, lane, lane_heads, river_list};
