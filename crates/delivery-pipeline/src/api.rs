@@ -94,13 +94,13 @@ async fn report(call: Call) -> Result<Response> {
 async fn artifacts(call: Call) -> Result<Response> {
     let pipelines = call.part::<Pipelines>()?;
     let (run, step) = (call.param("run")?, call.param("step")?);
-    json(&pipelines.artifacts(&call.project()?, run, step).await?)
+    json(&pipelines.artifacts(&call.project()?, run, step, &call.who).await?)
 }
 
 async fn artifact(call: Call) -> Result<Response> {
     let pipelines = call.part::<Pipelines>()?;
     let (run, step, path) = (call.param("run")?, call.param("step")?, call.param("path")?);
-    let (entry, file) = pipelines.artifact(&call.project()?, run, step, path).await?;
+    let (entry, file) = pipelines.artifact(&call.project()?, run, step, path, &call.who).await?;
     let mut response = Response::new(Body::from_stream(ReaderStream::new(file)));
     let headers = response.headers_mut();
     // What a job wrote must never run as a page of ours.

@@ -3,10 +3,11 @@
 use crate::Pipelines;
 use crate::create::REPORTS;
 use crate::gitlab::Explained;
-use crate::work::Output;
+use crate::work::{Output, Readers};
 use blob::Entry;
 use kernel::error::Place;
-use kernel::{Error, ErrorKind, Id, Name, Result, Text, text};
+use kernel::{Error, ErrorKind, Id, Name, Principal, Result, Text, text};
+use policy::Permission;
 use run::Run;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,21 +67,40 @@ impl Pipelines {
         if run.project == *project { Ok(run) } else { Err(unknown()) }
     }
 
-    /// What a step of a run left; `None` when it left nothing.
+    /// What a step of a run left, for `who` to read; `None` when it left nothing.
     ///
     /// # Errors
-    /// `run.unknown` (also for another project's run), `step.unknown`, `artifacts.gone`.
+    /// `run.unknown` (also for another project's run), `step.unknown`, `artifacts.gone`; `auth.denied` and
+    /// `artifacts.closed` as the job's file says who may read them.
     pub async fn artifacts(
         &self,
         project: &Name,
         run: &str,
         step: &str,
+        who: &Principal,
     ) -> Result<Option<Artifacts>> {
-        let run = self.own(project, run).await?;
+        self.left_by(&self.own(project, run).await?, step, who).await
+    }
+
+    /// As [`Pipelines::artifacts`], of a run that is at hand.
+    pub(crate) async fn left_by(
+        &self,
+        run: &Run,
+        step: &str,
+        who: &Principal,
+    ) -> Result<Option<Artifacts>> {
         let step = run.step(step).ok_or_else(|| {
             let say = Text::fixed("the run has no such step", "실행에 그런 단계가 없습니다");
             Error::not_found("step.unknown", say)
         })?;
+        match readers(run, step.index) {
+            Readers::All => {}
+            Readers::Developers => self.0.policy.may(who, Permission::Change, &run.project).await?,
+            Readers::Maintainers => {
+                self.0.policy.may(who, Permission::Deploy, &run.project).await?
+            }
+            Readers::Nobody => return Err(closed()),
+        }
         let output: Output = serde_json::from_value(step.output.clone()).unwrap_or_default();
         let Some(tree) = output.artifacts else { return Ok(None) };
         let found = self.0.blobs.tree(&tree).await.map_err(|e| match e.kind() {
@@ -100,13 +120,14 @@ impl Pipelines {
         run: &str,
         step: &str,
         path: &str,
+        who: &Principal,
     ) -> Result<(Entry, tokio::fs::File)> {
         let shown: String = path.chars().take(200).flat_map(char::escape_debug).collect();
         let unknown = || {
             let say = text!("no artifact {shown}", "{shown} 아티팩트가 없습니다");
             Error::not_found("artifacts.unknown", say)
         };
-        let all = self.artifacts(project, run, step).await?.ok_or_else(unknown)?;
+        let all = self.artifacts(project, run, step, who).await?.ok_or_else(unknown)?;
         let entry = all.files.into_iter().find(|e| e.path == path).ok_or_else(unknown)?;
         // A link has no content of its own, and is not followed.
         if entry.mode == blob::LINK {
@@ -123,6 +144,24 @@ fn coverage(run: &Run) -> BTreeMap<String, f64> {
         Some((step.name.clone(), output.coverage?))
     };
     run.steps.iter().filter_map(one).collect()
+}
+
+/// Whom the job's file lets download its artifacts. Later jobs always get them.
+fn readers(run: &Run, step: usize) -> Readers {
+    let work = run.plan.steps.get(step).map(|step| &step.action.with);
+    let said = work.and_then(|work| work.get("artifacts")?.get("readers").cloned());
+    said.and_then(|said| serde_json::from_value(said).ok()).unwrap_or_default()
+}
+
+fn closed() -> Error {
+    let say = Text::fixed(
+        "the job's file lets nobody download its artifacts",
+        "작업의 파일이 아무도 아티팩트를 내려받지 못하게 했습니다",
+    );
+    Error::forbidden("artifacts.closed", say).hint(Text::fixed(
+        "`artifacts: access:` in the pipeline's file says who may",
+        "누가 받을 수 있는지는 파이프라인 파일의 `artifacts: access:`가 정합니다",
+    ))
 }
 
 fn gone() -> Error {

@@ -163,6 +163,11 @@ async fn options_of(
 }
 
 /// One life of a server.
+/// Somebody who may see the project and nothing more is enough for artifacts that nothing closes.
+fn reader() -> Principal {
+    Principal::User(name("kim"))
+}
+
 struct World {
     store: Store,
     host: Host,
@@ -288,7 +293,8 @@ impl World {
     /// The content of a file that a step left.
     async fn left(&self, run: &Run, step: &str, path: &str) -> String {
         use tokio::io::AsyncReadExt;
-        let found = self.pipelines.artifact(&run.project, run.id.as_str(), step, path).await;
+        let found =
+            self.pipelines.artifact(&run.project, run.id.as_str(), step, path, &reader()).await;
         let mut text = String::new();
         found.unwrap().1.read_to_string(&mut text).await.unwrap();
         text
@@ -347,15 +353,19 @@ alone: {stage: test, needs: [], script: [test ! -e out, 'echo \"v=$VERSION\"']}
     assert_eq!(jobs, ["build", "check"]);
     assert_eq!(world.left(&run, "build", "out/deep/a.txt").await, "hi from web\n");
     assert_eq!(world.left(&run, "check", "README").await, "hello\n");
-    let files = world.pipelines.artifacts(&run.project, run.id.as_str(), "build").await;
+    let files = world.pipelines.artifacts(&run.project, run.id.as_str(), "build", &reader()).await;
     let files: Vec<String> = files.unwrap().unwrap().files.into_iter().map(|f| f.path).collect();
     assert_eq!(files, ["out/deep/a.txt", "out/link"], "what was deleted or excluded is not kept");
     let report = world.pipelines.report(&run.project, run.id.as_str()).await.unwrap().unwrap();
     let alone = report.jobs.iter().find(|j| j.job == "alone").unwrap();
     assert_eq!((alone.included, &*alone.because.en), (true, "it has no rules"));
     // A link that leads out is kept as a link, and nobody reads through it.
-    world.pipelines.artifact(&run.project, run.id.as_str(), "build", "out/link").await.unwrap_err();
-    let other = world.pipelines.artifacts(&name("blog"), run.id.as_str(), "build").await;
+    world
+        .pipelines
+        .artifact(&run.project, run.id.as_str(), "build", "out/link", &reader())
+        .await
+        .unwrap_err();
+    let other = world.pipelines.artifacts(&name("blog"), run.id.as_str(), "build", &reader()).await;
     assert_eq!(other.unwrap_err().code(), "run.unknown");
 }
 
@@ -667,7 +677,7 @@ b: {stage: deploy, script: 'test -e ~/go || { touch ~/go; exit 1; }; echo $CI_PI
         world.pipelines.forget(id).await.unwrap();
     }
     world.pipelines.0.blobs.collect().await.unwrap();
-    let left = world.pipelines.artifacts(&shop, retry.as_str(), "a").await;
+    let left = world.pipelines.artifacts(&shop, retry.as_str(), "a", &reader()).await;
     assert_eq!(left.unwrap_err().code(), "artifacts.gone");
     assert_eq!(world.pipelines.report(&shop, retry.as_str()).await.unwrap(), None);
     for space in

@@ -41,9 +41,6 @@ pub struct Trigger {
     /// A newer push to the branch may cancel it.
     #[serde(default)]
     pub interruptible: bool,
-    /// What somebody is asked before it is started by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirm: Option<String>,
 }
 
 /// Which pipeline it starts.

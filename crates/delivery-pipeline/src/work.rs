@@ -78,9 +78,6 @@ pub struct Work {
     /// A newer push to the branch may cancel it.
     #[serde(default)]
     pub interruptible: bool,
-    /// What somebody is asked before it is started by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirm: Option<String>,
 }
 
 /// What a job finds in its directory.
@@ -128,12 +125,6 @@ pub struct Artifacts {
     /// All files that the job made, beside those of `paths`.
     #[serde(default)]
     pub untracked: bool,
-    /// What the archive is called; variables in it are expanded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Under which words people find them beside the result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exposed_as: Option<String>,
     #[serde(default, skip_serializing_if = "Readers::is_all")]
     pub readers: Readers,
 }
@@ -147,7 +138,7 @@ pub enum Readers {
     All,
     /// Whoever may write to it.
     Developers,
-    /// Whoever may change its settings.
+    /// Whoever may deploy by hand.
     Maintainers,
     Nobody,
 }

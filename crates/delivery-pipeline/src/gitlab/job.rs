@@ -83,7 +83,6 @@ pub struct Job {
     pub id_tokens: Vec<IdToken>,
     /// Commands that run before the files are there.
     pub before_files: Vec<String>,
-    pub confirm: Option<String>,
 }
 
 /// Things that were accepted and have no effect, for people to know.
@@ -116,7 +115,7 @@ impl Job {
             "variables" => self.variables = vars::job(entry)?,
             "needs" => self.needs = Some(needs::needs(entry)?),
             "dependencies" => self.dependencies = Some(needs::names(entry)?),
-            "artifacts" => self.kept = stored::artifacts(entry)?,
+            "artifacts" => self.kept = stored::artifacts(entry, warnings)?,
             "cache" => self.caches = stored::caches(entry)?,
             "image" => self.image = Some(service::image(entry, warnings)?),
             "services" => self.services = service::services(entry, warnings)?,
@@ -140,7 +139,10 @@ impl Job {
                 self.when_at = Some(entry.at.clone());
             }
             "start_in" => self.start_ms = Some(read::duration(entry)?),
-            "manual_confirmation" => self.confirm = Some(read::text(entry)?),
+            "manual_confirmation" => {
+                read::text(entry)?;
+                warnings.push(error::no_effect(&entry.at, "manual_confirmation"));
+            }
             "allow_failure" => self.allow_failure = Some(parts::allow_failure(entry)?),
             "timeout" => self.timeout_ms = Some(read::duration(entry)?),
             "retry" => self.retry = parts::retry(entry)?,

@@ -160,6 +160,21 @@ pub const NO_EFFECT: &[(&str, (&str, &str))] = &[
         ),
     ),
     (
+        "artifacts:name",
+        (
+            "files are downloaded one by one, not as an archive",
+            "파일을 묶음이 아니라 하나씩 내려받습니다",
+        ),
+    ),
+    (
+        "artifacts:expose_as",
+        ("there are no merge requests here yet", "여기에는 아직 머지 리퀘스트가 없습니다"),
+    ),
+    (
+        "manual_confirmation",
+        ("a manual job starts without a question", "수동 작업은 묻지 않고 시작합니다"),
+    ),
+    (
         "dast_configuration",
         (
             "scanner profiles are kept in GitLab, give the scanner its settings in `variables`",

@@ -115,7 +115,6 @@ impl Pipeline<'_> {
             coverage: job.coverage.clone(),
             timeout_ms: job.timeout_ms,
             interruptible: interruptible(from),
-            confirm: job.confirm.as_ref().map(|words| expand(words)),
             variables: own.variables,
         })
     }
@@ -150,7 +149,6 @@ impl Pipeline<'_> {
             inputs: trigger.inputs.clone(),
             environment,
             interruptible: interruptible(from),
-            confirm: from.job.confirm.as_ref().map(|words| own.scope.expand(words)),
             own: own.variables,
         }
     }

@@ -3,7 +3,7 @@
 use super::Context;
 use super::error;
 use super::glob::Globs;
-use super::job::KEEP;
+use super::job::{KEEP, Warnings};
 use super::keywords::{ARTIFACTS, CACHE, REPORTS};
 use super::read;
 use super::yaml::{At, Entry, Node};
@@ -34,7 +34,7 @@ const READERS: &[(&str, Readers)] = &[
     ("none", Readers::Nobody),
 ];
 
-pub fn artifacts(entry: &Entry) -> Result<Kept> {
+pub fn artifacts(entry: &Entry, warnings: &mut Warnings) -> Result<Kept> {
     let mut kept = Kept::default();
     let mut found = Artifacts::default();
     let (mut access, mut public) = (None, None);
@@ -48,8 +48,10 @@ pub fn artifacts(entry: &Entry) -> Result<Kept> {
                 found.expire_ms = read::expiry(words, &part.value.at, "expire_in")?;
             }
             "untracked" => found.untracked = read::flag(part)?,
-            "name" => found.name = Some(read::text(part)?),
-            "expose_as" => found.exposed_as = Some(read::text(part)?),
+            key @ ("name" | "expose_as") => {
+                read::text(part)?;
+                warnings.push(error::no_effect(&part.at, &format!("artifacts:{key}")));
+            }
             "access" => access = Some((read::choice(part, READERS)?, &part.at)),
             "public" => public = Some(read::flag(part)?),
             _ => (kept.reports, kept.dotenv) = reports(part)?,

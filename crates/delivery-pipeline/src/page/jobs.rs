@@ -27,7 +27,7 @@ pub(super) async fn show(call: Call) -> Result<Response> {
     let report = pipelines.report(&project, run.id.as_str()).await?.unwrap_or_default();
     let mut left: Vec<Left> = Vec::new();
     for step in &run.steps {
-        match pipelines.artifacts(&project, run.id.as_str(), &step.name).await {
+        match pipelines.left_by(&run, &step.name, &call.who).await {
             Ok(None) => {}
             Ok(Some(artifacts)) => left.push((step.name.clone(), Ok(artifacts))),
             Err(error) => left.push((step.name.clone(), Err(error))),

@@ -38,7 +38,6 @@ fn trigger(target: Target, strategy: Strategy) -> Trigger {
         inputs: BTreeMap::new(),
         environment: None,
         interruptible: false,
-        confirm: None,
     }
 }
 

@@ -415,7 +415,8 @@ async fn untracked_files_are_those_that_the_commit_does_not_have() {
     };
     let files = [("README", "hello\n"), ("src/own", "mine\n")];
     let run = world.perform(&files, &[("a", job)]).await;
-    let kept = world.pipelines.artifacts(&run.project, run.id.as_str(), "a").await;
+    let kept =
+        world.pipelines.artifacts(&run.project, run.id.as_str(), "a", &super::reader()).await;
     let kept: Vec<String> = kept.unwrap().unwrap().files.into_iter().map(|f| f.path).collect();
     assert_eq!(kept, ["README", "src/gen/x"]);
     let cached = work::Cache { key: "all".into(), pull: true, ..Default::default() };
@@ -471,4 +472,48 @@ async fn a_secret_in_a_dotenv_report_is_not_handed_on_to_be_read() {
     assert_eq!(variables["URL"], "https://u:[MASKED]@h");
     assert_eq!(variables["A"], "1");
     assert!(world.log(&run, "a").await.contains("URL holds a masked value"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_are_read_by_whom_the_file_lets() {
+    let (_dir, world) = world().await;
+    let (end, run) = world
+        .pipeline(
+            "shop",
+            "all: {script: 'echo x > f', artifacts: {paths: [f]}}
+some: {script: 'echo x > f', artifacts: {paths: [f], access: developer}}
+few: {script: 'echo x > f', artifacts: {paths: [f], access: maintainer}}
+none: {script: 'echo x > f', artifacts: {paths: [f], access: none}}
+",
+        )
+        .await;
+    assert_eq!(end.verdict, Verdict::Passed, "{:?}", end.reason);
+    let user = |words: &str| Principal::User(name(words));
+    let members = [("vee", "viewer"), ("dee", "developer"), ("mia", "maintainer")]
+        .map(|(user, role)| serde_json::json!({ "user": user, "role": role }));
+    let put = store::Put {
+        key: kernel::Key::global::<policy::Project>(&name("shop")),
+        labels: Default::default(),
+        spec: serde_json::json!({ "members": members }),
+        expected: None,
+        actor: Principal::part("test"),
+    };
+    world.store.write(move |tx| tx.put(put)).await.unwrap();
+    let (run, pipelines) = (&run, &world.pipelines);
+    let read = async |who: &str, step: &str| {
+        let who = user(who);
+        let kept = pipelines.artifacts(&run.project, run.id.as_str(), step, &who).await;
+        let file = pipelines.artifact(&run.project, run.id.as_str(), step, "f", &who).await;
+        assert_eq!(kept.is_ok(), file.is_ok(), "{step}");
+        kept.map(|kept| kept.is_some()).map_err(|e| e.code())
+    };
+    for (step, vee, dee, mia) in [
+        ("all", Ok(true), Ok(true), Ok(true)),
+        ("some", Err("auth.denied"), Ok(true), Ok(true)),
+        ("few", Err("auth.denied"), Err("auth.denied"), Ok(true)),
+        ("none", Err("artifacts.closed"), Err("artifacts.closed"), Err("artifacts.closed")),
+    ] {
+        let seen = [read("vee", step).await, read("dee", step).await, read("mia", step).await];
+        assert_eq!(seen, [vee, dee, mia], "{step}");
+    }
 }

@@ -103,7 +103,6 @@ fn tokens_and_hooks() {
         a.id_tokens.iter().map(|t| format!("{} {}", t.name, t.audience.join(","))).collect();
     assert_eq!(tokens, ["AWS https://aws", "TWO a,$CI_PROJECT_PATH"]);
     assert_eq!(a.checkout.before, ["echo before"]);
-    assert_eq!(a.confirm.as_deref(), Some("Deploy feature-cart-1?"));
     assert_eq!(wrong("a: {script: x, id_tokens: {A: {}}}").0, "pipeline.value");
 }
 
