@@ -3,7 +3,7 @@
 use super::{ms, state};
 use crate::api::loads;
 use crate::record::{self, Row, Scenario};
-use kernel::{Name, Result};
+use kernel::{Lang, Name, Result};
 use load::judge::Verdict;
 use maud::{Markup, html};
 use naru_http::{Call, Response};
@@ -70,7 +70,7 @@ const FIRST: &str = "performance:
 fn one(r: &Reader, project: &Name, s: &Scenario, rows: &[Row]) -> Markup {
     let id = format!("load-{}-{}", s.repository, web::segment(&s.scenario).replace('%', "-"));
     let title = format!("{} · {}", s.repository, s.scenario);
-    let key = html! { span.soft { "p95 · " (s.count) " " (r.t("results", "개 결과")) } };
+    let key = html! { span.soft { "p95 · " (results(r, s.count as usize)) } };
     widget::section(
         &id,
         &title,
@@ -117,13 +117,21 @@ fn plot(r: &Reader, project: &Name, rows: &[Row]) -> Plot {
         }
     };
     Plot {
-        spoken: format!("p95, {} {}", shown.len(), r.t("results", "개 결과")),
+        spoken: format!("p95, {}", results(r, shown.len())),
         dots: shown.iter().enumerate().map(dot).collect(),
         levels,
         x: (0.0, shown.len().saturating_sub(1).max(1) as f64),
         x_words: Vec::new(),
         y_words: (0..=4).map(|i| top / 4.0 * f64::from(i)).map(|v| (v, ms(Some(v)))).collect(),
         joined: true,
+    }
+}
+
+fn results(r: &Reader, count: usize) -> String {
+    match (r.lang, count) {
+        (Lang::En, 1) => "1 result".to_owned(),
+        (Lang::En, n) => format!("{n} results"),
+        (Lang::Ko, n) => format!("결과 {n}개"),
     }
 }
 
@@ -134,7 +142,7 @@ fn table(r: &Reader, project: &Name, rows: &[Row]) -> Markup {
             head("", "Commit", "커밋"),
             head("grow", "Branch", "브랜치"),
             head("", "Verdict", "판정"),
-            head("num", "p50", "p50"),
+            head("num wide", "p50", "p50"),
             head("num", "p95", "p95"),
             head("num wide", "p99", "p99"),
             head("num wide", "Rate", "초당"),
