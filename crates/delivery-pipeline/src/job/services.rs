@@ -38,12 +38,17 @@ impl Job {
     /// `service.missing` for an image that nothing on this machine can stand in for.
     pub(super) async fn start_services(&self) -> Result<()> {
         let services = self.expanded();
+        if services.is_empty() {
+            return Ok(());
+        }
         let mut programs = Vec::new();
         for service in &services {
             programs.push(self.program(service)?);
         }
         let found = self.choose(&services).await?;
-        let before = listening();
+        // The kernel walks all of its table for this: only for those whose port is not known.
+        let guessed = services.iter().any(|service| self.stand_in(service).is_none());
+        let before = if guessed { listening() } else { BTreeSet::new() };
         let mut started = Vec::new();
         for (at, ((service, argv), found)) in services.iter().zip(programs).zip(&found).enumerate()
         {
