@@ -279,6 +279,14 @@ docs: {script: x, rules: [{changes: [docs/**]}]}
     }
 
     #[test]
+    fn what_is_shown_of_templates_alone_reads_back() {
+        let whole = Suppose { merged: true, ..Suppose::default() };
+        let shown = look(".t: {script: x}\n", &whole).merged.unwrap();
+        assert_eq!(shown, "{}\n");
+        assert!(look(&shown, &Suppose::default()).valid, "{shown}");
+    }
+
+    #[test]
     fn an_error_is_in_the_reader_s_language_with_its_place() {
         let found = look("a:\n  scirpt: x\n", &Suppose::default());
         let error = found.error.unwrap();

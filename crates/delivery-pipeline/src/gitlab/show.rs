@@ -25,6 +25,7 @@ pub fn show(loaded: &Loaded, lang: Lang) -> Result<String> {
     }
     let keys: Vec<String> =
         whole.keys().iter().filter(|key| !job::is_hidden(key)).cloned().collect();
+    let mut shown = false;
     for key in keys {
         let Some(value) = whole.get(&key)? else { continue };
         let Some(entry) = whole.entry(&key) else { continue };
@@ -39,6 +40,11 @@ pub fn show(loaded: &Loaded, lang: Lang) -> Result<String> {
         let all = [vec![first], others].concat().join(", ");
         out.push_str(&format!("# {}\n", one_line(&all)));
         entry_into(&mut out, &key, &value, 0);
+        shown = true;
+    }
+    if !shown {
+        // A file of templates alone says nothing, and an empty file would not be one.
+        out.push_str("{}\n");
     }
     Ok(out)
 }
