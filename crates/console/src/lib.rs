@@ -21,7 +21,7 @@ pub use manifest::{Document, read_documents};
 #[derive(Clone)]
 pub struct Console {
     pub engine: run::Engine,
-    pub signer: policy::Signer,
+    pub signer: account::Signer,
 }
 
 pub static PART: Part = Part {

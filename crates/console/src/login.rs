@@ -74,14 +74,14 @@ pub const SIGN_IN: Command = Command {
 };
 
 async fn by_link(call: Call) -> Result<Response> {
-    let session = call.site.policy.redeem_link(call.param("code")?).await?;
+    let session = call.site.accounts.redeem_link(call.param("code")?).await?;
     opened(&session, "/welcome")
 }
 
 async fn by_token(mut call: Call) -> Result<Response> {
     let form = call.form().await?;
     let token = form.get("token").map_or("", |t| t.trim());
-    let who = call.site.policy.authenticate(token).await.map_err(|_| {
+    let who = call.site.accounts.authenticate(token).await.map_err(|_| {
         Error::new(
             kernel::ErrorKind::Unauthenticated,
             "token.wrong",
@@ -93,7 +93,7 @@ async fn by_token(mut call: Call) -> Result<Response> {
         ))
     })?;
     let back = form.get("back").map_or("/", String::as_str);
-    opened(&call.site.policy.create_session(who).await?, web::back(back))
+    opened(&call.site.accounts.create_session(who).await?, web::back(back))
 }
 
 fn opened(session: &str, to: &str) -> Result<Response> {
@@ -108,7 +108,7 @@ fn opened(session: &str, to: &str) -> Result<Response> {
 
 async fn sign_out(call: Call) -> Result<Response> {
     if let Some(cookie) = call.cookie(SESSION) {
-        call.site.policy.close_session(cookie).await?;
+        call.site.accounts.close_session(cookie).await?;
     }
     let mut response = found("/sign-in")?;
     let gone = HeaderValue::from_static("naru_session=; Path=/; HttpOnly; Max-Age=0");
@@ -126,7 +126,7 @@ struct Wanted {
 async fn link(mut call: Call) -> Result<Response> {
     let wanted: Wanted = call.json().await?;
     let holder = crate::token::holder(&call, wanted.user).await?;
-    let code = call.site.policy.create_link(holder).await?;
+    let code = call.site.accounts.create_link(holder).await?;
     json(&json!({ "path": format!("/sign-in/{code}") }))
 }
 

@@ -86,7 +86,7 @@ struct New {
 pub(crate) async fn holder(call: &Call, user: Option<Name>) -> Result<Principal> {
     let Some(user) = user else { return Ok(call.who.clone()) };
     call.site.policy.may_administer(&call.who).await?;
-    let key = kernel::Key::global::<policy::User>(&user);
+    let key = kernel::Key::global::<account::User>(&user);
     match call.site.store.read(move |v| v.resource(&key)).await? {
         Some(_) => Ok(Principal::User(user)),
         None => Err(Error::not_found(
@@ -101,7 +101,7 @@ pub(crate) async fn holder(call: &Call, user: Option<Name>) -> Result<Principal>
 }
 
 async fn list(call: Call) -> Result<Response> {
-    json(&json!({ "items": call.site.policy.tokens(&call.who).await? }))
+    json(&json!({ "items": call.site.accounts.tokens(&call.who).await? }))
 }
 
 async fn create(mut call: Call) -> Result<Response> {
@@ -119,12 +119,12 @@ async fn create(mut call: Call) -> Result<Response> {
     let valid = valid.transpose()?;
     let name = new.name.clone();
     let holder = holder(&call, new.user).await?;
-    let token = call.site.policy.create_token(holder, new.name, valid, call.who.clone()).await?;
+    let token = call.site.accounts.create_token(holder, new.name, valid, call.who.clone()).await?;
     json_status(StatusCode::CREATED, &json!({ "name": name, "token": token }))
 }
 
 async fn revoke(call: Call) -> Result<Response> {
-    call.site.policy.revoke_token(&call.who, &call.name("token")?, call.who.clone()).await?;
+    call.site.accounts.revoke_token(&call.who, &call.name("token")?, call.who.clone()).await?;
     Ok(empty())
 }
 

@@ -259,7 +259,8 @@ mod tests {
         let options =
             store::Options { durability: Durability::Process, ..store::Options::default() };
         let store = Store::open(&dir.join("naru.db"), options).unwrap();
-        let policy = policy::Policy::open(store.clone()).await.unwrap();
+        let accounts = account::Accounts::open(store.clone()).await.unwrap();
+        let policy = policy::Policy::new(&accounts);
         Git::open(Options::new(store, policy, dir.join("git"))).await.unwrap()
     }
 

@@ -109,7 +109,7 @@ impl Service {
 /// Who may not see the project learns nothing about the names in the address either.
 pub(crate) async fn admit(git: &Git, call: &Call, service: Service) -> Result<(Name, Name)> {
     if call.who == kernel::Principal::Anonymous {
-        return Err(policy::unauthenticated());
+        return Err(account::unauthenticated());
     }
     let project = call.project()?;
     git.shared.policy.may(&call.who, service.needs(), &project).await?;

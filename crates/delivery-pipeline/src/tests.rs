@@ -147,7 +147,7 @@ async fn options_of(
 ) -> kernel::Result<Options> {
     Ok(Options {
         store: store.clone(),
-        policy: policy::Policy::open(store.clone()).await?,
+        policy: policy::Policy::new(&account::Accounts::open(store.clone()).await?),
         remote_hosts: Vec::new(),
         blobs,
         host,

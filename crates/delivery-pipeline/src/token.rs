@@ -57,8 +57,8 @@ impl Pipelines {
         name: Name,
         owner: Principal,
     ) -> Result<String> {
-        let text = format!("{PREFIX}{}", policy::draw_secret()?);
-        let key = policy::hash_secret(&text);
+        let text = format!("{PREFIX}{}", account::draw_secret()?);
+        let key = account::hash_secret(&text);
         let create = move |tx: &mut Tx<'_>| {
             if of_project(tx, &project)?.iter().any(|(_, row)| row.name == name) {
                 let say = text!(
@@ -121,7 +121,7 @@ impl Pipelines {
         if !token.starts_with(PREFIX) || token.len() > 128 {
             return Err(unknown());
         }
-        let (key, project) = (policy::hash_secret(token), project.clone());
+        let (key, project) = (account::hash_secret(token), project.clone());
         let find = {
             let (key, project) = (key.clone(), project.clone());
             move |v: &View<'_>| {

@@ -187,7 +187,7 @@ async fn allow(call: &Call, access: Access) -> Result<()> {
     let policy = &call.site.policy;
     match access {
         Access::Public | Access::Inside => Ok(()),
-        Access::SignedIn if call.who == Principal::Anonymous => Err(policy::unauthenticated()),
+        Access::SignedIn if call.who == Principal::Anonymous => Err(account::unauthenticated()),
         Access::SignedIn => Ok(()),
         Access::Project(wanted) => policy.may(&call.who, wanted, &call.project()?).await,
         Access::Platform => policy.may_administer(&call.who).await,
@@ -201,14 +201,14 @@ const PRIVATE_TOKEN: &str = "private-token";
 /// a session.
 async fn principal(head: &Head) -> Result<Principal> {
     if let Some(given) = head.header(header::AUTHORIZATION.as_str()) {
-        let token = secret(given).ok_or_else(policy::unauthenticated)?;
-        return head.site.policy.authenticate(&token).await;
+        let token = secret(given).ok_or_else(account::unauthenticated)?;
+        return head.site.accounts.authenticate(&token).await;
     }
     if let Some(token) = head.header(PRIVATE_TOKEN) {
-        return head.site.policy.authenticate(token.trim()).await;
+        return head.site.accounts.authenticate(token.trim()).await;
     }
     match head.cookie(SESSION) {
-        Some(cookie) => head.site.policy.session(cookie).await,
+        Some(cookie) => head.site.accounts.session(cookie).await,
         None => Ok(Principal::Anonymous),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::assets::Assets;
 use crate::{Asset, Head, Route};
+use account::Accounts;
 use kernel::{Error, KindDef, Result, text};
 use policy::Policy;
 use std::any::{Any, TypeId};
@@ -14,6 +15,7 @@ pub type ErrorPage = fn(&Head, &Error) -> String;
 
 pub struct SiteOptions {
     pub store: Store,
+    pub accounts: Accounts,
     pub policy: Policy,
     pub kinds: Vec<KindDef>,
     pub routes: Vec<Route>,
@@ -24,6 +26,7 @@ pub struct SiteOptions {
 /// Shared by all requests; made once at boot.
 pub struct Site {
     pub store: Store,
+    pub accounts: Accounts,
     pub policy: Policy,
     pub kinds: Vec<KindDef>,
     pub routes: Vec<Route>,
@@ -40,6 +43,7 @@ impl Site {
         routes.extend_from_slice(crate::assets::ROUTES);
         Site {
             store: options.store,
+            accounts: options.accounts,
             policy: options.policy,
             kinds: options.kinds,
             routes,

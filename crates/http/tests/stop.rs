@@ -17,7 +17,8 @@ fn endless(_: naru_http::Call) -> kernel::BoxFuture<'static, kernel::Result<naru
 async fn a_stream_without_an_end_does_not_hold_up_the_server() {
     let dir = tempfile::tempdir().unwrap();
     let store = store::Store::open(&dir.path().join("naru.db"), store::Options::default()).unwrap();
-    let policy = policy::Policy::open(store.clone()).await.unwrap();
+    let accounts = account::Accounts::open(store.clone()).await.unwrap();
+    let policy = policy::Policy::new(&accounts);
     let routes = vec![naru_http::Route::get(
         "/stream",
         naru_http::Access::Public,
@@ -26,6 +27,7 @@ async fn a_stream_without_an_end_does_not_hold_up_the_server() {
     )];
     let options = naru_http::SiteOptions {
         store,
+        accounts,
         policy,
         kinds: vec![],
         routes,

@@ -2,9 +2,10 @@
 //! handler, so a request that reached one would fail with 500.
 
 use crate::parts;
+use account::{Accounts, User};
 use kernel::{Key, Name, Principal};
 use naru_http::{Access, Route, Site, SiteOptions};
-use policy::{Policy, Project, User};
+use policy::{Policy, Project};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::{Put, Store};
@@ -21,7 +22,8 @@ struct World {
 async fn world() -> (World, Vec<Route>) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("naru.db"), store::Options::default()).unwrap();
-    let policy = Policy::open(store.clone()).await.unwrap();
+    let accounts = Accounts::open(store.clone()).await.unwrap();
+    let policy = Policy::new(&accounts);
     let eve = Name::parse("eve").unwrap();
     let named = eve.clone();
     store
@@ -43,9 +45,10 @@ async fn world() -> (World, Vec<Route>) {
         .await
         .unwrap();
     let who = Principal::User(eve.clone());
-    let stranger = policy.create_token(who.clone(), eve, None, who).await.unwrap();
+    let stranger = accounts.create_token(who.clone(), eve, None, who).await.unwrap();
     let site = Site::new(SiteOptions {
         store,
+        accounts,
         policy,
         kinds: parts::all(|p| p.kinds),
         routes: parts::all(|p| p.routes),

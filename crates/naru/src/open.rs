@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::keep::Keeper;
 use crate::parts;
+use account::{Accounts, Signer};
 use blob::Blobs;
 use cli::Endpoint;
 use console::Console;
@@ -18,7 +19,7 @@ use kernel::{Error, Name, Principal, Result};
 use naru_http::{Site, SiteOptions};
 use network_proxy::{Proxy, Scheme};
 use orchestration_service::Services;
-use policy::{Policy, Signer};
+use policy::Policy;
 use run::Engine;
 use rustls::ServerConfig;
 use std::io;
@@ -39,7 +40,7 @@ pub struct Platform {
     pub store: Store,
     pub blobs: Blobs,
     keep_runs: Duration,
-    policy: Policy,
+    accounts: Accounts,
     proxy: Proxy,
     engine: Engine,
     git: Git,
@@ -74,7 +75,8 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let edge_address = doors.edge.local_addr().map_err(Error::internal)?;
     let url = format!("http://{address}");
     let store = Store::open(&data.join("naru.db"), storage)?;
-    let policy = Policy::open(store.clone()).await?;
+    let accounts = Accounts::open(store.clone()).await?;
+    let policy = Policy::new(&accounts);
     let blobs = Blobs::open(&data.join("blobs"), store.clone()).await?;
     let host = Host::open(host::Options {
         dir: data.join("host"),
@@ -101,7 +103,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let source: Arc<dyn Source> = Arc::new(git.clone());
     let reports = Reports::open(store.clone(), blobs.clone(), source.clone());
     let signer = Signer::open(&data.join("signing-keys.json"), &url, store.clock().clone())?;
-    policy.trust(signer.clone());
+    accounts.trust(signer.clone());
     let pipelines = Pipelines::open(delivery_pipeline::Options {
         store: store.clone(),
         blobs: blobs.clone(),
@@ -152,10 +154,11 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         limits: delivery_environment::Limits { environments: config.environments },
     })?;
     let insight = Insight::new(store.clone(), edge);
-    let token = machine_token(&policy, data, &url, doors).await?;
+    let token = machine_token(&accounts, data, &url, doors).await?;
     let site = Site::new(SiteOptions {
         store: store.clone(),
-        policy: policy.clone(),
+        accounts: accounts.clone(),
+        policy,
         kinds: parts::all(|p| p.kinds),
         routes: parts::all(|p| p.routes),
         assets: [parts::all(|p| p.assets), web::ASSETS.to_vec()].concat(),
@@ -178,7 +181,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         store,
         blobs,
         keep_runs: Duration::from_secs(config.keep_runs_days * 24 * 3600),
-        policy,
+        accounts,
         proxy,
         engine,
         git,
@@ -194,17 +197,22 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
 
 /// The token with which commands on this machine speak to the server, kept beside the data. One that
 /// still works is kept, so that scripts may hold on to it.
-async fn machine_token(policy: &Policy, data: &Path, url: &str, doors: &Doors) -> Result<String> {
+async fn machine_token(
+    accounts: &Accounts,
+    data: &Path,
+    url: &str,
+    doors: &Doors,
+) -> Result<String> {
     let file = data.join("server.json");
     let kept = std::fs::read(&file).ok().and_then(|b| serde_json::from_slice::<Endpoint>(&b).ok());
     let admin = Principal::User(Name::parse("admin")?);
     let token = match kept {
-        Some(kept) if policy.authenticate(&kept.token).await.is_ok() => kept.token,
+        Some(kept) if accounts.authenticate(&kept.token).await.is_ok() => kept.token,
         _ => {
             let name = Name::parse("this-machine")?;
             // One whose file was lost is of no use to anybody.
-            let _ = policy.revoke_token(&admin, &name, Principal::part("naru")).await;
-            policy.create_token(admin, name, None, Principal::part("naru")).await?
+            let _ = accounts.revoke_token(&admin, &name, Principal::part("naru")).await;
+            accounts.create_token(admin, name, None, Principal::part("naru")).await?
         }
     };
     let address = |door: &TcpListener| door.local_addr().map_err(Error::internal);
@@ -259,7 +267,7 @@ impl Platform {
 
     /// A link that signs the administrator's browser in, once.
     pub async fn sign_in_link(&self) -> Result<String> {
-        let code = self.policy.create_link(Principal::User(Name::parse("admin")?)).await?;
+        let code = self.accounts.create_link(Principal::User(Name::parse("admin")?)).await?;
         Ok(format!("{}/sign-in/{code}", self.url))
     }
 

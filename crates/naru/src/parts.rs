@@ -12,6 +12,11 @@ pub static PARTS: &[&Part] = &[
     &orchestration_service::PART,
     &network_proxy::PART,
     &insight::PART,
+    &security_directory::PART,
+    &security_access::PART,
+    &security_audit::PART,
+    &security_secret::PART,
+    &security_sso::PART,
 ];
 
 /// Every row of one table of the parts.

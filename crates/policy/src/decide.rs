@@ -1,6 +1,7 @@
 //! The one decision.
 
-use crate::{Policy, Project, User, unauthenticated};
+use crate::{Policy, Project};
+use account::{User, unauthenticated};
 use kernel::{Error, Id, Key, Name, Principal, Result, Text, text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

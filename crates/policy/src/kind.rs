@@ -1,38 +1,10 @@
-//! People and projects.
+//! Projects.
 
 use crate::decide::Role;
 use kernel::kind::{KindDef, Scope, Writer};
 use kernel::{Error, Kind, Name, Result, text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-pub(crate) const USER: &str = "User";
-
-/// A person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct User {
-    /// How others see them.
-    #[serde(default)]
-    pub title: String,
-    /// May do everything, in every project.
-    #[serde(default)]
-    pub administrator: bool,
-}
-
-impl User {
-    pub(crate) fn administrator() -> User {
-        User { title: "Administrator".into(), administrator: true }
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct UserStatus {}
-
-impl Kind for User {
-    const KIND: &'static str = USER;
-    type Status = UserStatus;
-}
 
 /// What a team works on: repositories, pipelines, services and who may touch them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,19 +55,10 @@ impl Kind for Project {
     }
 }
 
-pub static KINDS: &[KindDef] = &[
-    KindDef::of::<Project>(
-        "projects",
-        Scope::Platform,
-        Writer::People,
-        ("what a team works on", "팀이 함께 일하는 단위"),
-        &[("TITLE", "/spec/title"), ("DEPLOY", "/spec/deploy")],
-    ),
-    KindDef::of::<User>(
-        "users",
-        Scope::Platform,
-        Writer::People,
-        ("a person", "사람"),
-        &[("TITLE", "/spec/title"), ("ADMIN", "/spec/administrator")],
-    ),
-];
+pub static KINDS: &[KindDef] = &[KindDef::of::<Project>(
+    "projects",
+    Scope::Platform,
+    Writer::People,
+    ("what a team works on", "팀이 함께 일하는 단위"),
+    &[("TITLE", "/spec/title"), ("DEPLOY", "/spec/deploy")],
+)];

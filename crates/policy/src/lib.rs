@@ -1,77 +1,30 @@
 //! Who may do what.
 //!
-//! Every request of every protocol goes through [`Policy`]: it says who a secret belongs to and whether
-//! that principal may do a thing in a project. Secrets are stored as hashes only.
+//! Every request of every protocol is decided by [`Policy`]: whether a principal may do a thing in a project.
+//! Who somebody is, `account` says.
 //!
-//! Invariants: a token's text is given out once, when it is made; a decision that denies says which right
-//! was missing, and what one may not even see looks as if it were not there.
+//! Invariant: a decision that denies says which right was missing, and what one may not even see looks as if it
+//! were not there.
 
 mod decide;
-mod identity;
-mod job;
 mod kind;
-mod secret;
-mod session;
-mod token;
 
 pub use decide::{Permission, Role, allows};
-pub use identity::Signer;
-pub use kind::{KINDS, Member, Project, ProjectStatus, User, UserStatus};
-pub use secret::{draw as draw_secret, hash as hash_secret};
-pub use token::TokenView;
+pub use kind::{KINDS, Member, Project, ProjectStatus};
 
-use kernel::{Error, ErrorKind, Key, Name, Principal, Result, Text};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
-use store::{Put, Store};
+use account::Accounts;
+use store::Store;
 
 /// A handle; clones share it.
 #[derive(Clone)]
 pub struct Policy {
     store: Store,
-    /// Token hash to who it is, so that a busy client costs no read. Dropped whole when a token goes.
-    known: Arc<Mutex<HashMap<String, token::Known>>>,
-    /// Who makes the tokens of jobs.
-    signer: Arc<OnceLock<Signer>>,
 }
 
 impl Policy {
-    /// Opens the policy of a store; a store without people gets its first one, the administrator `admin`.
-    pub async fn open(store: Store) -> Result<Policy> {
-        let policy = Policy { store, known: Arc::default(), signer: Arc::default() };
-        let admin = policy.admin()?;
-        policy
-            .store
-            .write(move |tx| {
-                if !tx.resources(kind::USER, None, None, 1)?.is_empty() {
-                    return Ok(());
-                }
-                let spec = serde_json::to_value(User::administrator()).map_err(Error::internal)?;
-                let key = Key::global::<User>(&admin);
-                let actor = Principal::part("policy");
-                tx.put(Put { key, labels: Default::default(), spec, expected: Some(0), actor })?;
-                Ok(())
-            })
-            .await?;
-        Ok(policy)
+    pub fn new(accounts: &Accounts) -> Policy {
+        Policy { store: accounts.store().clone() }
     }
-
-    fn admin(&self) -> Result<Name> {
-        Name::parse("admin")
-    }
-}
-
-/// The answer to a missing, wrong or expired secret: always the same words.
-pub fn unauthenticated() -> Error {
-    Error::new(
-        ErrorKind::Unauthenticated,
-        "auth.required",
-        Text::fixed("sign in first", "먼저 로그인하세요"),
-    )
-    .hint(Text::fixed(
-        "use a personal token as the password or as `Authorization: Bearer`; `naru token create NAME` makes one",
-        "개인 토큰을 비밀번호나 `Authorization: Bearer`로 쓰세요. `naru token create NAME`이 만들어 줍니다",
-    ))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Personal tokens: made here, shown once.
 
+use account::TokenView;
 use kernel::time::parse_duration;
 use kernel::{Error, Name, Result, Text};
 use maud::{Markup, html};
 use naru_http::{Call, Response, found};
-use policy::TokenView;
 use web::widget::{self, State, Table, Tone};
 use web::{Page, Reader};
 
@@ -26,12 +26,12 @@ const MACHINE: &str = "this-machine";
 /// The first sign-in ends here: a personal token is made and shown, since without one there is no push.
 /// Whoever has one already goes on to the front page.
 pub(super) async fn welcome(call: Call) -> Result<Response> {
-    let held = call.site.policy.tokens(&call.who).await?;
+    let held = call.site.accounts.tokens(&call.who).await?;
     if held.iter().any(|t| t.name.as_str() != MACHINE) {
         return found("/");
     }
     let (who, name) = (call.who.clone(), Name::parse("first")?);
-    let token = call.site.policy.create_token(who.clone(), name, None, who).await?;
+    let token = call.site.accounts.create_token(who.clone(), name, None, who).await?;
     answer(&call, Some(&token)).await
 }
 
@@ -43,7 +43,7 @@ pub(super) async fn create(mut call: Call) -> Result<Response> {
     let lasts = Some(field("expires")).filter(|e| !e.is_empty());
     let valid = lasts.map(|words| parse_duration(words).ok_or_else(wrong_length)).transpose()?;
     let who = call.who.clone();
-    let token = call.site.policy.create_token(who.clone(), name, valid, who).await?;
+    let token = call.site.accounts.create_token(who.clone(), name, valid, who).await?;
     answer(&call, Some(&token)).await
 }
 
@@ -56,12 +56,12 @@ fn wrong_length() -> Error {
 }
 
 pub(super) async fn revoke(call: Call) -> Result<Response> {
-    call.site.policy.revoke_token(&call.who, &call.name("token")?, call.who.clone()).await?;
+    call.site.accounts.revoke_token(&call.who, &call.name("token")?, call.who.clone()).await?;
     found("/tokens")
 }
 
 async fn answer(call: &Call, fresh: Option<&str>) -> Result<Response> {
-    let tokens = call.site.policy.tokens(&call.who).await?;
+    let tokens = call.site.accounts.tokens(&call.who).await?;
     let r = Reader { address: "/tokens".into(), ..Reader::of(call) };
     let title = r.t("Access tokens", "접근 토큰").to_owned();
     let page = Page { title, bare: true, ..Page::default() };

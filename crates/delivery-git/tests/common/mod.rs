@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use account::Accounts;
 use delivery_git::{Git, Limits, Options, PART};
 use kernel::journey::{Fact, Pushed};
 use kernel::{Key, Name, Principal};
@@ -34,7 +35,7 @@ pub fn limits() -> Limits {
 pub struct World {
     pub data: PathBuf,
     pub store: Store,
-    pub policy: Policy,
+    pub accounts: Accounts,
     pub git: Git,
     pub address: SocketAddr,
     stop: CancellationToken,
@@ -96,7 +97,8 @@ impl World {
         limits: Limits,
         git: PathBuf,
     ) -> kernel::Result<World> {
-        let policy = Policy::open(store.clone()).await?;
+        let accounts = Accounts::open(store.clone()).await?;
+        let policy = Policy::new(&accounts);
         let options = Options {
             limits,
             git,
@@ -105,8 +107,9 @@ impl World {
         let git = Git::open(options).await?;
         let site = SiteOptions {
             store: store.clone(),
-            policy: policy.clone(),
-            kinds: [policy::KINDS, PART.kinds].concat(),
+            accounts: accounts.clone(),
+            policy,
+            kinds: [account::KINDS, policy::KINDS, PART.kinds].concat(),
             routes: PART.routes.to_vec(),
             assets: Vec::new(),
             error_page: None,
@@ -116,12 +119,12 @@ impl World {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(naru_http::serve(site, listener, stop.clone()));
-        Ok(World { data: data.to_owned(), store, policy, git, address, stop })
+        Ok(World { data: data.to_owned(), store, accounts, git, address, stop })
     }
 
     pub async fn token(&self, who: &str) -> String {
         let label = name(&format!("t{}", self.store.head()));
-        self.policy.create_token(user(who), label, None, user(who)).await.unwrap()
+        self.accounts.create_token(user(who), label, None, user(who)).await.unwrap()
     }
 
     /// The address of a repository with its credentials.

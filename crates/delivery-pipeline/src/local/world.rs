@@ -70,7 +70,7 @@ impl World {
             blobs: blobs.clone(),
             host: host.clone(),
             source: port,
-            policy: policy::Policy::open(store.clone()).await?,
+            policy: policy::Policy::new(&account::Accounts::open(store.clone()).await?),
             remote_hosts: Vec::new(),
             identity: None,
             verdicts: None,

@@ -1,10 +1,11 @@
 //! What people ask about the edge, over the API with the command line's own client.
 
 use crate::kit::*;
+use account::{Accounts, User};
 use kernel::{ErrorKind, Key, Lang, Principal};
 use naru_http::{Site, SiteOptions};
 use network_proxy::{Limits, PART, UpstreamState};
-use policy::{Member, Policy, Project, Role, User};
+use policy::{Member, Policy, Project, Role};
 use serde_json::Value;
 use std::sync::Arc;
 use store::{Put, Store};
@@ -20,7 +21,8 @@ async fn put(store: &Store, key: Key, spec: Value) {
 
 /// Clients of a member of `shop` and of one who is none.
 async fn clients(edge: &TestEdge, store: Store, stop: &CancellationToken) -> [cli::Client; 2] {
-    let policy = Policy::open(store.clone()).await.unwrap();
+    let accounts = Accounts::open(store.clone()).await.unwrap();
+    let policy = Policy::new(&accounts);
     let members = vec![Member { user: name("lee"), role: Role::Viewer }];
     let project = serde_json::to_value(Project { members, ..Project::default() }).unwrap();
     put(&store, Key::global::<Project>(&name("shop")), project).await;
@@ -30,6 +32,7 @@ async fn clients(edge: &TestEdge, store: Store, stop: &CancellationToken) -> [cl
     }
     let site = Site::new(SiteOptions {
         store,
+        accounts: accounts.clone(),
         policy: policy.clone(),
         kinds: PART.kinds.to_vec(),
         routes: PART.routes.to_vec(),
@@ -42,7 +45,7 @@ async fn clients(edge: &TestEdge, store: Store, stop: &CancellationToken) -> [cl
     tokio::spawn(naru_http::serve(site, listener, stop.clone()));
     let client = async |who: &str| {
         let who = Principal::User(name(who));
-        let token = policy.create_token(who.clone(), name("test"), None, who).await.unwrap();
+        let token = accounts.create_token(who.clone(), name("test"), None, who).await.unwrap();
         cli::Client::new(cli::Endpoint { url: url.clone(), token }, Lang::En)
     };
     [client("lee").await, client("park").await]

@@ -2,8 +2,9 @@
 
 use super::node::{Node, app, manifest, name};
 use crate::{LogLine, PART, RolledBack, ServiceView};
+use account::{Accounts, User};
 use kernel::{ErrorKind, Key, Lang, Principal};
-use policy::{Member, Policy, Project, Role, User};
+use policy::{Member, Policy, Project, Role};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,8 @@ const WEB: &str = "/api/v1/projects/shop/services/web";
 
 /// A client for each of these people: a maintainer, a viewer, and one who is no member.
 pub async fn clients(node: &Node, stop: &CancellationToken) -> [cli::Client; 3] {
-    let policy = Policy::open(node.store.clone()).await.unwrap();
+    let accounts = Accounts::open(node.store.clone()).await.unwrap();
+    let policy = Policy::new(&accounts);
     let people = [("kim", Some(Role::Maintainer)), ("lee", Some(Role::Viewer)), ("park", None)];
     let member =
         |(who, role): &(&str, Option<Role>)| Some(Member { user: name(who), role: (*role)? });
@@ -26,6 +28,7 @@ pub async fn clients(node: &Node, stop: &CancellationToken) -> [cli::Client; 3] 
     }
     let site = naru_http::Site::new(naru_http::SiteOptions {
         store: node.store.clone(),
+        accounts: accounts.clone(),
         policy: policy.clone(),
         kinds: PART.kinds.to_vec(),
         routes: [PART.routes, console::PART.routes].concat(),
@@ -38,7 +41,7 @@ pub async fn clients(node: &Node, stop: &CancellationToken) -> [cli::Client; 3] 
     tokio::spawn(naru_http::serve(site, listener, stop.clone()));
     let client = async |who: &str| {
         let who = Principal::User(name(who));
-        let token = policy.create_token(who.clone(), name("test"), None, who).await.unwrap();
+        let token = accounts.create_token(who.clone(), name("test"), None, who).await.unwrap();
         cli::Client::new(cli::Endpoint { url: url.clone(), token }, Lang::En)
     };
     [client("kim").await, client("lee").await, client("park").await]

@@ -1,11 +1,11 @@
 //! Personal tokens: for git, for `Authorization: Bearer`, for the command line.
 
-use crate::{Policy, job, secret, unauthenticated};
+use crate::{Accounts, job, secret, unauthenticated};
 use kernel::{Error, Name, NewEvent, Principal, Result, Text, Time, text};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-const SPACE: &str = "policy.token";
+const SPACE: &str = "account.token";
 const PREFIX: &str = "naru_";
 /// A token's last use is written down at most this often.
 const STAMP_EVERY: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ pub struct TokenView {
     pub last_used: Option<Time>,
 }
 
-impl Policy {
+impl Accounts {
     /// Makes a token for `principal`. The text is returned here and nowhere else.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! Sessions of browsers, and the one-time links that open them.
 
-use crate::{Policy, secret, unauthenticated};
+use crate::{Accounts, secret, unauthenticated};
 use kernel::{Error, ErrorKind, NewEvent, Principal, Result, Text, Time, text};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-const LINK: &str = "policy.link";
-const SESSION: &str = "policy.session";
+const LINK: &str = "account.link";
+const SESSION: &str = "account.session";
 const LINK_LASTS: Duration = Duration::from_secs(15 * 60);
 const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -16,7 +16,7 @@ struct Row {
     until: Time,
 }
 
-impl Policy {
+impl Accounts {
     /// A code that signs `principal` in once, within fifteen minutes.
     pub async fn create_link(&self, principal: Principal) -> Result<String> {
         self.draw(LINK, principal, LINK_LASTS).await

@@ -4,7 +4,7 @@
 //! revocation, and it works exactly as long as the engine says that the attempt runs, over restarts, too. As
 //! a principal a run sees its own project and changes nothing.
 
-use crate::{Policy, Signer, unauthenticated};
+use crate::{Accounts, Signer, unauthenticated};
 use kernel::{Id, Principal, Result};
 
 pub(crate) const PREFIX: &str = "naru_job_";
@@ -27,7 +27,7 @@ impl Attempt {
     }
 }
 
-impl Policy {
+impl Accounts {
     /// Accepts the tokens of jobs that `signer` makes. A second call changes nothing.
     pub fn trust(&self, signer: Signer) {
         let _ = self.signer.set(signer);
