@@ -40,6 +40,7 @@ fn place(dir: &Path, file: &File) -> PathBuf {
     dir.join(OsStr::from_bytes(&file.path))
 }
 
+/// Those of files, and an empty one for each submodule, as git makes them.
 fn directories(listing: &Listing, dir: &Path) -> Result<()> {
     let mut made: HashSet<&[u8]> = HashSet::new();
     for file in &listing.files {
@@ -49,6 +50,10 @@ fn directories(listing: &Listing, dir: &Path) -> Result<()> {
             let at = dir.join(OsStr::from_bytes(parent));
             fs::create_dir_all(&at).map_err(|e| io(at.display(), e))?;
         }
+    }
+    for submodule in &listing.submodules {
+        let at = place(dir, submodule);
+        fs::create_dir_all(&at).map_err(|e| io(at.display(), e))?;
     }
     Ok(())
 }
@@ -98,7 +103,9 @@ pub(crate) fn metadata(
         )?;
         put("objects/info/alternates", &[objects.as_os_str().as_bytes(), b"\n"].concat())?;
         put("packed-refs", packed(refs).as_bytes())?;
-        put("index", &index::encode(dir, &listing.files)?)
+        let mut all: Vec<&File> = listing.entries().collect();
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        put("index", &index::encode(dir, &all)?)
     };
     work().map_err(|e| io(git.display(), e))
 }

@@ -3,7 +3,7 @@
 use kernel::{Error, ErrorKind, Result, Text, text};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -104,6 +104,27 @@ impl Program {
         args: &[S],
         input: Vec<u8>,
     ) -> Result<Vec<u8>> {
+        let (status, said, complained) = self.run(dir, args, input).await?;
+        if status.success() { Ok(said) } else { Err(failed(status, &complained)) }
+    }
+
+    /// As [`Program::output`], of a command that says no by status 1: then the answer is `None`.
+    pub async fn ask<S: AsRef<OsStr>>(&self, dir: &Path, args: &[S]) -> Result<Option<Vec<u8>>> {
+        let (status, said, complained) = self.run(dir, args, Vec::new()).await?;
+        match status.code() {
+            Some(0) => Ok(Some(said)),
+            Some(1) => Ok(None),
+            _ => Err(failed(status, &complained)),
+        }
+    }
+
+    /// How it ended, what it said and what it complained about.
+    async fn run<S: AsRef<OsStr>>(
+        &self,
+        dir: &Path,
+        args: &[S],
+        input: Vec<u8>,
+    ) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
         let mut command = self.on(dir);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut command = tokio::process::Command::from(command);
@@ -119,12 +140,16 @@ impl Program {
         let (status, said, complained) = tokio::time::timeout(PATIENCE, run)
             .await
             .map_err(|_| Error::internal("git took too long"))??;
-        if !status.success() || said.len() as u64 > OUTPUT {
-            let words = String::from_utf8_lossy(&complained);
-            return Err(Error::internal(format!("git: {status}: {}", words.trim())));
+        if said.len() as u64 > OUTPUT {
+            return Err(Error::internal("git said too much"));
         }
-        Ok(said)
+        Ok((status, said, complained))
     }
+}
+
+fn failed(status: ExitStatus, complained: &[u8]) -> Error {
+    let words = String::from_utf8_lossy(complained);
+    Error::internal(format!("git: {status}: {}", words.trim()))
 }
 
 /// Writes it all and closes. A command that stops reading has its reasons, and says so by its status.

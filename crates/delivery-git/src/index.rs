@@ -7,12 +7,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The index of `files` as they lie below `dir`. The trailing checksum is zero, which git reads as
+/// The index of what lies below `dir`: files and submodules, sorted by path. The trailing checksum is zero, which git reads as
 /// "skipped" (`index.skipHash`).
 ///
 /// # Errors
 /// When a file cannot be examined.
-pub(crate) fn encode(dir: &Path, files: &[File]) -> std::io::Result<Vec<u8>> {
+pub(crate) fn encode(dir: &Path, files: &[&File]) -> std::io::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(64 + files.len() * 96);
     out.extend_from_slice(b"DIRC");
     out.extend_from_slice(&2_u32.to_be_bytes());

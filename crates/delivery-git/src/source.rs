@@ -3,7 +3,7 @@
 use crate::tree::Listing;
 use crate::{Git, checkout, object, refs, tree};
 use kernel::journey::Commit;
-use kernel::port::{Metadata, Source, TreeEntry};
+use kernel::port::{Gitlink, Metadata, Source, TreeEntry};
 use kernel::{BoxFuture, Name, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,9 +28,6 @@ impl Git {
             tree::list(reader, &root)
         });
         let listing = Arc::new(listing.await?);
-        for path in &listing.submodules {
-            tracing::info!(%project, %repository, commit, path, "a submodule is left out");
-        }
         open.trees.put(commit, listing.clone());
         Ok(listing)
     }
@@ -94,12 +91,32 @@ impl Git {
     }
 }
 
-/// Paths that are in one listing alone or are another file in the other.
+impl Git {
+    /// Where two histories part. Both commits are looked up first, so that one that is not there is said so
+    /// and is not taken for a fault of git.
+    async fn parting(
+        &self,
+        project: &Name,
+        repository: &Name,
+        one: &str,
+        other: &str,
+    ) -> Result<Option<String>> {
+        for commit in [one, other] {
+            Source::commit(self, project, repository, commit).await?;
+        }
+        let asked = ["merge-base", one, other];
+        let found = self.shared.git.ask(&self.path(project, repository), &asked).await?;
+        let line = found.map(|said| String::from_utf8_lossy(&said).trim().to_owned());
+        Ok(line.filter(|id| !id.is_empty()))
+    }
+}
+
+/// Paths that are in one listing alone or are another file, or another commit of a submodule, in the other.
 fn differing(before: &Listing, after: &Listing) -> Vec<String> {
     let key = |f: &tree::File| (f.path.clone(), (f.mode, f.object.clone()));
-    let mut left: BTreeMap<_, _> = before.files.iter().map(key).collect();
+    let mut left: BTreeMap<_, _> = before.entries().map(key).collect();
     let mut paths: Vec<Vec<u8>> = Vec::new();
-    for (path, file) in after.files.iter().map(key) {
+    for (path, file) in after.entries().map(key) {
         if left.remove(&path).as_ref() != Some(&file) {
             paths.push(path);
         }
@@ -166,6 +183,29 @@ impl Source for Git {
         Box::pin(self.changed_paths(project, repository, before, after))
     }
 
+    fn gitlinks<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Gitlink>>> {
+        Box::pin(async move {
+            let listing = self.listing(project, repository, commit).await?;
+            let link = |f: &tree::File| Gitlink { path: f.shown(), commit: f.object.clone() };
+            Ok(listing.submodules.iter().map(link).collect())
+        })
+    }
+
+    fn merge_base<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        one: &'a str,
+        other: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        Box::pin(self.parting(project, repository, one, other))
+    }
+
     fn git_dir(&self, project: &Name, repository: &Name) -> PathBuf {
         self.path(project, repository)
     }
@@ -182,14 +222,16 @@ mod tests {
             object: (*object).to_owned(),
             size: 0,
         };
-        Listing { files: files.iter().map(file).collect(), submodules: Vec::new() }
+        let all = files.iter().map(file);
+        let (submodules, files) = all.partition(|f| f.path.starts_with(b"sub"));
+        Listing { files, submodules }
     }
 
     #[test]
     fn what_differs() {
-        let before = listing(&[("a", "1"), ("b", "2"), ("c", "3")]);
-        let after = listing(&[("a", "1"), ("b", "9"), ("d", "4")]);
-        assert_eq!(differing(&before, &after), ["b", "c", "d"]);
+        let before = listing(&[("a", "1"), ("b", "2"), ("c", "3"), ("sub", "5"), ("sub2", "6")]);
+        let after = listing(&[("a", "1"), ("b", "9"), ("d", "4"), ("sub", "7"), ("sub2", "6")]);
+        assert_eq!(differing(&before, &after), ["b", "c", "d", "sub"]);
         assert!(differing(&after, &after).is_empty());
     }
 }

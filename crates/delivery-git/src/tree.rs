@@ -19,7 +19,7 @@ pub(crate) const LINK: u32 = 0o120_000;
 pub(crate) const EXECUTABLE: u32 = 0o100_755;
 const FILE: u32 = 0o100_644;
 const DIRECTORY: u32 = 0o040_000;
-const SUBMODULE: u32 = 0o160_000;
+pub(crate) const SUBMODULE: u32 = 0o160_000;
 
 /// One file. Its path is what the tree says, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +44,19 @@ impl File {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub files: Vec<File>,
-    /// Paths of submodules: their commits live elsewhere, so they are left out.
-    pub submodules: Vec<String>,
+    /// Submodules, sorted by path: their commits live elsewhere, so their files are none of these.
+    pub submodules: Vec<File>,
 }
 
 impl Listing {
     pub fn find(&self, path: &[u8]) -> Option<&File> {
         let at = self.files.binary_search_by(|f| f.path.as_slice().cmp(path)).ok()?;
         self.files.get(at)
+    }
+
+    /// Files and submodules, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &File> {
+        self.files.iter().chain(&self.submodules)
     }
 }
 
@@ -184,13 +189,14 @@ pub(crate) fn list(reader: &mut Reader, root: &str) -> Result<Listing> {
                 if line.is_directory() {
                     below.push((path, line.object));
                 } else if line.is_submodule() {
-                    listing.submodules.push(String::from_utf8_lossy(&path).into_owned());
+                    let (mode, object) = (SUBMODULE, line.object);
+                    listing.submodules.push(File { path, mode, object, size: 0 });
                 } else {
                     let mode = line.file_mode();
                     listing.files.push(File { path, mode, object: line.object, size: 0 });
                 }
             }
-            if listing.files.len() + below.len() > FILES {
+            if listing.files.len() + listing.submodules.len() + below.len() > FILES {
                 return Err(too_many());
             }
         }
@@ -207,6 +213,7 @@ fn finish(reader: &mut Reader, mut listing: Listing) -> Result<Listing> {
         file.size = found.ok_or_else(|| object::missing(&file.object))?.size;
     }
     listing.files.sort_by(|a, b| a.path.cmp(&b.path));
+    listing.submodules.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(listing)
 }
 

@@ -7,7 +7,7 @@ mod common;
 use common::*;
 use delivery_git::browse::{ItemKind, LineKind, Status};
 use kernel::ErrorKind;
-use kernel::port::{Metadata, Source};
+use kernel::port::{Gitlink, Metadata, Source};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
@@ -62,9 +62,19 @@ async fn a_checkout_is_the_commit() {
     let plain = dir.path().join("plain");
     std::fs::create_dir(&plain).unwrap();
     world.git.checkout(&shop, &web, third, &plain, Metadata::Without).await.unwrap();
-    assert!(!plain.join(".git").exists() && !plain.join("lib").exists());
+    assert!(!plain.join(".git").exists());
+    assert_eq!(std::fs::read_dir(plain.join("lib")).unwrap().count(), 0, "an empty directory");
     let again = world.git.checkout(&shop, &web, third, &plain, Metadata::Without).await;
     assert!(again.is_err(), "nothing is written over");
+
+    let with = dir.path().join("with");
+    std::fs::create_dir(&with).unwrap();
+    world.git.checkout(&shop, &web, third, &with, Metadata::With).await.unwrap();
+    assert_eq!(git(&with, &["status", "--porcelain"]).await.fine().out, "");
+    let links = world.git.gitlinks(&shop, &web, third).await.unwrap();
+    assert_eq!(links, [Gitlink { path: "lib".into(), commit: first.clone() }]);
+    let since = world.git.changed(&shop, &web, Some(second), third).await.unwrap();
+    assert_eq!(since, ["lib"]);
 
     let tree = world.git.tree(&shop, &web, second).await.unwrap();
     let paths: Vec<_> = tree.iter().map(|e| (e.path.as_str(), e.mode, e.size)).collect();
@@ -237,4 +247,24 @@ async fn the_api_shows_it_to_who_may_see_it() {
     assert!(raw.contains("attachment") && raw.ends_with("hello\nworld\n"), "{raw}");
     assert!(get("vic", "/file?path=../../naru.db").await.starts_with("HTTP/1.1 400"));
     assert!(get("vic", "/tree?ref=--help").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_histories_part_somewhere_or_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (world, work, commits) = rich(dir.path()).await;
+    let url = world.url("dan", "shop/web.git").await;
+    let (shop, web) = (name("shop"), name("web"));
+    git(&work, &["checkout", "-q", "-b", "side", &commits[1]]).await.fine();
+    let side = commit(&work, &[("side", "s\n")], "side").await;
+    git(&work, &["checkout", "-q", "--orphan", "alone"]).await.fine();
+    let alone = commit(&work, &[("alone", "a\n")], "alone").await;
+    git(&work, &["push", "-q", &url, "side", "alone"]).await.fine();
+    let base = async |one: &str, other: &str| world.git.merge_base(&shop, &web, one, other).await;
+    assert_eq!(base(&side, &commits[2]).await.unwrap().as_deref(), Some(&*commits[1]));
+    assert_eq!(base(&side, &side).await.unwrap().as_deref(), Some(&*side));
+    assert_eq!(base(&side, &alone).await.unwrap(), None);
+    let nowhere = "0123456789012345678901234567890123456789";
+    assert_eq!(base(&side, nowhere).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(base("--help", &side).await.unwrap_err().kind(), ErrorKind::NotFound);
 }

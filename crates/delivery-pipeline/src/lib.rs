@@ -68,7 +68,7 @@ pub use token::TriggerToken;
 
 use blob::Blobs;
 use host::{Host, Mount};
-use kernel::port::{Identity, Source, Verdicts};
+use kernel::port::{Identity, Secrets, Source, Verdicts};
 use kernel::{Error, Id, Result};
 use policy::Policy;
 use run::{Actor, Engine};
@@ -141,6 +141,8 @@ pub struct Options {
     pub remote_hosts: Vec<String>,
     /// Who knows tests beyond one job; without it every failure counts.
     pub verdicts: Option<Arc<dyn Verdicts>>,
+    /// The secrets of this server; without it a job that asks for one of them fails.
+    pub secrets: Option<Arc<dyn Secrets>>,
     /// `<data>/work`
     pub dir: PathBuf,
     /// Where people reach this server: `http://127.0.0.1:8080`.

@@ -31,6 +31,8 @@ type Files = BTreeMap<String, String>;
 struct Shelf {
     commits: Mutex<BTreeMap<String, Files>>,
     git: OnceLock<PathBuf>,
+    /// Where two histories part, if not at the first of them.
+    partings: Mutex<BTreeMap<(String, String), Option<String>>>,
 }
 
 impl Shelf {
@@ -115,6 +117,18 @@ impl Source for Shelf {
         })
     }
 
+    fn merge_base<'a>(
+        &'a self,
+        _: &'a Name,
+        _: &'a Name,
+        one: &'a str,
+        other: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        let parting =
+            self.partings.lock().unwrap().get(&(one.to_owned(), other.to_owned())).cloned();
+        Box::pin(async move { Ok(parting.unwrap_or_else(|| Some(one.to_owned()))) })
+    }
+
     fn git_dir(&self, project: &Name, repository: &Name) -> PathBuf {
         self.git.get().unwrap().join(format!("{project}/{repository}.git"))
     }
@@ -152,6 +166,7 @@ async fn options_of(
         blobs,
         host,
         verdicts: None,
+        secrets: None,
         source: shelf.clone(),
         identity: None,
         dir: data.join("work"),

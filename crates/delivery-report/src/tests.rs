@@ -84,6 +84,16 @@ impl Source for Shelf {
         })
     }
 
+    fn merge_base<'a>(
+        &'a self,
+        _: &'a Name,
+        _: &'a Name,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        Box::pin(async { Err(Error::internal("nobody asks for it")) })
+    }
+
     fn git_dir(&self, _: &Name, _: &Name) -> PathBuf {
         PathBuf::new()
     }

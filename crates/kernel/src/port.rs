@@ -1,7 +1,7 @@
 //! What one domain asks of another. Each trait has one implementer, wired in the `naru` crate.
 
 use crate::journey::{Commit, ReportFile};
-use crate::{BoxFuture, Id, Name, Result, Text, Time};
+use crate::{BoxFuture, Id, Name, Principal, Result, Text, Time};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,40 @@ pub trait Source: Send + Sync {
         after: &'a str,
     ) -> BoxFuture<'a, Result<Vec<String>>>;
 
+    /// The submodules that the commit records, sorted by path.
+    fn gitlinks<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Gitlink>>> {
+        let _ = (project, repository, commit);
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Where the submodule at `path` of a commit is, if that does not follow from its address: in the working
+    /// tree that the commit is a picture of. `None`: look at the address.
+    fn nested<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+        path: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Nested>>> {
+        let _ = (project, repository, commit, path);
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// The commit where two histories part (gitglossary(7), merge base): the best one, if there are several.
+    /// `None`: they have nothing in common.
+    fn merge_base<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        one: &'a str,
+        other: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>>;
+
     /// The bare repository on disk. A job that gets a checkout with metadata must be able to read it there.
     fn git_dir(&self, project: &Name, repository: &Name) -> PathBuf;
 
@@ -80,6 +114,23 @@ pub trait Source: Send + Sync {
 pub enum Metadata {
     Without,
     With,
+}
+
+/// A submodule, as a commit's tree records it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gitlink {
+    /// As [`TreeEntry::path`].
+    pub path: String,
+    /// The commit of the other repository.
+    pub commit: String,
+}
+
+/// A commit of another repository that lies inside of one's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nested {
+    pub project: Name,
+    pub repository: Name,
+    pub commit: String,
 }
 
 /// Signs statements about workloads. What it signs is checked by others with the keys that it publishes.
@@ -98,6 +149,45 @@ pub trait Identity: Send + Sync {
     /// What an attempt of a job shows to this server to be its run; it works while the attempt runs.
     /// `attempt` is `<run>-<step index>-<attempt>`.
     fn job_token(&self, attempt: &str) -> String;
+}
+
+/// The value of a secret. It can be read out, but not printed or serialised by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    pub fn new(value: impl Into<String>) -> SecretText {
+        SecretText(value.into())
+    }
+
+    /// The value itself, for whoever hands it on.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretText(…)")
+    }
+}
+
+/// Secrets that are kept here, opened for those who may have them.
+pub trait Secrets: Send + Sync {
+    /// The secret of that name for a workload of the project that `who` started. `environment` is the one it
+    /// deploys to, `protected` whether it runs for a protected branch or tag.
+    ///
+    /// # Errors
+    /// Not found and forbidden are the same `secret.unknown`, so that names cannot be guessed; unavailable
+    /// while the secrets are sealed. No error holds a value.
+    fn open<'a>(
+        &'a self,
+        who: &'a Principal,
+        project: &'a Name,
+        environment: Option<&'a str>,
+        protected: bool,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<SecretText>>;
 }
 
 /// What is known of tests beyond one job. Implemented by `delivery-report`.

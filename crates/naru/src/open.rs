@@ -113,6 +113,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         policy: policy.clone(),
         remote_hosts: config.include_from.clone(),
         verdicts: Some(Arc::new(reports.clone())),
+        secrets: None,
         dir: data.join("work"),
         url: url.clone(),
         limits: delivery_pipeline::Limits {

@@ -226,6 +226,20 @@ impl Source for Local {
         })
     }
 
+    fn merge_base<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        one: &'a str,
+        other: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        Box::pin(async move {
+            let asked = ["merge-base", whole_id(one)?, whole_id(other)?];
+            let found = self.git(project, repository)?.args(asked).ask().await?;
+            Ok(found.map(|out| String::from_utf8_lossy(&out).trim().to_owned()))
+        })
+    }
+
     fn git_dir(&self, _: &Name, _: &Name) -> PathBuf {
         self.repository.ours.clone()
     }

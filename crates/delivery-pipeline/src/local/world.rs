@@ -74,6 +74,7 @@ impl World {
             remote_hosts: Vec::new(),
             identity: None,
             verdicts: None,
+            secrets: None,
             dir: dir.join("work"),
             // Nobody listens there; files of pipelines use it to make addresses.
             url: "http://localhost".to_owned(),

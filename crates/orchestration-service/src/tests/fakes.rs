@@ -78,6 +78,15 @@ impl Source for Commits {
     ) -> BoxFuture<'a, Result<Vec<String>>> {
         unimplemented!()
     }
+    fn merge_base<'a>(
+        &'a self,
+        _: &'a Name,
+        _: &'a Name,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        unimplemented!()
+    }
     fn git_dir(&self, _: &Name, _: &Name) -> PathBuf {
         unimplemented!()
     }
