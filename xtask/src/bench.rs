@@ -5,6 +5,7 @@ mod edge;
 mod first_line;
 mod idle;
 mod load;
+mod log;
 mod plan;
 mod push;
 mod runs;
@@ -25,6 +26,7 @@ const ALL: &[Bench] = &[
     ("idle", idle::bench),
     ("edge", edge::bench),
     ("load", load::bench),
+    ("log", log::bench),
 ];
 
 pub fn bench(wanted: &[String]) -> Result<()> {

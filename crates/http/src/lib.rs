@@ -22,4 +22,4 @@ pub use reply::{Response, empty, found, html, json, json_status, text};
 pub use route::{Access, Asset, Handler, Route, Verb};
 pub use serve::{SESSION, listen, serve};
 pub use site::{ErrorPage, Site, SiteOptions};
-pub use sse::{Frame, sse};
+pub use sse::{Frame, sse, sse_written};

@@ -18,21 +18,25 @@ pub struct Frame {
 }
 
 impl Frame {
-    fn encode(&self) -> String {
-        let mut out = String::new();
+    /// Appends the frame as it is sent.
+    pub fn write(&self, out: &mut Vec<u8>) {
         // An id or name never holds a line break: both are ours.
         if let Some(id) = &self.id {
-            out.push_str(&format!("id: {id}\n"));
+            push(out, &["id: ", id]);
         }
         if let Some(event) = self.event {
-            out.push_str(&format!("event: {event}\n"));
+            push(out, &["event: ", event]);
         }
         for line in self.data.split('\n') {
-            out.push_str(&format!("data: {}\n", line.trim_end_matches('\r')));
+            push(out, &["data: ", line.trim_end_matches('\r')]);
         }
-        out.push('\n');
-        out
+        out.push(b'\n');
     }
+}
+
+fn push(out: &mut Vec<u8>, words: &[&str]) {
+    words.iter().for_each(|word| out.extend_from_slice(word.as_bytes()));
+    out.push(b'\n');
 }
 
 /// Marks an answer that has no end of its own, so that the server ends it when it stops.
@@ -41,13 +45,22 @@ pub(crate) struct Endless;
 
 /// A stream of events. A comment every 20 seconds keeps proxies from giving up; an error ends it.
 pub fn sse(frames: impl Stream<Item = Result<Frame>> + Send + 'static) -> Response {
+    sse_written(frames.map(|frame| {
+        let mut out = Vec::new();
+        frame?.write(&mut out);
+        Ok(out.into())
+    }))
+}
+
+/// As [`sse`], of frames that are written already, any number in one piece.
+pub fn sse_written(frames: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Response {
     let beat = futures_util::stream::unfold((), |()| async {
         tokio::time::sleep(Duration::from_secs(20)).await;
         Some((Bytes::from_static(b": still here\n\n"), ()))
     });
     let frames = frames
         .take_while(|f| std::future::ready(f.is_ok()))
-        .filter_map(|f| std::future::ready(f.ok().map(|f| Some(Bytes::from(f.encode())))))
+        .filter_map(|f| std::future::ready(f.ok().map(Some)))
         // A sentinel, so that the end of the frames ends the beat as well.
         .chain(futures_util::stream::iter([None]));
     let all = futures_util::stream::select(frames, beat.map(Some))

@@ -6,6 +6,8 @@
 
 use crate::Time;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::io::Write;
 
 /// Longest piece of a line kept in one record, in bytes.
 pub const MAX_PIECE: usize = 16 * 1024;
@@ -28,6 +30,22 @@ pub struct Line {
     pub text: String,
 }
 
+/// A [`Line`] that borrows its text from the record it was read of. Both look the same to serde.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record<'a> {
+    pub time: Time,
+    pub stream: Stream,
+    pub whole: bool,
+    pub text: Cow<'a, str>,
+}
+
+impl From<Record<'_>> for Line {
+    fn from(record: Record<'_>) -> Line {
+        let Record { time, stream, whole, text } = record;
+        Line { time, stream, whole, text: text.into_owned() }
+    }
+}
+
 /// Appends one record to `out`. `bytes` must hold no newline and be at most [`MAX_PIECE`] long; what is
 /// beyond is cut.
 pub fn encode(out: &mut Vec<u8>, time: Time, stream: Stream, whole: bool, bytes: &[u8]) {
@@ -37,27 +55,35 @@ pub fn encode(out: &mut Vec<u8>, time: Time, stream: Stream, whole: bool, bytes:
         Stream::Note => 'n',
     };
     let ending = if whole { '.' } else { '+' };
-    out.extend_from_slice(format!("{} {letter}{ending} ", time.0).as_bytes());
+    // A vector takes everything.
+    let _ = write!(out, "{} {letter}{ending} ", time.0);
     let bytes = bytes.get(..MAX_PIECE).unwrap_or(bytes);
-    out.extend(bytes.iter().map(|b| if *b == b'\n' { b' ' } else { *b }));
+    let from = out.len();
+    out.extend_from_slice(bytes);
+    out.iter_mut().skip(from).filter(|b| **b == b'\n').for_each(|b| *b = b' ');
     out.push(b'\n');
 }
 
 /// Reads the record at the start of `bytes`: the line and how many bytes it took. `None` when the record is
 /// not complete yet. A damaged record (a torn write) comes back as a note of its raw bytes.
 pub fn decode(bytes: &[u8]) -> Option<(Line, usize)> {
-    let end = bytes.iter().position(|b| *b == b'\n')?;
-    let record = bytes.get(..end)?;
-    let line = parse(record).unwrap_or_else(|| Line {
-        time: Time(0),
-        stream: Stream::Note,
-        whole: true,
-        text: String::from_utf8_lossy(record).into_owned(),
-    });
-    Some((line, end + 1))
+    peek(bytes).map(|(record, used)| (record.into(), used))
 }
 
-fn parse(record: &[u8]) -> Option<Line> {
+/// As [`decode`], without copying the text.
+pub fn peek(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
+    let end = memchr::memchr(b'\n', bytes)?;
+    let raw = bytes.get(..end)?;
+    Some((parse(raw).unwrap_or_else(|| damaged(raw)), end + 1))
+}
+
+/// Bytes that are no record, as a note.
+pub fn damaged(bytes: &[u8]) -> Record<'_> {
+    let text = String::from_utf8_lossy(bytes);
+    Record { time: Time(0), stream: Stream::Note, whole: true, text }
+}
+
+fn parse(record: &[u8]) -> Option<Record<'_>> {
     let mut fields = record.splitn(3, |b| *b == b' ');
     let time = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
     let (stream, whole) = match fields.next()? {
@@ -72,8 +98,8 @@ fn parse(record: &[u8]) -> Option<Line> {
         }
         _ => return None,
     };
-    let text = String::from_utf8_lossy(fields.next()?).into_owned();
-    Some(Line { time: Time(time), stream, whole, text })
+    let text = String::from_utf8_lossy(fields.next()?);
+    Some(Record { time: Time(time), stream, whole, text })
 }
 
 #[cfg(test)]
@@ -88,6 +114,8 @@ mod tests {
             encode(&mut bytes, Time(ms), Stream::Err, whole, text.as_bytes());
             let (line, used) = decode(&bytes).unwrap();
             prop_assert_eq!(used, bytes.len());
+            let (record, _) = peek(&bytes).unwrap();
+            prop_assert_eq!(serde_json::to_string(&record).unwrap(), serde_json::to_string(&line).unwrap());
             prop_assert_eq!(line, Line { time: Time(ms), stream: Stream::Err, whole, text });
         }
 

@@ -23,6 +23,8 @@ pub struct Config {
     pub push_limit: u64,
     /// Largest number of bytes one job may write.
     pub job_disk: u64,
+    /// Largest log of one job, in bytes.
+    pub job_log: u64,
     /// Hosts that pipelines may include files from: `example.com`, `example.com:8443`.
     pub include_from: Vec<String>,
     /// Days that finished runs and their logs stay; the newest 200 of each project stay longer.
@@ -49,6 +51,7 @@ struct File {
     slots: Option<usize>,
     push_limit: Option<u64>,
     job_disk: Option<u64>,
+    job_log: Option<u64>,
     include_from: Option<Vec<String>>,
     keep_runs: Option<u64>,
     environments: Option<u64>,
@@ -86,6 +89,7 @@ impl Config {
             slots: usize::try_from(slots).unwrap_or(cores).clamp(1, 1024),
             push_limit: number("push-limit", file.push_limit, 1 << 30),
             job_disk: number("job-disk", file.job_disk, 10 << 30),
+            job_log: number("job-log", file.job_log, 64 << 20),
             include_from: match matches.get_many::<String>("include-from") {
                 Some(hosts) => hosts.cloned().collect(),
                 None => file.include_from.unwrap_or_default(),

@@ -118,6 +118,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         url: url.clone(),
         limits: delivery_pipeline::Limits {
             disk: config.job_disk,
+            log: config.job_log,
             ..delivery_pipeline::Limits::default()
         },
         given: Vec::new(),

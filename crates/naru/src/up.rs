@@ -62,6 +62,14 @@ pub fn command(lang: Lang) -> clap::Command {
             ),
         ))
         .arg(number(
+            "job-log",
+            "NARU_JOB_LOG",
+            lang.pick(
+                "Most bytes of one job's log [default: 64 MiB]",
+                "작업 하나가 남길 수 있는 로그의 최대 바이트 [기본: 64 MiB]",
+            ),
+        ))
+        .arg(number(
             "environments",
             "NARU_ENVIRONMENTS",
             lang.pick(

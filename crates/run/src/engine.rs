@@ -2,11 +2,11 @@
 
 use crate::ask::Request;
 use crate::create::{self, BY_KIND, BY_PROJECT, BY_PROJECT_KIND};
-use crate::log::{self, Logs};
+use crate::log::{self, Logs, Page};
 use crate::scheduler::{self, Message, Reply};
 use crate::state::{self, HEAD, Head, Open, PLAN, STEP, StepRow};
 use crate::{Actor, NewRun, Order, Plan, Run, Step, StepView, error, group};
-use futures_util::Stream;
+use futures_util::stream::{Stream, TryStreamExt, iter};
 use kernel::log::Line;
 use kernel::{Error, Id, Name, Principal, Result, Text};
 use serde::de::IgnoredAny;
@@ -256,8 +256,37 @@ impl Engine {
         step: &str,
         attempt: Option<u32>,
     ) -> impl Stream<Item = Result<Line>> + Send + use<> {
+        let lines = |page: Arc<Page>| {
+            let lines: Vec<_> = page.records().map(|record| Ok(Line::from(record))).collect();
+            iter(lines)
+        };
+        self.follow_pages(run, step, attempt).map_ok(lines).try_flatten()
+    }
+
+    /// As [`Engine::follow_log`], a page at a time: for what many read at once.
+    pub fn follow_pages(
+        &self,
+        run: &Id,
+        step: &str,
+        attempt: Option<u32>,
+    ) -> impl Stream<Item = Result<Arc<Page>>> + Send + use<> {
         let Shared { logs, store, .. } = self.shared.as_ref();
         log::follow(logs.clone(), store.clone(), run.clone(), step.to_owned(), attempt)
+    }
+
+    /// A part of one attempt's log (the newest one's when `None`), as far as it is written.
+    ///
+    /// # Errors
+    /// `run.unknown`, `step.unknown`; internal when the file does not read.
+    pub async fn log_part(
+        &self,
+        run: &Id,
+        step: &str,
+        attempt: Option<u32>,
+        asked: log::Asked,
+    ) -> Result<log::Part> {
+        let Shared { logs, store, .. } = self.shared.as_ref();
+        log::part(logs.clone(), store, run.clone(), step.to_owned(), attempt, asked).await
     }
 
     /// Shuts the engine down: no step starts any more, and those under way are let go of without being

@@ -41,7 +41,7 @@ mod graph;
 mod group;
 mod import;
 mod interpret;
-mod log;
+pub mod log;
 mod perform;
 mod plan;
 mod queue;

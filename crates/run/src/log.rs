@@ -1,23 +1,24 @@
 //! Logs of steps: one file for each attempt, written by the engine and by whatever runs the step.
 
+mod page;
+mod part;
+
 use crate::error;
 use crate::state::{self, HEAD, PLAN, STEP, StepRow};
 use crate::{Plan, create};
 use futures_util::stream::{Stream, try_unfold};
-use kernel::log::{self, Line};
-use kernel::{Clock, Error, Id, Result, Text, Time};
-use std::collections::{HashMap, VecDeque};
+use kernel::{Clock, Error, Id, Result, Text, log};
+use page::Pages;
+use std::collections::HashMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use store::{Store, View};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::watch;
 
-/// Bytes read from a file at a time.
-const CHUNK: u64 = 64 * 1024;
-/// A record longer than this was not written by naru; it is shown in pieces.
-const MAX_RECORD: usize = 2 * log::MAX_PIECE;
+pub use page::Page;
+pub use part::{Asked, Part};
 
 /// What followers of a step's logs wait for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,11 +38,12 @@ pub(crate) struct Logs {
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     live: Mutex<Lives>,
+    pages: Pages,
 }
 
 impl Logs {
     pub fn new(dir: PathBuf, clock: Arc<dyn Clock>) -> Logs {
-        Logs { dir, clock, live: Mutex::default() }
+        Logs { dir, clock, live: Mutex::default(), pages: Pages::default() }
     }
 
     fn dir_of(&self, run: &Id) -> PathBuf {
@@ -171,12 +173,14 @@ impl StepLog {
 
 /// A follower's place in one file.
 struct Tail {
-    path: PathBuf,
+    logs: Arc<Logs>,
+    path: Arc<Path>,
+    /// Once there is one.
+    file: Option<Arc<File>>,
     attempt: u32,
     offset: u64,
-    /// Bytes of a record that is not complete yet.
-    partial: Vec<u8>,
-    lines: VecDeque<Line>,
+    /// Number of the line at `offset`.
+    next: usize,
     /// `None`: the attempt has ended, the file is complete.
     live: Option<(Arc<Live>, watch::Receiver<Progress>)>,
 }
@@ -186,28 +190,43 @@ enum Start {
     Found(Tail),
 }
 
-/// See [`crate::Engine::follow_log`].
+/// See [`crate::Engine::follow_pages`].
 pub(crate) fn follow(
     logs: Arc<Logs>,
     store: Store,
     run: Id,
     step: String,
     attempt: Option<u32>,
-) -> impl Stream<Item = Result<Line>> + Send + use<> {
+) -> impl Stream<Item = Result<Arc<Page>>> + Send + use<> {
     try_unfold(Start::Asked(logs, store, run, step, attempt), |start| async move {
         let mut tail = match start {
             Start::Asked(logs, store, run, step, attempt) => {
-                Tail::find(&logs, &store, run, step, attempt).await?
+                Tail::find(logs, &store, run, step, attempt).await?
             }
             Start::Found(tail) => tail,
         };
-        Ok(tail.next().await?.map(|line| (line, Start::Found(tail))))
+        Ok(tail.next().await?.map(|page| (page, Start::Found(tail))))
     })
+}
+
+/// See [`crate::Engine::log_part`].
+pub(crate) async fn part(
+    logs: Arc<Logs>,
+    store: &Store,
+    run: Id,
+    step: String,
+    attempt: Option<u32>,
+    asked: Asked,
+) -> Result<Part> {
+    let tail = Tail::find(logs, store, run, step, attempt).await?;
+    let read = move || part::read(&tail.path, &asked, tail.live.is_none());
+    let read = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
+    read.map_err(Error::internal)
 }
 
 impl Tail {
     async fn find(
-        logs: &Logs,
+        logs: Arc<Logs>,
         store: &Store,
         run: Id,
         step: String,
@@ -226,32 +245,31 @@ impl Tail {
         let attempt = attempt.unwrap_or(row.attempt).max(1);
         let ended = row.state.is_finished() || row.attempts.iter().any(|a| a.attempt >= attempt);
         Ok(Tail {
-            path: logs.path(row.from.as_ref().unwrap_or(&run), index, attempt),
+            path: logs.path(row.from.as_ref().unwrap_or(&run), index, attempt).into(),
+            logs,
+            file: None,
             attempt,
             offset: 0,
-            partial: Vec::new(),
-            lines: VecDeque::new(),
+            next: 0,
             live: (!ended).then_some((live, receiver)),
         })
     }
 
-    /// Cancel safe: what was read is kept.
-    async fn next(&mut self) -> Result<Option<Line>> {
+    /// Cancel safe: what was not given out is read again.
+    async fn next(&mut self) -> Result<Option<Arc<Page>>> {
         loop {
-            if let Some(line) = self.lines.pop_front() {
-                return Ok(Some(line));
-            }
             // What is written from here on wakes the receiver.
             let mut ended = true;
             if let Some((_, receiver)) = &mut self.live {
                 let seen = receiver.borrow_and_update();
                 ended = seen.over || seen.ended >= self.attempt;
             }
-            if self.read().await? {
-                continue;
+            if let Some(page) = self.page(ended).await? {
+                (self.offset, self.next) = (page.end(), page.after());
+                return Ok(Some(page));
             }
             if ended {
-                return Ok(self.rest());
+                return Ok(None);
             }
             if let Some((_, receiver)) = &mut self.live
                 && receiver.changed().await.is_err()
@@ -261,43 +279,31 @@ impl Tail {
         }
     }
 
-    /// Reads a chunk; whether there was anything.
-    async fn read(&mut self) -> Result<bool> {
-        let mut file = match tokio::fs::File::open(&self.path).await {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(Error::internal(e)),
+    /// The page at its place, if there is one already.
+    async fn page(&mut self, ended: bool) -> Result<Option<Arc<Page>>> {
+        let Some(file) = self.file().map_err(Error::internal)? else { return Ok(None) };
+        let (offset, next) = (self.offset, self.next);
+        let read = async move || {
+            let read = move || Page::read(&file, offset, next, ended);
+            let read = tokio::task::spawn_blocking(read).await;
+            read.map_err(std::io::Error::other).flatten().map_err(Some)?.ok_or(None)
         };
-        file.seek(std::io::SeekFrom::Start(self.offset)).await.map_err(Error::internal)?;
-        let mut chunk = Vec::new();
-        file.take(CHUNK).read_to_end(&mut chunk).await.map_err(Error::internal)?;
-        self.offset += chunk.len() as u64;
-        self.partial.extend_from_slice(&chunk);
-        self.cut();
-        Ok(!chunk.is_empty())
-    }
-
-    fn cut(&mut self) {
-        let mut used = 0;
-        while let Some((line, length)) = log::decode(self.partial.get(used..).unwrap_or(&[])) {
-            self.lines.push_back(line);
-            used += length;
-        }
-        self.partial.drain(..used);
-        if self.partial.len() > MAX_RECORD {
-            let piece = self.rest();
-            self.lines.extend(piece);
+        match self.logs.pages.at(&(self.path.clone(), offset), read).await {
+            Ok(page) => Ok(Some(page)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(Error::internal(error)),
         }
     }
 
-    /// A record that was never completed.
-    fn rest(&mut self) -> Option<Line> {
-        if self.partial.is_empty() {
-            return None;
+    fn file(&mut self) -> std::io::Result<Option<Arc<File>>> {
+        if self.file.is_none() {
+            self.file = match File::open(&self.path) {
+                Ok(file) => Some(Arc::new(file)),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+                Err(e) => return Err(e),
+            };
         }
-        let text = String::from_utf8_lossy(&self.partial).into_owned();
-        self.partial.clear();
-        Some(Line { time: Time(0), stream: log::Stream::Note, whole: false, text })
+        Ok(self.file.clone())
     }
 }
 

@@ -3,24 +3,17 @@
 use super::runs;
 use crate::Console;
 use crate::runs::of_call;
-use futures_util::StreamExt;
 use kernel::log::Line;
 use kernel::{Error, Result, Text, text};
 use maud::{Markup, html};
 use naru_http::{Call, Response, found};
+use run::log::{self, Part};
 use run::{Engine, Run, RunState, StepState, StepView, Wait};
-use std::collections::VecDeque;
-use std::time::Duration;
-use tokio::time::timeout;
 use web::widget::{self, Log, Node, Search, State, Tone};
 use web::{Page, Reader};
 
 /// Lines of a log on the page; the whole is one click away.
 const TAIL: usize = 2000;
-/// How long a page waits for the next line of a log: what is on disk comes at once.
-const NEXT: Duration = Duration::from_millis(40);
-/// How long it reads a long one.
-const READ: Duration = Duration::from_secs(5);
 /// Lines that a search shows.
 const HITS: usize = 500;
 
@@ -52,7 +45,7 @@ pub(super) async fn show(call: Call) -> Result<Response> {
     let wanted = call.query("step");
     let asked = Asked {
         attempt: call.number("attempt")?.and_then(|a| u32::try_from(a).ok()),
-        line: call.number("line")?.and_then(|n| usize::try_from(n).ok()),
+        line: call.number("line")?.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         words: call.query("q").filter(|q| !q.trim().is_empty()),
     };
     let open = match chosen(&run, wanted.as_deref()) {
@@ -84,68 +77,21 @@ fn chosen<'a>(run: &'a Run, wanted: Option<&str>) -> Option<&'a StepView> {
 /// The part of the step's log that is asked for, as far as it is written.
 async fn read(engine: &Engine, run: &Run, step: &StepView, asked: Asked) -> Result<Open> {
     let attempt = asked.attempt.filter(|a| (1..=step.attempt).contains(a)).unwrap_or(step.attempt);
-    let mut window = Window::new(&asked);
-    if attempt > 0 {
-        let mut lines = Box::pin(engine.follow_log(&run.id, &step.name, Some(attempt)));
-        let reading = async {
-            while let Ok(Some(Ok(line))) = timeout(NEXT, lines.next()).await {
-                window.take(line);
-            }
-        };
-        // What was read until then is shown.
-        let _ = timeout(READ, reading).await;
-    }
+    let wanted =
+        log::Asked { line: asked.line, lines: TAIL, words: asked.words.clone(), hits: HITS };
+    let part = match attempt {
+        0 => Part { first: 1, ..Part::default() },
+        _ => engine.log_part(&run.id, &step.name, Some(attempt), wanted).await?,
+    };
+    let hits = part.hits;
     Ok(Open {
         name: step.name.clone(),
         attempt,
-        first: window.first(),
-        count: window.count,
-        lines: window.lines.into(),
-        search: asked.words.map(|words| (words, window.hits)),
+        first: part.first,
+        count: part.count,
+        lines: part.lines,
+        search: asked.words.map(|words| (words, hits)),
     })
-}
-
-/// The last lines of a log, or those around one of them, and the lines with some words.
-struct Window {
-    lines: VecDeque<Line>,
-    /// The lines that went by.
-    count: usize,
-    /// No line after this one.
-    last: usize,
-    wanted: Option<String>,
-    hits: Vec<(usize, Line)>,
-}
-
-impl Window {
-    fn new(asked: &Asked) -> Window {
-        Window {
-            lines: VecDeque::new(),
-            count: 0,
-            last: asked.line.map_or(usize::MAX, |line| line.saturating_add(TAIL / 2)),
-            wanted: asked.words.as_ref().map(|w| w.to_lowercase()),
-            hits: Vec::new(),
-        }
-    }
-
-    fn take(&mut self, line: Line) {
-        self.count += 1;
-        let hit = self.wanted.as_ref().is_some_and(|w| line.text.to_lowercase().contains(w));
-        if hit && self.hits.len() < HITS {
-            self.hits.push((self.count, line.clone()));
-        }
-        if self.count > self.last {
-            return;
-        }
-        if self.lines.len() == TAIL {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(line);
-    }
-
-    /// The number of the first line that is kept.
-    fn first(&self) -> usize {
-        self.count.min(self.last) + 1 - self.lines.len()
-    }
 }
 
 pub(super) fn draw(r: &Reader, run: &Run, open: Option<&Open>) -> Markup {

@@ -39,6 +39,7 @@ impl Data {
             slots: 4,
             push_limit: 1 << 20,
             job_disk: 1 << 30,
+            job_log: 64 << 20,
             include_from: Vec::new(),
             keep_runs_days: 30,
             environments: 50,
