@@ -1,6 +1,7 @@
 //! Side-by-side measurements on this machine. Each prints its method's figures; `bench/README.md` explains
 //! them and keeps the last ones.
 
+mod cache;
 mod edge;
 mod first_line;
 mod idle;
@@ -27,6 +28,7 @@ const ALL: &[Bench] = &[
     ("edge", edge::bench),
     ("load", load::bench),
     ("log", log::bench),
+    ("cache", cache::bench),
 ];
 
 pub fn bench(wanted: &[String]) -> Result<()> {
