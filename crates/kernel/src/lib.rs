@@ -19,6 +19,7 @@ pub mod name;
 pub mod port;
 pub mod principal;
 pub mod resource;
+pub mod secret;
 pub mod text;
 pub mod time;
 
@@ -29,6 +30,7 @@ pub use kind::{Kind, KindDef};
 pub use name::Name;
 pub use principal::Principal;
 pub use resource::{Key, Resource};
+pub use secret::SecretText;
 pub use text::{Lang, Text};
 pub use time::{Clock, Time};
 

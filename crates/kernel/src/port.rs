@@ -1,6 +1,7 @@
 //! What one domain asks of another. Each trait has one implementer, wired in the `naru` crate.
 
 use crate::journey::{Commit, ReportFile};
+pub use crate::SecretText;
 use crate::{BoxFuture, Id, Name, Principal, Result, Text, Time};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -151,28 +152,8 @@ pub trait Identity: Send + Sync {
     fn job_token(&self, attempt: &str) -> String;
 }
 
-/// The value of a secret. It can be read out, but not printed or serialised by accident.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(String);
-
-impl SecretText {
-    pub fn new(value: impl Into<String>) -> SecretText {
-        SecretText(value.into())
-    }
-
-    /// The value itself, for whoever hands it on.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretText(…)")
-    }
-}
-
-/// Secrets that are kept here, opened for those who may have them.
+/// Secrets that are kept here, opened for those who may have them. Implemented by `security-secret`. Each opening
+/// is an event, `secret.used`, that is durable before the value is given out.
 pub trait Secrets: Send + Sync {
     /// The secret of that name for a workload of the project that `who` started. `environment` is the one it
     /// deploys to, `protected` whether it runs for a protected branch or tag.
@@ -188,6 +169,32 @@ pub trait Secrets: Send + Sync {
         protected: bool,
         name: &'a str,
     ) -> BoxFuture<'a, Result<SecretText>>;
+
+    /// The secrets of a project that its jobs get without asking, as far as `of` is within their scope, by
+    /// name. One that was never set is left out.
+    ///
+    /// # Errors
+    /// Unavailable while the secrets are sealed and there are some; the store's.
+    fn offered<'a>(
+        &'a self,
+        project: &'a Name,
+        of: &'a SecretUse,
+    ) -> BoxFuture<'a, Result<Vec<OpenedSecret>>> {
+        let _ = (project, of);
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// One secret for somebody whom the journal is to name. `name` is the secret's or that of its variable,
+    /// with `@3` for a version that is not the newest.
+    ///
+    /// # Errors
+    /// As [`Secrets::open`].
+    fn open_for<'a>(
+        &'a self,
+        project: &'a Name,
+        name: &'a str,
+        of: &'a SecretUse,
+    ) -> BoxFuture<'a, Result<OpenedSecret>>;
 }
 
 /// What is known of tests beyond one job. Implemented by `delivery-report`.
@@ -228,6 +235,37 @@ pub struct FailedTests {
     /// Variables that each name a file, and what is in it: `NARU_FAILED_TESTS` has one id in a line, and
     /// `NARU_FAILED_TESTS_PYTEST` and its like have arguments of that runner.
     pub files: Vec<(String, String)>,
+}
+
+/// What secrets are opened for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretUse {
+    pub by: SecretUser,
+    /// The environment that is worked on, as it is called: `production`, `review/fix-1`.
+    pub environment: Option<String>,
+    /// Whether what runs comes from a protected branch or tag of the project itself.
+    pub protected: bool,
+}
+
+/// Who gets a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretUser {
+    /// A step of a pipeline's run.
+    Job { run: Id, step: String },
+    /// An instance of a service.
+    Service { service: Name, instance: String },
+}
+
+/// A secret with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedSecret {
+    pub name: Name,
+    /// As programs find it: `DATABASE_PASSWORD`.
+    pub variable: String,
+    pub version: u32,
+    /// The value is to be in a file, and that file's path in the variable.
+    pub file: bool,
+    pub value: SecretText,
 }
 
 /// One place that can answer for a service.
