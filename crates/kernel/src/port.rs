@@ -1,7 +1,7 @@
 //! What one domain asks of another. Each trait has one implementer, wired in the `naru` crate.
 
-use crate::journey::{Commit, ReportFile};
 pub use crate::SecretText;
+use crate::journey::{Commit, ReportFile};
 use crate::{BoxFuture, Id, Name, Principal, Result, Text, Time};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
