@@ -4,7 +4,7 @@ use crate::{Call, Response};
 use http::Method;
 use kernel::kind::Text2;
 use kernel::{BoxFuture, Result};
-use policy::Permission;
+use policy::{Action, Permission};
 
 /// Who may call a route. Checked before the handler runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Access {
     SignedIn,
     /// A right in the project named by the path's `{project}`.
     Project(Permission),
+    /// An action: in the project named by the path's `{project}`, on the platform when it names none.
+    Action(Action),
     /// Administrators of the platform.
     Platform,
     /// The handler decides, because the path does not say enough (git's services).

@@ -12,7 +12,8 @@ use futures_util::{FutureExt, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use kernel::{Error, Lang, Principal, Result, Text};
+use kernel::{Error, Lang, Name, Principal, Result, Text};
+use policy::Target;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -190,8 +191,19 @@ async fn allow(call: &Call, access: Access) -> Result<()> {
         Access::SignedIn if call.who == Principal::Anonymous => Err(account::unauthenticated()),
         Access::SignedIn => Ok(()),
         Access::Project(wanted) => policy.may(&call.who, wanted, &call.project()?).await,
+        Access::Action(action) => policy.may_do(&call.who, action, &target(call)?).await,
         Access::Platform => policy.may_administer(&call.who).await,
     }
+}
+
+/// What a path is about: the platform, a project, or the thing in it that the path names.
+fn target(call: &Call) -> Result<Target> {
+    let Ok(words) = call.param("project") else { return Ok(Target::platform()) };
+    let project = Name::parse(words)?;
+    let named = |param: &str| call.param(param).ok().map(str::to_owned);
+    let own = ["environment", "service", "secret", "repository"];
+    let found = own.into_iter().find_map(|kind| Some(Target::within(&project, kind, named(kind)?)));
+    Ok(found.unwrap_or_else(|| Target::project(&project)))
 }
 
 /// Where clients of GitLab put their token.

@@ -101,6 +101,10 @@ async fn nobody_gets_through_and_a_stranger_only_to_what_is_theirs() {
         match route.access {
             Access::Public | Access::Inside => {}
             Access::SignedIn => assert_eq!(nobody, 401, "{name}"),
+            Access::Action(_) if !route.path.contains("{project}") => {
+                assert_eq!((nobody, stranger), (401, 403), "{name}")
+            }
+            Access::Action(_) => assert_eq!((nobody, stranger), (401, 404), "{name}"),
             Access::Platform => assert_eq!((nobody, stranger), (401, 403), "{name}"),
             Access::Project(_) => assert_eq!((nobody, stranger), (401, 404), "{name}"),
         }

@@ -1,63 +1,12 @@
 //! The one decision.
 
+use crate::action::{Action, Permission};
+use crate::role::{Role, Subject};
+use crate::target::Target;
 use crate::{Policy, Project};
 use account::{User, unauthenticated};
-use kernel::{Error, Id, Key, Name, Principal, Result, Text, text};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use kernel::{Error, Id, Key, Lang, Name, Principal, Result, Text, text};
 use store::View;
-
-/// A right within a project. Each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Permission {
-    /// See everything in it; clone.
-    View,
-    /// Push, edit resources, run and cancel pipelines.
-    Change,
-    /// Be in the sandbox of a running job, where its secrets are.
-    Enter,
-    /// Touch production by hand: roll back, scale, approve.
-    Deploy,
-    /// Members, settings, deletion.
-    Administer,
-}
-
-impl Permission {
-    fn text(self) -> Text {
-        match self {
-            Permission::View => Text::fixed("view", "보기"),
-            Permission::Change => Text::fixed("change", "변경"),
-            Permission::Enter => Text::fixed("enter jobs", "작업 진입"),
-            Permission::Deploy => Text::fixed("deploy", "배포"),
-            Permission::Administer => Text::fixed("administer", "관리"),
-        }
-    }
-}
-
-/// A member's part in a project.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    Viewer,
-    Developer,
-    Maintainer,
-    Owner,
-}
-
-impl Role {
-    /// The furthest right of the role.
-    fn reach(self) -> Permission {
-        match self {
-            Role::Viewer => Permission::View,
-            Role::Developer => Permission::Change,
-            Role::Maintainer => Permission::Deploy,
-            Role::Owner => Permission::Administer,
-        }
-    }
-}
 
 /// What the decision needs to know of the principal and the project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,11 +25,13 @@ enum Decision {
     Hide,
 }
 
-fn decide(standing: Standing, wanted: Permission) -> Decision {
+fn decide(standing: Standing, wanted: Action) -> Decision {
     match standing {
         Standing { exists: false, .. } => Decision::Hide,
         Standing { administrator: true, .. } => Decision::Allow,
-        Standing { role: Some(role), .. } if role.reach() >= wanted => Decision::Allow,
+        Standing { role: Some(role), .. } if wanted.role().is_some_and(|least| role >= least) => {
+            Decision::Allow
+        }
         Standing { role: Some(_), .. } => Decision::Deny,
         Standing { role: None, .. } => Decision::Hide,
     }
@@ -93,22 +44,32 @@ impl Policy {
     /// `auth.required` for nobody; `project.unknown` when there is no such project or `who` may not see
     /// it; `auth.denied` when the right is missing.
     pub async fn may(&self, who: &Principal, wanted: Permission, project: &Name) -> Result<()> {
+        self.may_do(who, wanted.action(), &Target::project(project)).await
+    }
+
+    /// Whether `who` may do `action` to `target`.
+    ///
+    /// # Errors
+    /// As [`Policy::may`].
+    pub async fn may_do(&self, who: &Principal, action: Action, target: &Target) -> Result<()> {
         if *who == Principal::Anonymous {
             return Err(unauthenticated());
         }
+        let Some(project) = target.project_name() else {
+            return self.may_administer(who).await;
+        };
         let (subject, name) = (who.clone(), project.clone());
         let standing = self.store.read(move |v| standing(v, &subject, &name)).await?;
-        match decide(standing, wanted) {
+        match decide(standing, action) {
             Decision::Allow => Ok(()),
             Decision::Hide => Err(unknown_project(project)),
             Decision::Deny => {
-                let right = wanted.text();
-                let (en, ko) = (&right.en, &right.ko);
+                let (en, ko) = (action.words(Lang::En), action.words(Lang::Ko));
                 Err(Error::forbidden(
                     "auth.denied",
                     text!(
-                        "{who} may not {en} in project {project}",
-                        "{who}에게 {project} 프로젝트의 {ko} 권한이 없습니다"
+                        "{who} may not {en}: {action} on {target}",
+                        "{who}에게 권한이 없습니다: {ko} ({target}의 {action})"
                     ),
                 )
                 .hint(Text::fixed("ask an owner of the project", "프로젝트 소유자에게 요청하세요")))
@@ -143,7 +104,8 @@ impl Policy {
                 let mut seen = Vec::new();
                 for project in v.resources("Project", None, None, 10_000)? {
                     let name = project.key.name;
-                    if decide(standing(v, &subject, &name)?, Permission::View) == Decision::Allow {
+                    if decide(standing(v, &subject, &name)?, Action::ProjectView) == Decision::Allow
+                    {
                         seen.push(name);
                     }
                 }
@@ -163,7 +125,7 @@ pub fn allows(
     wanted: Permission,
     project: &Name,
 ) -> Result<bool> {
-    Ok(decide(standing(view, who, project)?, wanted) == Decision::Allow)
+    Ok(decide(standing(view, who, project)?, wanted.action()) == Decision::Allow)
 }
 
 fn unknown_project(project: &Name) -> Error {
@@ -194,7 +156,10 @@ fn standing(v: &View<'_>, who: &Principal, project: &Name) -> Result<Standing> {
     };
     let spec: Project = resource.spec()?;
     let role = match who {
-        Principal::User(name) => spec.members.iter().find(|m| m.user == *name).map(|m| m.role),
+        Principal::User(_) | Principal::Service(_) => {
+            let subject = Subject::of(who);
+            spec.members.iter().find(|m| m.subject() == subject).map(|m| m.role)
+        }
         // A job sees its own project and changes nothing in it.
         Principal::Run(id) => match Id::parse(id) {
             Some(id) => {
@@ -215,7 +180,7 @@ mod tests {
     fn the_matrix() {
         use Decision::*;
         let all =
-            [Permission::View, Permission::Change, Permission::Deploy, Permission::Administer];
+            [Action::ProjectView, Action::ProjectChange, Action::Deploy, Action::ProjectAdminister];
         for (role, want) in [
             (None, [Hide, Hide, Hide, Hide]),
             (Some(Role::Viewer), [Allow, Deny, Deny, Deny]),

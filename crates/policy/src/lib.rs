@@ -6,11 +6,22 @@
 //! Invariant: a decision that denies says which right was missing, and what one may not even see looks as if it
 //! were not there.
 
+mod action;
+mod check;
 mod decide;
 mod kind;
+mod role;
+mod target;
 
-pub use decide::{Permission, Role, allows};
-pub use kind::{KINDS, Member, Project, ProjectStatus};
+pub use action::{Action, Permission, Place};
+pub use decide::allows;
+pub use kind::{
+    Expect, Given, Grant, GrantStatus, KINDS, Member, Phase, PlatformMember, PlatformMembers,
+    PlatformPolicy, PolicySpec, PolicyTest, Project, ProjectStatus, TestContext, TwoPerson,
+    TwoPersonRule,
+};
+pub use role::{PlatformRole, Role, Subject};
+pub use target::{Sort, Target};
 
 use account::Accounts;
 use store::Store;

@@ -34,7 +34,7 @@ async fn project(policy: &Policy, spec: Project) {
 async fn a_stranger_does_not_learn_that_a_project_exists() {
     let dir = tempfile::tempdir().unwrap();
     let (policy, _) = open(dir.path()).await;
-    let members = vec![Member { user: name("ada"), role: Role::Viewer }];
+    let members = vec![Member::user(name("ada"), Role::Viewer)];
     project(&policy, Project { members, ..Project::default() }).await;
     let ask = |who: Principal, wanted: Permission, whose: &'static str| {
         let policy = policy.clone();

@@ -55,7 +55,7 @@ pub fn store(data: &Path, chaos: Option<Arc<Chaos>>) -> Store {
 
 /// Projects `shop` (ada owns it, dan develops, vic views) and `bank` (nobody's).
 pub async fn populate(store: &Store) {
-    let member = |user: &str, role| Member { user: name(user), role };
+    let member = |user: &str, role| Member::user(name(user), role);
     let members = vec![
         member("ada", Role::Owner),
         member("dan", Role::Developer),

@@ -46,7 +46,7 @@ pub(super) async fn admit(call: &Call, key: &Key, spec: Value) -> Result<Value> 
     if let kernel::Principal::User(user) = &call.who
         && project.members.is_empty()
     {
-        project.members.push(policy::Member { user: user.clone(), role: policy::Role::Owner });
+        project.members.push(policy::Member::user(user.clone(), policy::Role::Owner));
     }
     serde_json::to_value(project).map_err(Error::internal)
 }

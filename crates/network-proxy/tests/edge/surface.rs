@@ -23,7 +23,7 @@ async fn put(store: &Store, key: Key, spec: Value) {
 async fn clients(edge: &TestEdge, store: Store, stop: &CancellationToken) -> [cli::Client; 2] {
     let accounts = Accounts::open(store.clone()).await.unwrap();
     let policy = Policy::new(&accounts);
-    let members = vec![Member { user: name("lee"), role: Role::Viewer }];
+    let members = vec![Member::user(name("lee"), Role::Viewer)];
     let project = serde_json::to_value(Project { members, ..Project::default() }).unwrap();
     put(&store, Key::global::<Project>(&name("shop")), project).await;
     for who in ["lee", "park"] {

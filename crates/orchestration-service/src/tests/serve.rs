@@ -16,8 +16,7 @@ pub async fn clients(node: &Node, stop: &CancellationToken) -> [cli::Client; 3] 
     let accounts = Accounts::open(node.store.clone()).await.unwrap();
     let policy = Policy::new(&accounts);
     let people = [("kim", Some(Role::Maintainer)), ("lee", Some(Role::Viewer)), ("park", None)];
-    let member =
-        |(who, role): &(&str, Option<Role>)| Some(Member { user: name(who), role: (*role)? });
+    let member = |(who, role): &(&str, Option<Role>)| Some(Member::user(name(who), (*role)?));
     let members = people.iter().filter_map(member).collect();
     let project = serde_json::to_value(Project { members, ..Project::default() }).unwrap();
     node.put(Key::global::<Project>(&name("shop")), project).await;
