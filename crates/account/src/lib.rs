@@ -6,6 +6,7 @@
 //! Invariants: a token's text is given out once, when it is made, and kept as a hash; whatever is wrong with a
 //! secret, the answer is the same.
 
+pub mod credential;
 mod job;
 mod kind;
 mod secret;
@@ -31,12 +32,15 @@ pub struct Accounts {
     known: Arc<Mutex<HashMap<String, token::Known>>>,
     /// Who makes the tokens of jobs.
     signer: Arc<OnceLock<Signer>>,
+    /// What sign-ins share.
+    desk: Arc<credential::Desk>,
 }
 
 impl Accounts {
     /// Opens the accounts of a store; a store without people gets its first one, the administrator `admin`.
     pub async fn open(store: Store) -> Result<Accounts> {
-        let accounts = Accounts { store, known: Arc::default(), signer: Arc::default() };
+        let accounts =
+            Accounts { store, known: Arc::default(), signer: Arc::default(), desk: Arc::default() };
         let admin = Name::parse("admin")?;
         accounts
             .store
@@ -56,6 +60,15 @@ impl Accounts {
 
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(crate) fn desk(&self) -> &credential::Desk {
+        &self.desk
+    }
+
+    /// The key of secrets that have to be read again, once the keys are opened.
+    pub(crate) fn sealing_key(&self) -> Option<[u8; 32]> {
+        self.signer.get().map(|s| s.derive("account.credential"))
     }
 }
 

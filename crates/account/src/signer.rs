@@ -142,6 +142,14 @@ impl Signer {
         Ok(Signer(Arc::new(inner)))
     }
 
+    /// A key for another purpose, the same as long as the file of keys is.
+    pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
+        let tag = hmac::sign(&self.0.jobs, format!("derive {purpose}").as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(tag.as_ref());
+        key
+    }
+
     /// The keys with which others check what was signed: a JWK set.
     pub fn keys(&self) -> Value {
         let keys = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner);

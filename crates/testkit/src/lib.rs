@@ -4,8 +4,10 @@
 
 #![allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+mod authenticator;
 mod browser;
 
+pub use authenticator::{Authenticator, totp};
 pub use browser::{Browser, Look};
 
 use anyhow::{Context, Result, bail};

@@ -1,0 +1,470 @@
+//! The steps of signing in.
+
+use super::attempts::{Source, Try};
+use super::factors::{Factors, Owner, Password, fact, late, wrong_code};
+use super::passkey::refused;
+use super::rules::SignInRules;
+use super::{Enrolment, recovery, totp};
+use crate::{Accounts, secret};
+use kernel::{Error, ErrorKind, Name, NewEvent, Principal, Result, Text, text};
+use serde_json::Value;
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::Duration;
+use store::{Tx, View};
+
+/// Wrong second factors after which a sign-in starts over.
+const TRIES: u8 = 5;
+
+/// Who stands at the door.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    pub address: IpAddr,
+    /// What its browser calls itself.
+    pub browser: String,
+    /// The cookie by which a device that has been here is known.
+    pub device: Option<String>,
+}
+
+impl Visitor {
+    pub fn source(&self) -> Source {
+        Source::of(self.address)
+    }
+}
+
+/// What a person shows as the second step, or once more.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// Only once more: it has been the first step.
+    Password(String),
+    Totp(String),
+    Recovery(String),
+    /// The code of the ceremony, and the browser's answer as JSON.
+    Passkey(String, Value),
+}
+
+/// What a right password leads to.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Open(Opened),
+    /// A second factor is asked for.
+    Second(Half),
+    /// The rules ask for a second factor, and there is none yet.
+    Enrol(Half),
+}
+
+/// A sign-in that is half open: nothing but its next step can be done with it.
+#[derive(Clone, Debug)]
+pub struct Half {
+    /// Its secret; good for five minutes.
+    pub code: String,
+    pub user: Name,
+    pub need: Need,
+}
+
+/// What is still missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    Nothing,
+    /// Which ways there are.
+    Second {
+        totp: bool,
+        passkey: bool,
+        recovery: bool,
+    },
+    Enrol,
+}
+
+/// A session that was opened.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub user: Name,
+    /// The secret of its cookie.
+    pub session: String,
+    /// The secret of the cookie of a device that was not known before.
+    pub device: Option<String>,
+}
+
+#[derive(Clone)]
+pub(super) struct Pending {
+    owner: Owner,
+    need: Need,
+    tries: u8,
+}
+
+/// What is missing after the password.
+pub(super) fn need(factors: &Factors, required: bool) -> Need {
+    let (totp, passkey) = (factors.totp.is_some(), !factors.passkeys.is_empty());
+    match (totp || passkey, required) {
+        (true, _) => Need::Second { totp, passkey, recovery: !factors.recovery.is_empty() },
+        (false, true) => Need::Enrol,
+        (false, false) => Need::Nothing,
+    }
+}
+
+/// What is known of the one who claims a name.
+struct Claimed {
+    owner: Option<Owner>,
+    factors: Factors,
+    required: bool,
+}
+
+impl Accounts {
+    /// The first step: a user's name and password.
+    ///
+    /// # Errors
+    /// `sign-in.wrong`, whatever is wrong; `sign-in.slow` after too many tries; `sign-in.busy`.
+    pub async fn sign_in(&self, name: &str, password: String, visitor: &Visitor) -> Result<Step> {
+        let typed: String = name.trim().to_lowercase().chars().take(64).collect();
+        let claimed = self.claimed(&typed).await?;
+        let of = self.attempt(&typed, &claimed.factors, visitor);
+        self.admit(&of)?;
+        let phc = claimed.factors.password.as_ref().map(|p| p.phc.clone());
+        let compared = self.desk().hasher.compare(password.clone(), phc).await?;
+        let owner = claimed.owner.as_ref().filter(|o| compared.right && !o.disabled);
+        let Some(owner) = owner else {
+            self.tell_failed(claimed.owner.as_ref(), visitor).await?;
+            return Err(wrong());
+        };
+        self.passed(&of);
+        if compared.stale {
+            self.hash_anew(owner, password).await?;
+        }
+        self.step(owner.clone(), need(&claimed.factors, claimed.required), visitor).await
+    }
+
+    /// The step that is next for somebody whose first factor was right.
+    pub(super) async fn step(&self, owner: Owner, need: Need, visitor: &Visitor) -> Result<Step> {
+        if need == Need::Nothing {
+            return self.open_session(&owner, visitor).await.map(Step::Open);
+        }
+        let (user, now) = (owner.name.clone(), self.store().now());
+        let pending = Pending { owner, need, tries: 0 };
+        let code = self.desk().half.add(now, user.as_str(), pending)?;
+        let half = Half { code, user, need };
+        Ok(if need == Need::Enrol { Step::Enrol(half) } else { Step::Second(half) })
+    }
+
+    /// What is missing from a half-open sign-in.
+    ///
+    /// # Errors
+    /// `sign-in.late`.
+    pub fn half(&self, code: &str) -> Result<Half> {
+        let found = self.desk().half.get(self.store().now(), code).ok_or_else(late)?;
+        Ok(Half { code: code.to_owned(), user: found.owner.name, need: found.need })
+    }
+
+    /// The second step.
+    ///
+    /// # Errors
+    /// `sign-in.late`; `totp.wrong`, `recovery.wrong`, `passkey.refused`; `sign-in.slow`.
+    pub async fn second(
+        &self,
+        code: &str,
+        proof: Proof,
+        visitor: &Visitor,
+        host: &str,
+    ) -> Result<Opened> {
+        let pending = self.desk().half.get(self.store().now(), code).ok_or_else(late)?;
+        if !matches!(pending.need, Need::Second { .. }) || matches!(proof, Proof::Password(_)) {
+            return Err(late());
+        }
+        let owner = pending.owner;
+        if let Err(error) = self.prove(&owner, proof, visitor, host).await {
+            if error.kind() == ErrorKind::Unauthenticated {
+                self.desk().half.change(code, |p| p.tries += 1);
+                if pending.tries + 1 >= TRIES {
+                    self.desk().half.take(self.store().now(), code);
+                }
+            }
+            return Err(error);
+        }
+        // Two answers at once open one session.
+        self.desk().half.take(self.store().now(), code).ok_or_else(late)?;
+        self.open_session(&owner, visitor).await
+    }
+
+    /// Signs in with a passkey alone.
+    ///
+    /// # Errors
+    /// `sign-in.late`; `passkey.refused`.
+    pub async fn sign_in_by_passkey(
+        &self,
+        code: &str,
+        answer: Value,
+        visitor: &Visitor,
+        host: &str,
+    ) -> Result<Opened> {
+        let name = match self.check_passkey(code, answer, host).await {
+            Ok(name) => name,
+            Err(error) => {
+                self.tell_failed(None, visitor).await?;
+                return Err(error);
+            }
+        };
+        let read = move |v: &View<'_>| Owner::known(v, &name);
+        let owner = self.store().read(read).await?;
+        self.open_session(&owner, visitor).await
+    }
+
+    /// An authenticator app for somebody who cannot sign in without one.
+    ///
+    /// # Errors
+    /// `sign-in.late`.
+    pub fn enrol_half(&self, code: &str, host: &str) -> Result<Enrolment> {
+        let half = self.half(code)?;
+        if half.need != Need::Enrol {
+            return Err(late());
+        }
+        self.begin_totp(&half.user, host)
+    }
+
+    /// The app's first code: the sign-in opens, and there are recovery codes.
+    ///
+    /// # Errors
+    /// `sign-in.late`; `totp.wrong`.
+    pub async fn finish_enrol(
+        &self,
+        code: &str,
+        enrolment: &str,
+        digits: &str,
+        visitor: &Visitor,
+    ) -> Result<(Opened, Vec<String>)> {
+        let pending = self.desk().half.get(self.store().now(), code).ok_or_else(late)?;
+        if pending.need != Need::Enrol {
+            return Err(late());
+        }
+        let codes = self.finish_totp(&pending.owner.name, enrolment, digits).await?;
+        self.desk().half.take(self.store().now(), code).ok_or_else(late)?;
+        Ok((self.open_session(&pending.owner, visitor).await?, codes))
+    }
+
+    /// Somebody who is signed in proves once more who he is. `cookie` is that of the session, which is fresh then.
+    ///
+    /// # Errors
+    /// `sign-in.wrong`, `totp.wrong`, `recovery.wrong`, `passkey.refused`; `sign-in.slow`.
+    pub async fn prove_again(
+        &self,
+        user: &Name,
+        cookie: &str,
+        proof: Proof,
+        visitor: &Visitor,
+        host: &str,
+    ) -> Result<()> {
+        let name = user.clone();
+        let read = move |v: &View<'_>| Owner::known(v, &name);
+        let owner = self.store().read(read).await?;
+        self.prove(&owner, proof, visitor, host).await?;
+        self.freshen(cookie);
+        Ok(())
+    }
+
+    /// Checks one proof of a known owner, within the owner's budget.
+    async fn prove(
+        &self,
+        owner: &Owner,
+        proof: Proof,
+        visitor: &Visitor,
+        host: &str,
+    ) -> Result<()> {
+        let uid = owner.uid.clone();
+        let factors = self.store().read(move |v| Factors::read(v, &uid)).await?;
+        // Codes have a budget apart from passwords: who has guessed the password has not used this one up.
+        let account = format!("{}#2", owner.name);
+        let of = self.attempt(&account, &factors, visitor);
+        self.admit(&of)?;
+        let proved = match proof {
+            Proof::Password(given) => {
+                let phc = factors.password.map(|p| p.phc);
+                let compared = self.desk().hasher.compare(given, phc).await?;
+                compared.right.then_some(()).ok_or_else(wrong)
+            }
+            Proof::Totp(digits) => self.take_totp(owner, digits).await,
+            Proof::Recovery(words) => self.take_recovery(owner, words).await,
+            Proof::Passkey(code, answer) => {
+                let name = self.check_passkey(&code, answer, host).await;
+                name.and_then(|n| {
+                    (n == owner.name).then_some(()).ok_or_else(|| refused("another's"))
+                })
+            }
+        };
+        match proved {
+            Ok(()) => self.passed(&of),
+            Err(_) => self.tell_failed(Some(owner), visitor).await?,
+        }
+        proved
+    }
+
+    async fn take_totp(&self, owner: &Owner, digits: String) -> Result<()> {
+        let (seal, owner) = (self.seal()?, owner.clone());
+        // In one transaction, so that of two answers with the same code one is late.
+        self.store()
+            .write(move |tx| {
+                let mut factors = Factors::read(tx, &owner.uid)?;
+                let totp = factors.totp.as_mut().ok_or_else(wrong_code)?;
+                let secret = seal.open(&totp.sealed, owner.name.as_str())?;
+                let step = totp::step(&secret, &digits, tx.now(), totp.used);
+                totp.used = Some(step.ok_or_else(wrong_code)?);
+                factors.write(tx, &owner)
+            })
+            .await
+    }
+
+    async fn take_recovery(&self, owner: &Owner, words: String) -> Result<()> {
+        let owner = owner.clone();
+        self.store()
+            .write(move |tx| {
+                let mut factors = Factors::read(tx, &owner.uid)?;
+                if !recovery::take(&mut factors.recovery, &words) {
+                    return Err(wrong_recovery());
+                }
+                let (user, left) = (&owner.name, factors.recovery.len());
+                let say = text!(
+                    "{user} used a recovery code; {left} are left",
+                    "{user} 복구 코드 사용, {left}개 남음"
+                );
+                let event = fact("recovery.used", user, Principal::User(user.clone()), say);
+                factors.write(tx, &owner)?;
+                tx.append(event).map(drop)
+            })
+            .await
+    }
+
+    /// Opens a session with a new secret, whatever cookie the browser came with, and gets to know the device.
+    async fn open_session(&self, owner: &Owner, visitor: &Visitor) -> Result<Opened> {
+        let fresh = secret::draw()?;
+        let (met, known, place) = (owner.clone(), visitor.device.clone(), visitor.source());
+        let new = secret::hash(&fresh);
+        let unknown = self
+            .store()
+            .write(move |tx| {
+                let mut factors = Factors::read(tx, &met.uid)?;
+                let now = tx.now();
+                let known = known.and_then(|cookie| factors.device(&cookie, now));
+                let unknown = known.is_none();
+                factors.meet(known.unwrap_or(new), place.to_string(), now);
+                factors.write(tx, &met)?;
+                Ok(unknown)
+            })
+            .await?;
+        let session = self.create_session(Principal::User(owner.name.clone())).await?;
+        self.freshen(&session);
+        Ok(Opened { user: owner.name.clone(), session, device: unknown.then_some(fresh) })
+    }
+
+    async fn claimed(&self, typed: &str) -> Result<Claimed> {
+        let name = Name::parse(typed).ok();
+        let read = move |v: &View<'_>| {
+            let rules = SignInRules::read(v)?;
+            let owner = name.map(|n| Owner::find(v, &n)).transpose()?.flatten();
+            let factors = owner.as_ref().map(|o| Factors::read(v, &o.uid)).transpose()?;
+            let required = owner.as_ref().is_some_and(|o| rules.second_factor(o.administrator));
+            Ok(Claimed { owner, factors: factors.unwrap_or_default(), required })
+        };
+        self.store().read(read).await
+    }
+
+    /// Hashes a password with today's parameters; what it is stays.
+    async fn hash_anew(&self, owner: &Owner, password: String) -> Result<()> {
+        let (phc, owner) = (self.desk().hasher.hash(password).await?, owner.clone());
+        self.store()
+            .write(move |tx| {
+                let mut factors = Factors::read(tx, &owner.uid)?;
+                if let Some(held) = &mut factors.password {
+                    *held = Password { phc, changed: held.changed };
+                }
+                factors.write(tx, &owner)
+            })
+            .await
+    }
+
+    fn attempt(&self, account: &str, factors: &Factors, visitor: &Visitor) -> Try {
+        let (now, source) = (self.store().now(), visitor.source());
+        Try {
+            account: account.to_owned(),
+            source,
+            device: visitor.device.as_ref().and_then(|cookie| factors.device(cookie, now)),
+            familiar: factors.familiar(&source.to_string(), now),
+        }
+    }
+
+    fn admit(&self, of: &Try) -> Result<()> {
+        let mut attempts = self.desk().attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.admit(self.store().now(), of).map_err(slow)
+    }
+
+    fn passed(&self, of: &Try) {
+        let mut attempts = self.desk().attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.passed(self.store().now(), of);
+    }
+
+    /// Writes a failed try down. What was typed as a name is written only if it is one: it may be a password.
+    async fn tell_failed(&self, owner: Option<&Owner>, visitor: &Visitor) -> Result<()> {
+        let from = visitor.source();
+        let event = match owner {
+            Some(Owner { name, .. }) => {
+                let say = text!(
+                    "sign-in of {name} refused, from {from}",
+                    "{name} 로그인 거절, {from}에서"
+                );
+                fact("sign-in.failed", name, Principal::Anonymous, say)
+            }
+            None => {
+                let say = text!("sign-in refused, from {from}", "로그인 거절, {from}에서");
+                NewEvent::new("sign-in.failed", Principal::Anonymous, say)
+            }
+        };
+        self.store().write(move |tx: &mut Tx<'_>| tx.append(event)).await.map(drop)
+    }
+
+    /// How many passwords were compared or hashed so far.
+    #[doc(hidden)]
+    pub fn hashes_done(&self) -> u64 {
+        self.desk().hasher.done()
+    }
+
+    /// Gets ready for the first sign-in, so that it takes as long as any other.
+    pub async fn warm(&self) -> Result<()> {
+        self.desk().hasher.warm().await
+    }
+}
+
+fn wrong() -> Error {
+    Error::new(
+        ErrorKind::Unauthenticated,
+        "sign-in.wrong",
+        Text::fixed("this name and password do not fit", "이름이나 비밀번호가 맞지 않습니다"),
+    )
+    .hint(Text::fixed(
+        "an administrator can give you a link for a new password: `naru user password NAME`",
+        "관리자가 새 비밀번호용 링크를 만들어 줄 수 있습니다: `naru user password NAME`",
+    ))
+}
+
+fn wrong_recovery() -> Error {
+    Error::new(
+        ErrorKind::Unauthenticated,
+        "recovery.wrong",
+        Text::fixed(
+            "this recovery code is not right, or was used",
+            "복구 코드가 틀렸거나 이미 쓰였습니다",
+        ),
+    )
+    .hint(Text::fixed("each of the ten works once", "열 개의 코드는 각각 한 번만 쓸 수 있습니다"))
+}
+
+fn slow(wait: Duration) -> Error {
+    let seconds = wait.as_millis().div_ceil(1000);
+    Error::new(
+        ErrorKind::Busy,
+        "sign-in.slow",
+        text!(
+            "too many tries from here; the next one is in {seconds} s",
+            "여기서 시도가 너무 많았습니다. {seconds}초 뒤에 다시 할 수 있습니다"
+        ),
+    )
+    .hint(Text::fixed(
+        "a browser that has signed in before, and a passkey, need not wait",
+        "전에 로그인한 적이 있는 브라우저나 패스키는 기다리지 않습니다",
+    ))
+}
