@@ -16,6 +16,7 @@ mod token;
 
 pub use kind::{KINDS, User, UserStatus};
 pub use secret::{draw as draw_secret, hash as hash_secret};
+pub use session::SESSION_LASTS;
 pub use signer::Signer;
 pub use token::TokenView;
 

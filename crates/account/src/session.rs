@@ -8,7 +8,8 @@ use std::time::Duration;
 const LINK: &str = "account.link";
 const SESSION: &str = "account.session";
 const LINK_LASTS: Duration = Duration::from_secs(15 * 60);
-const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a session lives.
+pub const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Row {

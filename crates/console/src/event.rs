@@ -112,7 +112,15 @@ async fn list(call: Call) -> Result<Response> {
             None => v.events_back(before, limit, &filter),
         })
         .await?;
+    let events: Vec<Event> = events.iter().map(told).collect();
     json(&json!({ "items": events, "head": call.site.store.head() }))
+}
+
+/// Where from others asked is for auditors, and not for everybody who may see a project.
+fn told(event: &Event) -> Event {
+    let mut event = event.clone();
+    event.fact.origin = None;
+    event
 }
 
 fn follow(
@@ -124,7 +132,7 @@ fn follow(
             match feed.next().await {
                 Err(error) => return Some((Err(error), (feed, filter))),
                 Ok(event) if filter.matches(&event) => {
-                    let frame = serde_json::to_string(&*event).map_err(Error::internal);
+                    let frame = serde_json::to_string(&told(&event)).map_err(Error::internal);
                     let frame = frame.map(|data| Frame {
                         id: Some(event.seq.to_string()),
                         event: Some("event"),

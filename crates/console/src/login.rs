@@ -5,9 +5,10 @@
 use crate::apply::words;
 use clap::{Arg, ArgMatches};
 use cli::{Client, Command, Context, Endpoint, Table};
-use http::{HeaderValue, header};
+use http::header;
 use kernel::{Error, Result, Text, text};
-use naru_http::{Access, Call, Response, Route, SESSION, found, json};
+use naru_http::front::cookie;
+use naru_http::{Access, Call, Response, Route, found, json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::BufRead;
@@ -75,7 +76,7 @@ pub const SIGN_IN: Command = Command {
 
 async fn by_link(call: Call) -> Result<Response> {
     let session = call.site.accounts.redeem_link(call.param("code")?).await?;
-    opened(&session, "/welcome")
+    opened(&call, &session, "/welcome")
 }
 
 async fn by_token(mut call: Call) -> Result<Response> {
@@ -93,26 +94,22 @@ async fn by_token(mut call: Call) -> Result<Response> {
         ))
     })?;
     let back = form.get("back").map_or("/", String::as_str);
-    opened(&call.site.accounts.create_session(who).await?, web::back(back))
+    opened(&call, &call.site.accounts.create_session(who).await?, web::back(back))
 }
 
-fn opened(session: &str, to: &str) -> Result<Response> {
+fn opened(call: &Call, session: &str, to: &str) -> Result<Response> {
     let mut response = found(to)?;
-    // No `Secure`: on loopback there is no TLS. `Lax`, so that a link from a terminal or a mail arrives
-    // signed in; writes are checked for their origin besides.
-    let cookie = format!("{SESSION}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000");
-    let cookie = HeaderValue::from_str(&cookie).map_err(Error::internal)?;
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    let kept = cookie::keep(call, session, account::SESSION_LASTS)?;
+    response.headers_mut().insert(header::SET_COOKIE, kept);
     Ok(response)
 }
 
 async fn sign_out(call: Call) -> Result<Response> {
-    if let Some(cookie) = call.cookie(SESSION) {
-        call.site.accounts.close_session(cookie).await?;
+    if let Some(secret) = cookie::session(&call) {
+        call.site.accounts.close_session(secret).await?;
     }
     let mut response = found("/sign-in")?;
-    let gone = HeaderValue::from_static("naru_session=; Path=/; HttpOnly; Max-Age=0");
-    response.headers_mut().insert(header::SET_COOKIE, gone);
+    response.headers_mut().insert(header::SET_COOKIE, cookie::end(&call)?);
     Ok(response)
 }
 

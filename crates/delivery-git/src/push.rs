@@ -57,7 +57,7 @@ pub(crate) async fn receive_pack(git: Git, mut call: Call) -> Result<Response> {
     };
     let (pieces, body) = serve::channel();
     // On its own: a client that leaves now no longer matters.
-    tokio::spawn(receive::run(git.clone(), push, pack, pieces));
+    tokio::spawn(store::origin::carried(receive::run(git.clone(), push, pack, pieces)));
     serve::answer(RESULT, body)
 }
 

@@ -24,6 +24,8 @@ pub struct Head {
     pub uri: Uri,
     pub headers: HeaderMap,
     pub peer: SocketAddr,
+    /// Its id: given back in `X-Request-Id`, in error bodies, in the log and in events.
+    pub request: String,
     /// Where the journal was when the request came: what is drawn from the store now, and follows events from
     /// here, misses none.
     pub since: u64,

@@ -6,8 +6,10 @@
 
 mod assets;
 mod call;
+pub mod front;
 #[doc(hidden)]
 pub mod fuzz;
+mod gate;
 mod generic;
 mod openapi;
 mod reply;
@@ -18,8 +20,9 @@ mod sse;
 
 pub use axum::body::Body;
 pub use call::{Call, Head, pairs};
+pub use front::Front;
 pub use reply::{Response, empty, found, html, json, json_status, text};
 pub use route::{Access, Asset, Handler, Route, Verb};
-pub use serve::{SESSION, listen, serve};
+pub use serve::{listen, serve};
 pub use site::{ErrorPage, Site, SiteOptions};
 pub use sse::{Frame, sse, sse_written};

@@ -2,6 +2,7 @@
 
 use crate::{Body, Head};
 use http::{HeaderValue, StatusCode, header};
+use kernel::error::Wire;
 use kernel::{Error, Result};
 use serde::Serialize;
 
@@ -53,22 +54,29 @@ fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Body>) 
 /// An error as the caller can read it: a page for a browser, JSON for the rest. Our own faults are logged.
 pub(crate) fn error(error: &Error, head: &Head) -> Response {
     if let Some(why) = error.get_why() {
-        tracing::warn!(code = error.code(), why, "request failed");
+        tracing::warn!(code = error.code(), path = head.uri.path(), why, "request failed");
     }
     let status =
         StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let page = head.site.error_page.filter(|_| head.wants_page()).map(|draw| draw(head, error));
     let mut response = match page {
         Some(page) => typed(status, "text/html; charset=utf-8", page),
-        None => match serde_json::to_vec(&error.wire(head.lang)) {
+        None => match serde_json::to_vec(&wire(error, head)) {
             Ok(bytes) => typed(status, "application/json", bytes),
             Err(_) => typed(status, "application/json", "{}"),
         },
     };
+    if let Some(seconds) = error.get_retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if status == StatusCode::UNAUTHORIZED && !head.wants_page() {
         // Basic, because git asks for nothing else; the password is a token.
         let realm = HeaderValue::from_static("Basic realm=\"naru\", charset=\"UTF-8\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
     }
     response
+}
+
+fn wire(error: &Error, head: &Head) -> Wire {
+    Wire { request: Some(head.request.clone()), ..error.wire(head.lang) }
 }

@@ -1,18 +1,20 @@
 //! The listener, and what happens before a handler: routing, authentication, the decision, limits.
 
+use crate::call;
 use crate::call::Head;
-use crate::call::cookie;
+use crate::front::{self, cookie};
 use crate::sse::Endless;
-use crate::{Access, Body, Call, Response, Route, Site, reply};
+use crate::{Access, Body, Call, Response, Route, Site, gate, reply};
 use axum::Router;
 use axum::extract::{ConnectInfo, Path, Request};
 use axum::routing::{MethodFilter, on};
 use base64::Engine as _;
 use futures_util::{FutureExt, StreamExt};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, Method, header};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use kernel::{Error, Lang, Name, Principal, Result, Text};
+use kernel::{Error, Lang, Name, Origin, Principal, Result, Text};
 use policy::Target;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -23,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
+use tracing::Instrument;
 
 /// Connections at a time; more wait in the kernel's backlog.
 const CONNECTIONS: usize = 1024;
@@ -30,9 +33,6 @@ const CONNECTIONS: usize = 1024;
 const HEAD: Duration = Duration::from_secs(15);
 /// For requests under way when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// The cookie of a browser's session.
-pub const SESSION: &str = "naru_session";
 
 /// Serves until `stop`, then lets requests under way finish for five seconds.
 pub async fn serve(site: Arc<Site>, listener: TcpListener, stop: CancellationToken) {
@@ -148,40 +148,82 @@ async fn answer(
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
-    let mut head = Head {
+    let head = Head {
         lang: language(&parts.headers),
         since: site.store.head(),
         site,
         who: Principal::Anonymous,
+        request: front::id(&parts.headers),
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
         peer: peer.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         params: params.into_iter().collect(),
     };
-    let known = principal(&head).await;
+    let origin = Origin {
+        address: Some(head.peer.ip().to_canonical().to_string()),
+        request: Some(head.request.clone()),
+        ..Origin::default()
+    };
+    // As an error, so that the id stands beside warnings whatever the filter.
+    let span = tracing::error_span!("request", id = head.request);
+    store::origin::scope(origin, respond(head, route, body, upgrade)).instrument(span).await
+}
+
+async fn respond(
+    mut head: Head,
+    route: Option<Route>,
+    body: Body,
+    upgrade: Option<OnUpgrade>,
+) -> Response {
+    let admitted = gate::admit(&head);
+    let known = match admitted {
+        Ok(()) => principal(&head).await,
+        Err(_) => Ok(Principal::Anonymous),
+    };
     if let Ok(who) = &known {
         head.who = who.clone();
     }
     let head = Arc::new(head);
     let call = Call::new(head.clone(), body, upgrade);
-    let outcome = AssertUnwindSafe(decided(known, route, call)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(decided(admitted, known, route, call)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("a handler panicked")));
     let mut response = outcome.unwrap_or_else(|e| reply::error(&e, &head));
-    secure(response.headers_mut());
+    front::secure(response.headers_mut(), &head);
+    tracing::debug!(
+        method = %head.method, path = head.uri.path(), who = %head.who, from = %head.peer,
+        status = response.status().as_u16(), "answered"
+    );
     response
 }
 
-async fn decided(known: Result<Principal>, route: Option<Route>, call: Call) -> Result<Response> {
+async fn decided(
+    admitted: Result<()>,
+    known: Result<Principal>,
+    route: Option<Route>,
+    call: Call,
+) -> Result<Response> {
+    admitted?;
+    let action = route.map_or("", |r| r.path);
+    let entered = enter(&call, known, route).await;
+    if let Err(error) = &entered {
+        gate::witness(&call, action, error);
+    }
+    (entered?.handle)(call).await
+}
+
+/// Everything that is decided before the handler.
+async fn enter(call: &Call, known: Result<Principal>, route: Option<Route>) -> Result<Route> {
     let route = route.ok_or_else(nowhere)?;
     // A wrong secret is an error even where none is needed: a client with a stale token must learn it.
     // Only what one needs in order to sign in again is spared.
     if route.access != Access::Public {
         known?;
     }
-    allow(&call, route.access).await?;
-    same_origin(&call)?;
-    (route.handle)(call).await
+    gate::pace(call)?;
+    allow(call, route.access).await?;
+    same_origin(call)?;
+    Ok(route)
 }
 
 async fn allow(call: &Call, access: Access) -> Result<()> {
@@ -207,7 +249,7 @@ fn target(call: &Call) -> Result<Target> {
 }
 
 /// Where clients of GitLab put their token.
-const PRIVATE_TOKEN: &str = "private-token";
+pub(crate) const PRIVATE_TOKEN: &str = "private-token";
 
 /// Who is asking: a bearer token, a token as the password of Basic (any user name) or in `PRIVATE-TOKEN`, or
 /// a session.
@@ -219,7 +261,7 @@ async fn principal(head: &Head) -> Result<Principal> {
     if let Some(token) = head.header(PRIVATE_TOKEN) {
         return head.site.accounts.authenticate(token.trim()).await;
     }
-    match head.cookie(SESSION) {
+    match cookie::session(head) {
         Some(cookie) => head.site.accounts.session(cookie).await,
         None => Ok(Principal::Anonymous),
     }
@@ -265,7 +307,7 @@ fn same_origin(call: &Call) -> Result<()> {
 }
 
 pub(crate) fn language(headers: &HeaderMap) -> Lang {
-    match cookie(headers, "naru_lang") {
+    match call::cookie(headers, "naru_lang") {
         Some("ko") => Lang::Ko,
         Some("en") => Lang::En,
         _ => {
@@ -281,25 +323,6 @@ fn nowhere() -> Error {
         Text::fixed("there is nothing at this address", "이 주소에는 아무것도 없습니다"),
     )
     .hint(Text::fixed("start from the front page", "첫 화면에서 시작하세요"))
-}
-
-const SECURITY: [(HeaderName, &str); 5] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-         font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    ),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "same-origin"),
-    (header::X_FRAME_OPTIONS, "DENY"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-];
-
-fn secure(headers: &mut HeaderMap) {
-    for (name, value) in SECURITY {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 #[cfg(test)]

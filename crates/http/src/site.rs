@@ -1,7 +1,7 @@
 //! What every request may need.
 
 use crate::assets::Assets;
-use crate::{Asset, Head, Route};
+use crate::{Asset, Front, Head, Route};
 use account::Accounts;
 use kernel::{Error, KindDef, Result, text};
 use policy::Policy;
@@ -32,6 +32,7 @@ pub struct Site {
     pub routes: Vec<Route>,
     pub(crate) assets: Assets,
     pub(crate) error_page: Option<ErrorPage>,
+    pub(crate) front: Front,
     parts: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
@@ -49,8 +50,15 @@ impl Site {
             routes,
             assets: Assets::new(&options.assets),
             error_page: options.error_page,
+            front: Front::default(),
             parts: HashMap::new(),
         }
+    }
+
+    /// How the listener meets the world.
+    pub fn fronted(mut self, front: Front) -> Site {
+        self.front = front;
+        self
     }
 
     /// Gives a part's opened state to its handlers, which find it by its type.

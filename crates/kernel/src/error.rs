@@ -76,6 +76,7 @@ struct Inner {
     hint: Option<Text>,
     at: Option<Place>,
     why: Option<String>,
+    retry: Option<u64>,
 }
 
 /// The error on the wire.
@@ -88,12 +89,15 @@ pub struct Wire {
     pub hint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Place>,
+    /// The id of the request that was refused: what to name to whoever reads the server's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 impl Error {
     /// `code` is a stable word for scripts: `project.unknown`, `token.expired`.
     pub fn new(kind: ErrorKind, code: &'static str, say: Text) -> Error {
-        Error(Box::new(Inner { kind, code, say, hint: None, at: None, why: None }))
+        Error(Box::new(Inner { kind, code, say, hint: None, at: None, why: None, retry: None }))
     }
     pub fn invalid(code: &'static str, say: Text) -> Error {
         Error::new(ErrorKind::Invalid, code, say)
@@ -129,6 +133,11 @@ impl Error {
         self.0.why = Some(why.to_string());
         self
     }
+    /// In how many seconds trying again makes sense: `Retry-After` (RFC 9110 §10.2.3).
+    pub fn retry_after(mut self, seconds: u64) -> Error {
+        self.0.retry = Some(seconds);
+        self
+    }
 
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -144,6 +153,9 @@ impl Error {
     }
     pub fn place(&self) -> Option<&Place> {
         self.0.at.as_ref()
+    }
+    pub fn get_retry_after(&self) -> Option<u64> {
+        self.0.retry
     }
     pub fn get_why(&self) -> Option<&str> {
         self.0.why.as_deref()
@@ -166,6 +178,7 @@ impl Error {
             say: self.0.say.get(lang).to_owned(),
             hint: self.0.hint.as_ref().map(|h| h.get(lang).to_owned()),
             at: self.0.at.clone(),
+            request: None,
         }
     }
 }

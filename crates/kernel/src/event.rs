@@ -1,6 +1,6 @@
 //! Facts that happened.
 
-use crate::{Key, Name, Principal, Text, Time};
+use crate::{Key, Name, Origin, Principal, Text, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,6 +37,9 @@ pub struct NewEvent {
     pub say: Text,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
+    /// Where from it was asked. The store fills it in; whoever appends a fact leaves it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 impl NewEvent {
@@ -49,6 +52,7 @@ impl NewEvent {
             actor,
             say,
             data: Value::Null,
+            origin: None,
         }
     }
     pub fn project(mut self, project: &Name) -> NewEvent {

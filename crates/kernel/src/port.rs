@@ -2,7 +2,7 @@
 
 pub use crate::SecretText;
 use crate::journey::{Commit, ReportFile};
-use crate::{BoxFuture, Id, Name, Principal, Result, Text, Time};
+use crate::{BoxFuture, Id, Name, Origin, Principal, Result, Text, Time};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -309,4 +309,24 @@ pub trait Edge: Send + Sync {
         let _ = (project, service);
         None
     }
+}
+
+/// Something that was asked and not allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub who: Principal,
+    /// What was asked: an action of the policy (`project.change`), or a method and the path of its route.
+    pub action: String,
+    /// Of what: a key, a project's name, an address; at most a line.
+    pub resource: String,
+    pub project: Option<Name>,
+    /// The error's code: `auth.denied`.
+    pub code: &'static str,
+    pub origin: Option<Origin>,
+}
+
+/// Who writes down what is refused. Implemented by `security-audit`.
+pub trait Witness: Send + Sync {
+    /// Returns at once, and never fails: the same refusal many times over may become one record with a count.
+    fn refused(&self, refused: Refused);
 }

@@ -16,6 +16,7 @@ mod error;
 mod feed;
 mod journal;
 mod lease;
+pub mod origin;
 mod tx;
 mod view;
 mod writer;
@@ -109,7 +110,7 @@ impl Store {
         F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.shared.writer.send(writer::job(work, reply)).await?;
+        self.shared.writer.send(writer::job(work, origin::current(), reply)).await?;
         answer.await.map_err(|_| closed())?
     }
 

@@ -231,3 +231,31 @@ async fn a_lease_has_one_owner_and_its_epoch_grows_when_it_moves() {
     assert_eq!(take("b").await.map(|l| l.epoch), Some(2));
     assert!(!store.write(|tx| tx.lease_holds("n", 1)).await.unwrap());
 }
+
+#[tokio::test]
+async fn an_event_says_where_from_it_was_asked_however_deep_it_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let known = kernel::Origin { address: Some("192.0.2.7".into()), ..Default::default() };
+    let (inner, elsewhere) = (store.clone(), store.clone());
+    origin::scope(known, async move {
+        origin::amend(|o| o.request = Some("r-1".into()));
+        origin::allowed("role owner");
+        origin::allowed("role owner");
+        inner.write(|tx| tx.append(fact("test.asked"))).await.unwrap();
+        let left = async move { elsewhere.write(|tx| tx.append(fact("test.left"))).await };
+        tokio::spawn(origin::carried(left)).await.unwrap().unwrap();
+    })
+    .await;
+    store.write(|tx| tx.append(fact("test.own"))).await.unwrap();
+    let events = store.read(|v| v.events(0, 10, &Filter::default())).await.unwrap();
+    let origins: Vec<_> = events.into_iter().map(|e| e.fact.origin).collect();
+    let want = kernel::Origin {
+        address: Some("192.0.2.7".into()),
+        request: Some("r-1".into()),
+        credential: None,
+        because: vec!["role owner".into()],
+    };
+    assert_eq!(origins, [Some(want.clone()), Some(want), None]);
+    assert_eq!(store.verify().await.unwrap().entries, 3);
+}

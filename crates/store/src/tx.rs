@@ -4,7 +4,9 @@ use crate::error::sql;
 use crate::journal::{self, Head};
 use crate::view::View;
 use kernel::resource::Labels;
-use kernel::{Error, Event, Id, Key, NewEvent, Principal, Resource, Result, Text, Time, text};
+use kernel::{
+    Error, Event, Id, Key, NewEvent, Origin, Principal, Resource, Result, Text, Time, text,
+};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +18,8 @@ pub struct Tx<'a> {
     view: View<'a>,
     pub(crate) head: Head,
     pub(crate) events: Vec<Arc<Event>>,
+    /// Where from this write was asked.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// What a write of a resource's spec asks for.
@@ -39,7 +43,7 @@ impl<'a> Deref for Tx<'a> {
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(conn: &'a Connection, now: Time, head: Head) -> Tx<'a> {
-        Tx { view: View::new(conn, now), head, events: Vec::new() }
+        Tx { view: View::new(conn, now), head, events: Vec::new(), origin: None }
     }
 
     /// A new identifier.
@@ -53,7 +57,9 @@ impl<'a> Tx<'a> {
     }
 
     /// Appends a fact to the journal; it becomes visible to followers when this transaction commits.
-    pub fn append(&mut self, fact: NewEvent) -> Result<u64> {
+    /// It says where from it was asked, if that is known.
+    pub fn append(&mut self, mut fact: NewEvent) -> Result<u64> {
+        fact.origin = fact.origin.or_else(|| self.origin.clone());
         let event = journal::append(self.conn, self.head, self.now(), fact)?;
         let hash = decode(&event.hash)?;
         self.head = Head { seq: event.seq, hash };

@@ -5,7 +5,7 @@ use crate::error::sql;
 use crate::feed::Hub;
 use crate::journal::Head;
 use crate::{Options, Tx, closed};
-use kernel::{Clock, Error, Event, Result};
+use kernel::{Clock, Error, Event, Origin, Result};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,13 +26,15 @@ pub(crate) struct Done {
     answer: Box<dyn FnOnce(Result<()>) + Send>,
 }
 
-pub(crate) fn job<T, F>(work: F, reply: oneshot::Sender<Result<T>>) -> Job
+/// `origin` is where from the caller was asked: its events will say so.
+pub(crate) fn job<T, F>(work: F, origin: Option<Origin>, reply: oneshot::Sender<Result<T>>) -> Job
 where
     T: Send + 'static,
     F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
 {
     Box::new(move |tx| {
         let outcome = tx.and_then(|tx| {
+            tx.origin = origin;
             catch_unwind(AssertUnwindSafe(|| work(tx)))
                 .unwrap_or_else(|_| Err(Error::internal("a write panicked")))
         });

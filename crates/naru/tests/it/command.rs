@@ -100,7 +100,8 @@ fn a_second_person_comes_in_and_sees_only_what_is_theirs() {
     let naru = shop();
     let made = naru.json(&["user", "create", "ada", "--title", "Ada"]).unwrap();
     let path = made["link"].as_str().unwrap().strip_prefix(naru.url.as_str()).unwrap().to_owned();
-    let signed = testkit::request(naru.address().unwrap(), "naru", "GET", &path, &[], b"").unwrap();
+    let signed =
+        testkit::request(naru.address().unwrap(), "localhost", "GET", &path, &[], b"").unwrap();
     assert_eq!(signed.status, 303, "{}", signed.body);
     let made = naru.json(&["token", "create", "laptop", "--for", "ada"]).unwrap();
     let env = [("NARU_URL", naru.url.as_str()), ("NARU_TOKEN", made["token"].as_str().unwrap())];
