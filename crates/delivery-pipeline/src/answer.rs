@@ -4,7 +4,7 @@ use crate::Parts;
 use crate::gitlab::{self, Context, Elsewhere};
 use crate::left;
 use crate::tip::{self, Tip};
-use kernel::{Error, Name, Principal, Result, text};
+use kernel::{Error, ErrorKind, Name, Principal, Result, text};
 use std::collections::BTreeSet;
 
 /// Refs and repositories that one file may ask about.
@@ -42,18 +42,25 @@ pub async fn answer(
     Ok(())
 }
 
-/// The paths that differ from a branch, a tag or a commit; `None` when there is no such thing.
+/// The paths that changed since the commit's history and that of a branch, a tag or a commit parted: what
+/// happened on the other side since then is none of this commit's doing. `None` when there is no such thing
+/// to compare with. Histories that have nothing in common differ in everything.
 async fn compared(parts: &Parts, tip: &Tip, name: &str) -> Result<Option<BTreeSet<String>>> {
     let Tip { project, repository, commit, .. } = tip;
+    let source = &parts.source;
     let other = match at(parts, project, repository, Some(name)).await? {
-        Some(tip) => tip.commit.id,
-        None if matches!(name.len(), 40 | 64) && name.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            name.to_owned()
-        }
-        None => return Ok(None),
+        Some(tip) => Some(tip.commit.id),
+        None => source.resolve(project, repository, name).await?,
     };
-    let changed = parts.source.changed(project, repository, Some(&other), &commit.id).await;
-    Ok(changed.ok().map(|paths| paths.into_iter().collect()))
+    let whole = matches!(name.len(), 40 | 64) && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let Some(other) = other.or_else(|| whole.then(|| name.to_owned())) else { return Ok(None) };
+    let base = match source.merge_base(project, repository, &other, &commit.id).await {
+        Ok(base) => base,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let changed = source.changed(project, repository, base.as_deref(), &commit.id).await?;
+    Ok(Some(changed.into_iter().collect()))
 }
 
 async fn elsewhere(

@@ -5,6 +5,7 @@
 
 mod identity;
 mod judge;
+mod learn;
 mod leave;
 mod perform;
 mod prepare;
@@ -21,6 +22,7 @@ use crate::work::{Cache, Output, Shared, USES, Work};
 use crate::workspace::Place;
 use host::{Exit, Reason};
 use kernel::{BoxFuture, Error, ErrorKind, Result, Text, text};
+use learn::Handed;
 use run::{Actor, Outcome, Task};
 use secrets::Secrets;
 use std::sync::Arc;
@@ -75,6 +77,8 @@ struct Job {
     /// Everything it knows. Of a variable whose value is in a file, that is the file's path.
     scope: Scope,
     secrets: Secrets,
+    /// What it fetched when it began: for whoever takes it up after a restart.
+    learned: Vec<Variable>,
 }
 
 impl Job {
@@ -86,9 +90,12 @@ impl Job {
         let place = parts.workspaces.place(&task.key, task.attempt);
         let known = (task.run.clone(), task.step.clone(), task.attempt);
         parts.under_way.lock().await.insert(known, task.key.clone());
-        let mut scope = scope(&parts, &task, &work, &shared);
-        let secrets = Secrets::take(&mut scope);
-        Ok(Job { parts, task, work, place, scope, secrets })
+        let handed = learn::handed(&parts, &task).await?;
+        let scope = scope(&parts, &task, &work, &shared, &handed);
+        let secrets = Secrets::take(&mut scope.clone(), Vec::new());
+        let mut job = Job { parts, task, work, place, scope, secrets, learned: Vec::new() };
+        job.learn(&handed).await?;
+        Ok(job)
     }
 
     async fn run(self) -> Result<Outcome> {
@@ -182,7 +189,7 @@ fn class(exit: &Exit) -> &'static str {
 
 /// From the weakest to the strongest: the machine's, the pipeline's, the job's, what earlier jobs handed
 /// on, and what was given by hand.
-fn scope(parts: &Parts, task: &Task, work: &Work, shared: &Shared) -> Scope {
+fn scope(parts: &Parts, task: &Task, work: &Work, shared: &Shared, handed: &Handed) -> Scope {
     let (run, project) = (&task.run, &task.project);
     let url = format!("{}/projects/{project}/runs/{run}", parts.url.trim_end_matches('/'));
     let now = parts.store.now();
@@ -201,10 +208,9 @@ fn scope(parts: &Parts, task: &Task, work: &Work, shared: &Shared) -> Scope {
         shared.variables.iter().filter(|v| !work.without.contains(&v.name)).cloned().collect();
     scope.add(&seen);
     scope.add(&work.variables);
-    for output in task.outputs.values() {
+    for (name, output) in &task.outputs {
         let output: Output = serde_json::from_value(output.clone()).unwrap_or_default();
-        let handed = output.variables.iter().map(|(n, v)| Variable::literal(n, v.as_str()));
-        scope.add(&handed.collect::<Vec<_>>());
+        scope.add(&learn::variables(&output, handed.get(name)));
     }
     scope.add(&shared.given);
     scope.add(&parts.given);

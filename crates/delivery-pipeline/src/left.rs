@@ -76,7 +76,7 @@ pub fn fetch(view: &View<'_>, run: &Id, fetch: &Fetch) -> Result<Left> {
             Some((project, repository)) => newest(view, &project, &repository, refname, job)?,
             None => None,
         },
-        Fetch::Run { run, job } => match numbered(view, run.trim())? {
+        Fetch::Run { run, job, .. } => match numbered(view, run.trim())? {
             Some(run) => of_run(view, &run, job)?,
             None => None,
         },
@@ -124,7 +124,7 @@ pub fn may_read(view: &View<'_>, project: &Name, who: &Principal, other: &Name) 
 fn missing(fetch: &Fetch) -> Error {
     let (job, whose) = match fetch {
         Fetch::Newest { path, refname, job } => (job, format!("{path} {refname}")),
-        Fetch::Run { run, job } => (job, run.clone()),
+        Fetch::Run { run, job, .. } => (job, run.clone()),
     };
     let (job, whose) = (shown(job), shown(&whose));
     let say = text!(

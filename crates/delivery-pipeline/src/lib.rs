@@ -26,6 +26,7 @@ mod desk;
 mod form;
 pub mod gitlab;
 mod graph;
+mod handed;
 mod job;
 mod keep;
 mod last_words;
@@ -35,6 +36,7 @@ mod library;
 pub mod lint;
 mod local;
 pub mod look;
+mod outgoing;
 mod own;
 pub mod page;
 mod prepare;
@@ -44,6 +46,7 @@ mod schedule;
 mod script;
 pub mod shard;
 mod shelf;
+mod submodule;
 mod sync;
 mod tip;
 mod token;
@@ -52,6 +55,7 @@ mod trigger;
 pub mod trigger_plan;
 mod v4;
 pub mod variables;
+mod vault;
 mod versions;
 pub mod work;
 mod workspace;
@@ -165,6 +169,9 @@ pub(crate) struct Parts {
     pub policy: Policy,
     pub remote_hosts: Vec<String>,
     pub verdicts: Option<Arc<dyn Verdicts>>,
+    pub secrets: Option<Arc<dyn Secrets>>,
+    /// Closes what jobs hand on to jobs alone.
+    pub seal: handed::Seal,
     pub workspaces: Arc<Workspaces>,
     pub url: String,
     pub limits: Limits,
@@ -193,7 +200,9 @@ impl Pipelines {
     pub async fn open(options: Options) -> Result<Pipelines> {
         // Mounts need whole paths.
         let dir = std::path::absolute(&options.dir).map_err(Error::internal)?;
+        let key = dir.join("handed.key");
         let workspaces = Workspaces::open(dir, options.source.clone())?;
+        let seal = handed::Seal::open(&key)?;
         let (mut env, mut toolchain) =
             (environment(), host::toolchain_mounts(readable_environment()));
         own::add(&mut env, &mut toolchain);
@@ -206,6 +215,8 @@ impl Pipelines {
             policy: options.policy,
             remote_hosts: options.remote_hosts,
             verdicts: options.verdicts,
+            secrets: options.secrets,
+            seal,
             workspaces: Arc::new(workspaces),
             url: options.url,
             limits: options.limits,

@@ -104,7 +104,9 @@ async fn context(parts: &Parts, asked: &Asked, (number, project_number): (u64, u
         branch: tip.branch.clone(),
         tag: tip.tag(),
         default_branch: default_branch(parts, tip).await,
-        before: tip.before.clone(),
+        // Only of a push is it known what it changed: whoever starts a pipeline by hand, or a clock, brings
+        // nothing new.
+        before: tip.before.clone().filter(|_| asked.origin.is_of_a_push()),
         origin: asked.origin,
         number,
         project_number,

@@ -2,28 +2,14 @@
 //! within bounds of size and time. Redirects are not followed, because they lead where nobody allowed.
 
 use crate::gitlab::{Got, MAX_FILE};
+use crate::outgoing::{self, Outgoing};
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http::{Method, StatusCode, Uri};
 use kernel::{Error, Text, text};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 /// For one file, from the first packet to the last.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Where systems keep the certificates they trust. `SSL_CERT_FILE` goes before them.
-const TRUSTED: &[&str] = &[
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
 
 /// A file of another server. `hosts` are those that may be asked: `example.com`, or `example.com:8443` for
 /// another port than the scheme's own.
@@ -50,31 +36,31 @@ async fn ask(url: &str, hosts: &[String]) -> Result<Vec<u8>, Error> {
     let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
         return Err(failed(not_an_address()));
     };
-    let secure = scheme == "https";
-    let usual = if secure { 443 } else { 80 };
+    let usual = if scheme == "https" { 443 } else { 80 };
     let port = uri.port_u16().unwrap_or(usual);
     if !allowed(hosts, host, port, usual) {
         return Err(refused(host));
     }
-    let away = |why: &dyn std::fmt::Display| {
-        let host = host.to_owned();
-        failed(text!("{host} cannot be reached", "{host}에 연결할 수 없습니다")).why(why)
-    };
-    let stream =
-        TcpStream::connect((host.trim_matches(['[', ']']), port)).await.map_err(|e| away(&e))?;
-    if !secure {
-        return exchange(stream, &uri, host, port).await;
+    let request = Outgoing { uri: &uri, method: Method::GET, headers: &[], body: Bytes::new() };
+    let limit = usize::try_from(MAX_FILE).unwrap_or(usize::MAX);
+    let (status, body) = outgoing::ask(request, limit).await.map_err(about_the_file)?;
+    if status != StatusCode::OK {
+        let (host, number) = (host.to_owned(), status.as_u16());
+        return Err(failed(text!(
+            "{host} answers {number} instead of a file",
+            "{host}이(가) 파일 대신 {number}으로 응답합니다"
+        )));
     }
-    let name = ServerName::try_from(host.to_owned()).map_err(|e| away(&e))?;
-    let stream = tls()?.connect(name, stream).await.map_err(|e| {
-        let host = host.to_owned();
-        failed(text!(
-            "{host} does not prove that it is {host}",
-            "{host}의 인증서를 믿을 수 없습니다"
-        ))
-        .why(e)
-    })?;
-    exchange(stream, &uri, host, port).await
+    Ok(body)
+}
+
+/// What is wrong with the other server is wrong with the include.
+fn about_the_file(error: Error) -> Error {
+    let again = failed(error.say().clone()).why(error.get_why().unwrap_or_default());
+    match error.get_hint() {
+        Some(hint) => again.hint(hint.clone()),
+        None => again,
+    }
 }
 
 fn not_an_address() -> Text {
@@ -100,82 +86,6 @@ fn refused(host: &str) -> Error {
         "push the file to a repository here and use `include:project`, or ask the operator for `--include-from {shown}`",
         "파일을 이 서버의 저장소에 푸시하고 `include:project`를 쓰거나, 운영자에게 `--include-from {shown}`을 요청하세요"
     ))
-}
-
-/// The system's own certificates, read anew each time: they change while a server runs.
-fn tls() -> Result<TlsConnector, Error> {
-    let named = std::env::var("SSL_CERT_FILE").ok();
-    let files = named.as_deref().into_iter().chain(TRUSTED.iter().copied());
-    let mut roots = RootCertStore::empty();
-    for file in files {
-        let found = CertificateDer::pem_file_iter(file).into_iter().flatten().flatten();
-        roots.add_parsable_certificates(found);
-        if !roots.is_empty() {
-            break;
-        }
-    }
-    if roots.is_empty() {
-        let say = Text::fixed(
-            "this machine has no list of certificates to trust",
-            "이 컴퓨터에 신뢰할 인증서 목록이 없습니다",
-        );
-        return Err(failed(say)
-            .hint(Text::fixed("install ca-certificates", "ca-certificates를 설치하세요")));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Error::internal)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-async fn exchange<S>(stream: S, uri: &Uri, host: &str, port: u16) -> Result<Vec<u8>, Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let away = |why: &dyn std::fmt::Display| {
-        let host = host.to_owned();
-        failed(text!("{host} does not answer properly", "{host}의 응답이 올바르지 않습니다"))
-            .why(why)
-    };
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::builder()
-        .method(Method::GET)
-        .uri(path)
-        .header(header::HOST, format!("{host}:{port}"))
-        .header(header::USER_AGENT, concat!("naru/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|e| away(&e))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| away(&e))?;
-    let answer = async {
-        let response = sender.send_request(request).await.map_err(|e| away(&e))?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            let (host, number) = (host.to_owned(), status.as_u16());
-            return Err(failed(text!(
-                "{host} answers {number} instead of a file",
-                "{host}이(가) 파일 대신 {number}으로 응답합니다"
-            )));
-        }
-        let limit = usize::try_from(MAX_FILE).unwrap_or(usize::MAX);
-        match Limited::new(response.into_body(), limit).collect().await {
-            Ok(body) => Ok(body.to_bytes().to_vec()),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(failed(text!(
-                "the file has more than {limit} bytes",
-                "파일이 {limit}바이트를 넘습니다"
-            ))),
-            Err(error) => Err(away(&error)),
-        }
-    };
-    // The connection ends with the answer, whichever way that goes.
-    tokio::select! {
-        answer = answer => answer,
-        Err(error) = connection => Err(away(&error)),
-    }
 }
 
 #[cfg(test)]

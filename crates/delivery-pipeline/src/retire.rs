@@ -41,6 +41,7 @@ fn forget(tx: &mut Tx<'_>, id: &Id) -> Result<()> {
         tx.delete_row(NUMBERED, number)?;
     }
     crate::trigger::forget(tx, id)?;
+    crate::handed::forget(tx, id, run.as_ref())?;
     blob::release_all(tx, &owner(id))?;
     tx.delete_row(REPORTS, id.as_str()).map(drop)
 }

@@ -33,7 +33,7 @@ pub(crate) fn heading(command: &str) -> String {
 }
 
 /// Words that no shell changes.
-fn quote(words: &str) -> String {
+pub(crate) fn quote(words: &str) -> String {
     format!("'{}'", words.replace('\'', "'\\''"))
 }
 

@@ -56,9 +56,10 @@ impl Library for Shelf<'_> {
 
     fn look<'a>(&'a self, files: &'a Files, context: &'a mut Context) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let Some(Tip { project, repository, commit, before, .. }) = self.tip else {
+            let Some(Tip { project, repository, commit, .. }) = self.tip else {
                 return Ok(());
             };
+            let before = context.before.clone();
             let asks = gitlab::asks(files);
             let source = &self.parts.source;
             if asks.tree && context.tree.is_empty() {

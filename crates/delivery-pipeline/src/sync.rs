@@ -304,6 +304,7 @@ fn retried(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
         blob::refer(tx, &owner(&run.id), &layer.tree)?;
     }
     crate::retire::use_shared(tx, &run.plan, &run.id)?;
+    crate::handed::use_again(tx, &run)?;
     // Its own, so that it outlives the run that it repeats.
     if let Some(old) = &run.retry_of
         && let Some(report) = tx.row::<Report>(REPORTS, old.as_str())?

@@ -8,7 +8,7 @@ use host::Host;
 use kernel::journey::{
     Commit, Fact, PipelineCreated, PipelineFinished, Pushed, Verdict, change_name,
 };
-use kernel::port::{Metadata, Source, TreeEntry};
+use kernel::port::{Gitlink, Identity, Metadata, Secrets, Source, TreeEntry};
 use kernel::{BoxFuture, Error, Event, Id, Name, Principal, Result, Text, Time};
 use run::{Engine, Run, StepState};
 use std::collections::BTreeMap;
@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 mod below;
 mod clock;
 mod flow;
+mod secrets;
+mod submodules;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,6 +33,10 @@ type Files = BTreeMap<String, String>;
 struct Shelf {
     commits: Mutex<BTreeMap<String, Files>>,
     git: OnceLock<PathBuf>,
+    /// The submodules of commits.
+    links: Mutex<BTreeMap<String, Vec<Gitlink>>>,
+    identity: OnceLock<Arc<dyn Identity>>,
+    secrets: OnceLock<Arc<dyn Secrets>>,
     /// Where two histories part, if not at the first of them.
     partings: Mutex<BTreeMap<(String, String), Option<String>>>,
 }
@@ -85,6 +91,9 @@ impl Source for Shelf {
         _: Metadata,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            for link in self.links.lock().unwrap().get(commit).into_iter().flatten() {
+                std::fs::create_dir_all(dir.join(&link.path)).unwrap();
+            }
             for (path, text) in self.get(commit)? {
                 let at = dir.join(path);
                 std::fs::create_dir_all(at.parent().unwrap()).unwrap();
@@ -100,7 +109,9 @@ impl Source for Shelf {
         _: &'a Name,
         commit: &'a str,
     ) -> BoxFuture<'a, Result<Commit>> {
-        Box::pin(async move { Ok(commit_of(commit, "")) })
+        let known = self.commits.lock().unwrap().contains_key(commit);
+        let unknown = || Error::not_found("object.unknown", Text::plain("no such commit"));
+        Box::pin(async move { known.then(|| commit_of(commit, "")).ok_or_else(unknown) })
     }
 
     fn changed<'a>(
@@ -115,6 +126,16 @@ impl Source for Shelf {
             let new = self.get(after)?;
             Ok(new.into_iter().filter(|(p, t)| old.get(p) != Some(t)).map(|(p, _)| p).collect())
         })
+    }
+
+    fn gitlinks<'a>(
+        &'a self,
+        _: &'a Name,
+        _: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Gitlink>>> {
+        let links = self.links.lock().unwrap().get(commit).cloned().unwrap_or_default();
+        Box::pin(async move { Ok(links) })
     }
 
     fn merge_base<'a>(
@@ -166,9 +187,9 @@ async fn options_of(
         blobs,
         host,
         verdicts: None,
-        secrets: None,
+        secrets: shelf.secrets.get().cloned(),
         source: shelf.clone(),
-        identity: None,
+        identity: shelf.identity.get().cloned(),
         dir: data.join("work"),
         url: "http://127.0.0.1:8080".into(),
         limits: Limits { grace_ms: 500, disk: 64 << 20, log: 1 << 20, ..Limits::default() },

@@ -421,7 +421,8 @@ async fn same(parts: &Parts, above: &Run) -> Result<Tip> {
     });
     // What the push changed is known as long as the ref has not moved on.
     if let Some(tip) = known.await?.filter(|tip| tip.commit.id == id) {
-        return Ok(tip);
+        let pushed = Origin::parse(&label("source")).is_ok_and(Origin::is_of_a_push);
+        return Ok(Tip { before: tip.before.clone().filter(|_| pushed), ..tip });
     }
     Ok(Tip {
         commit: parts.source.commit(&project, &repository, &id).await?,

@@ -63,6 +63,9 @@ pub struct Work {
     /// Signed statements of who the job is, each in a variable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub id_tokens: Vec<IdToken>,
+    /// Secrets that it finds in variables. They are fetched when it begins, and stored nowhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Secret>,
     /// What is published of a job that passed: a directory of its artifacts as a web site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<Site>,
@@ -215,7 +218,13 @@ pub enum Fetch {
     Newest { path: String, refname: String, job: String },
     /// Of a pipeline above this one (the one that started it, or that one's, …), by its number on this
     /// server or its run's id. Both may hold variables.
-    Run { run: String, job: String },
+    Run {
+        run: String,
+        job: String,
+        /// Nothing is wrong when there is nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        optional: bool,
+    },
 }
 
 /// How the commit's files are laid out.
@@ -223,6 +232,21 @@ pub enum Fetch {
 pub struct Checkout {
     #[serde(default)]
     pub submodules: Submodules,
+    /// Pathspecs of submodules; empty: all of the commit's own. Those inside of one come with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    /// Pathspecs of submodules that are not wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub but: Vec<String>,
+    /// The tips of their branches, not the commits that are recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub newest: bool,
+    /// Commits of history of those that are fetched from other servers; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submodule_depth: Option<u32>,
+    /// More words for git when it fetches those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
     /// Commits of history that `.git` shows; `None`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<u32>,
@@ -247,6 +271,52 @@ pub struct IdToken {
     pub name: String,
     /// Whom it is for; variables in it are expanded.
     pub audience: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// The variable that holds it.
+    pub name: String,
+    /// The value is in a file, and that file's path in the variable.
+    pub file: bool,
+    pub from: SecretFrom,
+}
+
+/// Where a secret is kept. Texts may hold variables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretFrom {
+    /// On this server, under that name.
+    Own(String),
+    Vault(VaultSecret),
+}
+
+/// A field of a secret that is kept by HashiCorp Vault, OpenBao or whoever else speaks their HTTP API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultSecret {
+    /// `https://vault.example.com`
+    pub server: String,
+    /// Where it takes signed tokens: the path of the auth method.
+    pub login: String,
+    pub role: String,
+    pub namespace: String,
+    /// The signed token that says who the job is.
+    pub token: String,
+    /// A token of the store's own, for where nobody signs.
+    pub own_token: String,
+    pub engine: VaultEngine,
+    /// Where the engine is mounted.
+    pub mount: String,
+    pub path: String,
+    pub field: String,
+}
+
+/// The kind of a secrets engine, which decides how its secrets are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VaultEngine {
+    Kv1,
+    Kv2,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -340,6 +410,9 @@ pub struct Output {
     pub artifacts: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+    /// Where those of the variables are whole in which something is hidden: a row that jobs alone can read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Environment>,
     /// Machine-readable results, each in a blob that the run refers to.

@@ -8,12 +8,16 @@
 //!                                                     layers  what lies over that
 //!                                                     scratch the writable layer
 //!                                                     control the script
+//!                                                     repositories whose objects its submodules read
+//!                                                     learned secrets that it has fetched
 //! ```
 
 use crate::layers::Layers;
+use crate::variables::Variable;
 use blob::Blobs;
 use kernel::port::{Metadata, Source};
 use kernel::{Error, Name, Result};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,6 +49,64 @@ pub enum Base {
     Empty,
 }
 
+/// A submodule that is laid out: a commit of a repository at a path of another one's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// The path of the submodule that it is in; empty: it is in the commit itself.
+    pub of: String,
+    /// Its path in there.
+    pub path: String,
+    /// As `.gitmodules` calls it.
+    pub name: String,
+    pub project: Name,
+    pub repository: Name,
+    pub commit: String,
+}
+
+impl Module {
+    fn place(&self, top: &Path) -> PathBuf {
+        top.join(&self.of).join(&self.path)
+    }
+
+    /// So that git in the job takes it for one that was initialised: git-config(1), `submodule.<name>`.
+    fn config(&self, url: &str) -> String {
+        let sound = |words: &str| !words.chars().any(char::is_control);
+        if !sound(&self.name) || !sound(url) {
+            return String::new();
+        }
+        let escaped = |words: &str| words.replace('\\', "\\\\").replace('"', "\\\"");
+        let (name, url) = (escaped(&self.name), escaped(url));
+        format!("[submodule \"{name}\"]\n\tactive = true\n\turl = \"{url}\"\n")
+    }
+}
+
+/// What a place is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Contents<'a> {
+    pub project: &'a Name,
+    pub repository: &'a Name,
+    pub commit: &'a str,
+    pub modules: &'a [Module],
+    /// Where people reach this server.
+    pub url: &'a str,
+}
+
+impl Contents<'_> {
+    /// The name of the checkout: the same files, the same name.
+    fn name(&self) -> Result<String> {
+        let commit = whole_id(self.commit)?;
+        if self.modules.is_empty() {
+            return Ok(commit.to_owned());
+        }
+        let mut hash = Sha256::new();
+        for module in self.modules {
+            hash.update(format!("{module:?}\n"));
+        }
+        let hex: String = hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect();
+        Ok(format!("{commit}+{hex}"))
+    }
+}
+
 /// The place of one attempt.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -68,6 +130,34 @@ impl Place {
         }
         let words = std::fs::read_to_string(self.dir.join("layers")).unwrap_or_default();
         words.lines().map(PathBuf::from).collect()
+    }
+    /// Repositories whose objects its files' submodules read.
+    pub fn repositories(&self) -> Vec<(Name, Name)> {
+        let words = std::fs::read_to_string(self.dir.join("repositories")).unwrap_or_default();
+        let names = words.lines().filter_map(|line| line.split_once('/'));
+        names.filter_map(|(p, r)| Some((Name::parse(p).ok()?, Name::parse(r).ok()?))).collect()
+    }
+    /// Keeps what an attempt has fetched for itself, for naru's own user alone and as long as the place is.
+    pub fn remember(&self, learned: &[Variable]) -> std::io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        if learned.is_empty() {
+            return Ok(());
+        }
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(self.learned_file())?;
+        serde_json::to_writer(file, learned).map_err(std::io::Error::from)
+    }
+
+    /// What was kept so; `None` when nothing was.
+    pub fn learned(&self) -> std::io::Result<Option<Vec<Variable>>> {
+        match std::fs::read(self.learned_file()) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+    fn learned_file(&self) -> PathBuf {
+        self.dir.join("learned")
     }
     fn claim(&self) -> PathBuf {
         self.dir.join("lower")
@@ -129,26 +219,22 @@ impl Workspaces {
     }
 
     /// A fresh place with the commit's files as `base` says.
-    pub async fn prepare(
-        &self,
-        place: &Place,
-        project: &Name,
-        repository: &Name,
-        commit: &str,
-        base: Base,
-    ) -> Result<()> {
+    pub async fn prepare(&self, place: &Place, of: Contents<'_>, base: Base) -> Result<()> {
         // What a crash left half made.
         remove(&place.dir).await?;
         for dir in [place.dir.clone(), place.scratch(), place.control()] {
             private_dir(&dir).map_err(io)?;
         }
         plain_dir(&place.upper()).map_err(io)?;
+        let used: BTreeSet<String> =
+            of.modules.iter().map(|m| format!("{}/{}\n", m.project, m.repository)).collect();
+        let used: String = used.into_iter().collect();
+        std::fs::write(place.dir.join("repositories"), used).map_err(io)?;
         let whole = place.scratch().join("copied");
         match base {
             Base::Nothing => return std::fs::write(whole, "").map_err(io),
             Base::Copied => {
-                let upper = place.upper();
-                self.source.checkout(project, repository, commit, &upper, Metadata::With).await?;
+                self.lay_out(of, &place.upper()).await?;
                 return std::fs::write(whole, "").map_err(io);
             }
             Base::Empty => {
@@ -160,27 +246,47 @@ impl Workspaces {
             Base::Shared => {}
         }
         let _claiming = self.pruning.read().await;
-        let lower = self.checkout(project, repository, commit).await?;
+        let lower = self.checkout(of).await?;
         std::fs::write(place.claim(), lower.as_os_str().as_encoded_bytes()).map_err(io)
     }
 
     /// The checkout of a commit, made if it is not there.
-    async fn checkout(&self, project: &Name, repository: &Name, commit: &str) -> Result<PathBuf> {
+    async fn checkout(&self, contents: Contents<'_>) -> Result<PathBuf> {
+        let Contents { project, repository, .. } = contents;
         let of = self.dir.join("checkouts").join(project.as_str()).join(repository.as_str());
-        let done = of.join(whole_id(commit)?);
+        let name = contents.name()?;
+        let done = of.join(&name);
         let lock = self.making.lock().await.entry(done.clone()).or_default().clone();
         let making = lock.lock().await;
         if !done.is_dir() {
-            let half = of.join(format!(".{commit}"));
+            let half = of.join(format!(".{name}"));
             remove(&half).await?;
             private_dir(&of).map_err(io)?;
             plain_dir(&half).map_err(io)?;
-            self.source.checkout(project, repository, commit, &half, Metadata::With).await?;
+            self.lay_out(contents, &half).await?;
             std::fs::rename(&half, &done).map_err(io)?;
         }
         drop(making);
         self.making.lock().await.remove(&done);
         Ok(done)
+    }
+
+    /// Writes a commit's files and those of its submodules, outer ones first.
+    async fn lay_out(&self, of: Contents<'_>, dir: &Path) -> Result<()> {
+        let Contents { project, repository, commit, modules, url } = of;
+        self.source.checkout(project, repository, commit, dir, Metadata::With).await?;
+        for module in modules {
+            let Module { project, repository, commit, .. } = module;
+            let at = module.place(dir);
+            // Made with the files around it, before any link of theirs: it is what it is called.
+            if !std::fs::symlink_metadata(&at).is_ok_and(|found| found.is_dir()) {
+                return Err(Error::internal(format!("{} is no directory", at.display())));
+            }
+            self.source.checkout(project, repository, commit, &at, Metadata::With).await?;
+            let url = format!("{}/{project}/{repository}.git", url.trim_end_matches('/'));
+            append(&dir.join(&module.of).join(".git/config"), &module.config(&url)).map_err(io)?;
+        }
+        Ok(())
     }
 
     /// Lays a tree under the files of a place, over what is there already.
@@ -237,6 +343,17 @@ impl Workspaces {
 pub fn whole_id(commit: &str) -> Result<&str> {
     let sound = (40..=64).contains(&commit.len()) && commit.bytes().all(|b| b.is_ascii_hexdigit());
     if sound { Ok(commit) } else { Err(Error::internal("a commit id that is none")) }
+}
+
+/// Adds to a file that is there.
+fn append(file: &Path, words: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    match std::fs::File::options().append(true).open(file) {
+        Ok(mut file) => file.write_all(words.as_bytes()),
+        // A source without metadata has none.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 fn subdirs(dir: &Path) -> Vec<PathBuf> {

@@ -36,8 +36,14 @@ const LOOSER: &[(&str, &str)] = &[
     ("a: {trigger: x}", "a single word is a repository of the same project"),
 ];
 
-/// Sound, and refused with a word what to do instead: nothing here could do what they ask.
-const NOT_HERE: &[&str] = &["secrets", "identity"];
+/// Sound, and refused with a word what to do instead: they ask for a cloud's account.
+const NOT_HERE: &[&str] = &[
+    "identity",
+    "secrets:aws_secrets_manager",
+    "secrets:azure_key_vault",
+    "secrets:gcp_secret_manager",
+    "secrets:gitlab_secrets_manager:source",
+];
 
 fn schema() -> jsonschema::Validator {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schemas/gitlab-ci.json");

@@ -91,6 +91,18 @@ pub trait Source: Send + Sync {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// The commit of a branch or tag that nobody has pushed here, so that no event told of it: of a developer's
+    /// own repository. `None`: there is none of that name.
+    fn resolve<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        refname: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        let _ = (project, repository, refname);
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// The commit where two histories part (gitglossary(7), merge base): the best one, if there are several.
     /// `None`: they have nothing in common.
     fn merge_base<'a>(

@@ -11,13 +11,14 @@ use super::read;
 use super::refs::{self, Only};
 use super::release::{self, Pages};
 use super::rules::{self, Rule};
+use super::secrets;
 use super::service::{self, Image, Service};
 use super::stored::{self, CacheKey, Kept};
 use super::trigger::{self, Trigger};
 use super::vars::{self, Variables};
 use super::yaml::{At, Entry, Node};
 use super::{steps, who};
-use crate::work::{IdToken, Keep, TagRelease};
+use crate::work::{IdToken, Keep, Secret, TagRelease};
 use kernel::{Result, Text, text};
 use run::Retry;
 use std::sync::Arc;
@@ -81,6 +82,9 @@ pub struct Job {
     pub pages: Option<Pages>,
     pub publish: Option<String>,
     pub id_tokens: Vec<IdToken>,
+    secrets_written: Vec<secrets::Written>,
+    /// The same, with their tokens.
+    pub secrets: Vec<Secret>,
     /// Commands that run before the files are there.
     pub before_files: Vec<String>,
 }
@@ -101,6 +105,7 @@ impl Job {
             job.keyword(entry, warnings)?;
         }
         job.check(&node)?;
+        job.secrets = secrets::with_tokens(&job.secrets_written, &job.id_tokens)?;
         Ok(job)
     }
 
@@ -162,7 +167,7 @@ impl Job {
             "id_tokens" => self.id_tokens = who::id_tokens(entry)?,
             "hooks" => self.before_files = parts::hooks(entry)?,
             "identity" => return Err(who::identity(&entry.at)),
-            "secrets" => return Err(who::secrets(&entry.at)),
+            "secrets" => self.secrets_written = secrets::secrets(entry)?,
             "tags" => {
                 read::list(entry)?;
                 warnings.push(error::no_effect(&entry.at, "tags"));

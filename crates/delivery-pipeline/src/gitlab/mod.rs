@@ -35,6 +35,7 @@ mod read;
 mod refs;
 mod release;
 mod rules;
+mod secrets;
 mod service;
 mod show;
 mod spec;
@@ -117,6 +118,11 @@ impl Origin {
             );
             Error::invalid("source.unknown", say).hint(error::nearest(word, &known))
         })
+    }
+
+    /// Whether somebody brought new commits with it, so that `changes` has something to compare with.
+    pub fn is_of_a_push(self) -> bool {
+        matches!(self, Origin::Push | Origin::Parent | Origin::MergeRequest | Origin::Local)
     }
 
     /// The word of `CI_PIPELINE_SOURCE`.

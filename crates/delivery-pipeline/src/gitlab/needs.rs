@@ -73,9 +73,10 @@ fn need(node: &Arc<Node>, out: &mut Needs) -> Result<()> {
             matrix: item.matrix,
         }),
         (Some(job), Some(run), None) => {
-            let of = |job| Fetch::Run { run: run.clone(), job };
+            let of = |job| Fetch::Run { run: run.clone(), job, optional: item.optional };
             out.fetch.extend(item.jobs(job).into_iter().map(of));
         }
+        (Some(_), None, Some(_)) if item.optional => return Err(never_optional(&at)),
         (Some(job), None, Some(path)) => {
             let wanted = || {
                 error::wanted(&at, "needs", ("a `ref` with `project`", "`project`와 함께 `ref`를"))
@@ -126,6 +127,15 @@ fn item(node: &Arc<Node>) -> Result<Item> {
         }
     }
     Ok(item)
+}
+
+/// As in GitLab: what is asked for is what the newest pipeline that passed has left.
+fn never_optional(at: &At) -> kernel::Error {
+    let wanted = ("no `optional` beside `project`", "`project` 옆에 `optional` 없이");
+    error::wanted(at, "needs", wanted).hint(Text::fixed(
+        "leave it out, or give the job a rule that holds only when the artifacts are there",
+        "`optional`을 빼거나, 아티팩트가 있을 때만 맞는 규칙을 작업에 주세요",
+    ))
 }
 
 /// A job that mirrors another pipeline does nothing else.

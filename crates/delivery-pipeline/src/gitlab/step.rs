@@ -2,7 +2,8 @@
 
 use super::arrange::{Chosen, Waits};
 use super::environment;
-use super::job::When;
+use super::error;
+use super::job::{Job, When};
 use super::parts::AllowFailure;
 use super::predefined::slug;
 use super::rules::Decision;
@@ -108,8 +109,9 @@ impl Pipeline<'_> {
             services: job.services.iter().map(|s| s.expanded(&expand)).collect(),
             reports: job.kept.reports.clone(),
             fetch: from.needs().map(|needs| needs.fetch.clone()).unwrap_or_default(),
-            checkout: checkout(scope, &job.before_files),
+            checkout: checkout(scope, job)?,
             id_tokens: job.id_tokens.clone(),
+            secrets: job.secrets.clone(),
             site,
             tag: job.release.clone(),
             coverage: job.coverage.clone(),
@@ -242,15 +244,48 @@ fn files(scope: &Scope) -> Files {
     }
 }
 
-fn checkout(scope: &Scope, before: &[String]) -> Checkout {
-    let submodules = match scope.get("GIT_SUBMODULE_STRATEGY").as_deref() {
-        Some("normal") => Submodules::Normal,
-        Some("recursive") => Submodules::Recursive,
-        _ => Submodules::None,
+/// The variables by which a file says how its commit is laid out.
+///
+/// # Errors
+/// `pipeline.value` for a `GIT_SUBMODULE_STRATEGY` that is none.
+fn checkout(scope: &Scope, job: &Job) -> Result<Checkout> {
+    let submodules = match scope.get("GIT_SUBMODULE_STRATEGY").unwrap_or_default().trim() {
+        "normal" => Submodules::Normal,
+        "recursive" => Submodules::Recursive,
+        "" | "none" => Submodules::None,
+        other => {
+            let wanted = ("none, normal or recursive", "none, normal, recursive 가운데 하나를");
+            let error = error::wanted(&job.at, "GIT_SUBMODULE_STRATEGY", wanted);
+            return Err(error.hint(error::nearest(other, &["none", "normal", "recursive"])));
+        }
     };
     // Zero is all of it.
-    let depth = scope.get("GIT_DEPTH").and_then(|words| words.trim().parse::<u32>().ok());
-    Checkout { submodules, depth: depth.filter(|depth| *depth > 0), before: before.to_vec() }
+    let depth = |name: &str| {
+        let number = scope.get(name).and_then(|words| words.trim().parse::<u32>().ok());
+        number.filter(|depth| *depth > 0)
+    };
+    let words = |name: &str| -> Vec<String> {
+        let value = scope.get(name).unwrap_or_default();
+        value.split_whitespace().map(str::to_owned).collect()
+    };
+    let excluded = |spec: &String| {
+        let marks = [":(exclude)", ":!", ":^"];
+        marks.iter().find_map(|mark| spec.strip_prefix(mark)).map(str::to_owned)
+    };
+    let mut only = words("GIT_SUBMODULE_PATHS");
+    let but = only.iter().filter_map(excluded).collect();
+    only.retain(|spec| excluded(spec).is_none());
+    let flags = words("GIT_SUBMODULE_UPDATE_FLAGS");
+    Ok(Checkout {
+        submodules,
+        only,
+        but,
+        newest: flags.iter().any(|flag| flag == "--remote"),
+        submodule_depth: depth("GIT_SUBMODULE_DEPTH").or_else(|| depth("GIT_DEPTH")),
+        flags,
+        depth: depth("GIT_DEPTH"),
+        before: job.before_files.clone(),
+    })
 }
 
 fn start(decision: &Decision) -> run::When {

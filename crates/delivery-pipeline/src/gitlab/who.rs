@@ -1,4 +1,4 @@
-//! Who a job is, and what it may know: `id_tokens`, `identity`, `secrets`.
+//! Who a job is: `id_tokens`, `identity`.
 
 use super::error;
 use super::read;
@@ -27,15 +27,6 @@ fn id_token(entry: &Entry) -> Result<IdToken> {
         return Err(error::wanted(&entry.value.at, &entry.key, ("an `aud`", "`aud`를")));
     }
     Ok(IdToken { name: entry.key.clone(), audience })
-}
-
-/// There is no store of secrets to ask.
-pub fn secrets(at: &At) -> Error {
-    let hint = Text::fixed(
-        "give the value as a masked variable when the pipeline starts, or let the job fetch it with `id_tokens`",
-        "파이프라인을 시작할 때 마스킹된 변수로 주거나, 작업이 `id_tokens`로 직접 가져오게 하세요",
-    );
-    error::unsupported(at, "secrets", hint)
 }
 
 /// No account of a cloud is connected.

@@ -3,7 +3,7 @@
 use super::Job;
 use crate::variables::Variable;
 use kernel::{Error, Result, Text};
-use run::{Engine, Run};
+use run::Run;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -32,9 +32,7 @@ impl Job {
             return Ok(Vec::new());
         }
         let signer = self.parts.identity.as_ref().ok_or_else(missing)?;
-        let id = self.task.run.clone();
-        let run = self.parts.store.read(move |v| Engine::show_in(v, &id)).await?;
-        let run = run.ok_or_else(|| Error::internal("a job without its run"))?;
+        let run = self.own_run().await?;
         let life = Duration::from_millis(self.timeout()) + BEYOND;
         let mut out = Vec::new();
         for token in &self.work.id_tokens {
@@ -47,7 +45,7 @@ impl Job {
         Ok(out)
     }
 
-    fn deploys_to(&self) -> Option<String> {
+    pub(super) fn deploys_to(&self) -> Option<String> {
         self.work.environment.as_ref().map(|e| self.scope.expand(&e.name))
     }
 }

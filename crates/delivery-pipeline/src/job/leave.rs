@@ -3,11 +3,13 @@
 use super::results::{MAX_OUTPUT, MAX_REST, json_size};
 use super::{Job, MAX_DOTENV, MAX_DOTENV_BYTES};
 use crate::Parts;
+use crate::handed::{self, Whole};
 use crate::keep::{self, Bounds, Of};
 use crate::variables::{Scope, Variable};
 use crate::work::{Environment, Output, Work};
+use crate::workspace::io;
 use crate::{caches, script};
-use blob::{Choose, Held};
+use blob::{Blobs, Choose, Held};
 use host::Exit;
 use kernel::{Result, Text, text};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +52,8 @@ impl Job {
 
     /// Keeps what is to be kept. The answer says beside it whether all of its reports are.
     pub(super) async fn leave(&self, passed: bool) -> Result<(Output, bool)> {
-        let mut output = Output { variables: self.dotenv().await?, ..Output::default() };
+        let (variables, sealed) = self.dotenv().await?;
+        let mut output = Output { variables, sealed, ..Output::default() };
         output.environment = self.environment(&self.scope_with(&output.variables));
         output.artifacts = self.artifacts(passed).await?;
         let room = MAX_OUTPUT.saturating_sub(json_size(&output) + MAX_REST);
@@ -150,39 +153,71 @@ impl Job {
         self.parts.store.write(refer).await
     }
 
-    /// The variables of the job's dotenv reports.
-    async fn dotenv(&self) -> Result<BTreeMap<String, String>> {
-        let bounds = Bounds { bytes: MAX_DOTENV_BYTES, files: 16 };
-        let choose = bounds.choose(self.globs(&self.work.dotenv), Vec::new());
-        let blobs = &self.parts.blobs;
-        let mut found = BTreeMap::new();
-        let Some(held) = self.collect(choose).await? else {
-            return Ok(found);
-        };
-        for entry in blobs.tree(&held.hash).await?.entries {
-            let bytes = blobs.get(&entry.hash, MAX_DOTENV_BYTES).await?;
-            let (lines, odd) = script::dotenv(&String::from_utf8_lossy(&bytes), MAX_DOTENV);
-            found.extend(lines.into_iter().map(|(name, value)| self.veiled(name, value)));
+    /// The variables of the job's dotenv reports, and where those are whole that hold a secret.
+    async fn dotenv(&self) -> Result<(BTreeMap<String, String>, Option<String>)> {
+        let (mut found, mut whole) = (BTreeMap::new(), handed::Values::new());
+        for (path, words) in self.dotenv_files().await? {
+            let (lines, odd) = script::dotenv(&words, MAX_DOTENV);
+            for (name, value) in lines {
+                let hidden = self.secrets.hidden(&value);
+                whole.remove(&name);
+                if hidden != value {
+                    let secrets = self.secrets.held(&value);
+                    whole.insert(name.clone(), Whole { value, secrets });
+                }
+                found.insert(name, hidden);
+            }
             if odd > 0 {
-                let path = &entry.path;
                 self.note(&text!(
                     "{path}: {odd} lines are no variables and are left out",
                     "{path}: 변수가 아닌 줄 {odd}개를 제외했습니다"
                 ));
             }
         }
-        Ok(found)
+        let sealed = self.seal(whole).await?;
+        Ok((found, sealed))
     }
 
-    /// A variable as it is handed on: whoever may see the run reads it, so no secret is in it.
-    fn veiled(&self, name: String, value: String) -> (String, String) {
-        let hidden = self.secrets.hidden(&value);
-        if hidden != value {
+    /// Paths and contents of its dotenv reports. They may hold secrets, so they never come into the server's
+    /// store of blobs, where files stay for a while: they have one of their own, which goes at once.
+    async fn dotenv_files(&self) -> Result<Vec<(String, String)>> {
+        let globs = self.globs(&self.work.dotenv);
+        if globs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Parts { store, workspaces, .. } = &*self.parts;
+        let aside = self.place.dir.join("dotenv");
+        let blobs = Blobs::open(&aside, store.clone()).await?;
+        let bounds = Bounds { bytes: MAX_DOTENV_BYTES, files: 16 };
+        let choose = bounds.choose(globs, Vec::new());
+        let held = keep::collect(&blobs, &workspaces.layers, &self.place, Of::All, choose).await;
+        let mut files = Vec::new();
+        if let Some(held) = held? {
+            for entry in blobs.tree(&held.hash).await?.entries {
+                let bytes = blobs.get(&entry.hash, MAX_DOTENV_BYTES).await?;
+                files.push((entry.path, String::from_utf8_lossy(&bytes).into_owned()));
+            }
+        }
+        tokio::fs::remove_dir_all(&aside).await.map_err(io)?;
+        Ok(files)
+    }
+
+    /// Whoever may see the run reads its variables, so those are hidden; jobs alone get the whole values.
+    async fn seal(&self, whole: handed::Values) -> Result<Option<String>> {
+        if whole.is_empty() {
+            return Ok(None);
+        }
+        for name in whole.keys() {
             self.note(&text!(
-                "{name} holds a masked value and is handed on with it hidden: give the later job the variable itself",
-                "{name}에 마스킹된 값이 있어 가린 채로 넘깁니다. 뒤의 작업에는 그 변수를 직접 주세요"
+                "{name} holds a secret: later jobs get it whole, and everybody else sees it hidden",
+                "{name}에 비밀이 있습니다. 뒤의 작업에는 그대로 넘기고 다른 곳에서는 가립니다"
             ));
         }
-        (name, hidden)
+        let (parts, run, step) = (self.parts.clone(), self.task.run.clone(), self.task.key.clone());
+        let put = move |tx: &mut store::Tx<'_>| {
+            parts.seal.put(tx, &run, &step, &whole)?;
+            Ok(step)
+        };
+        self.parts.store.write(put).await.map(Some)
     }
 }

@@ -4,6 +4,7 @@ use super::{CONTROL, CPU_WEIGHT, HOME, Job, SIGTERM};
 use crate::variables::Variable;
 use host::{Exit, Limits, Mount, MountKind, Reason, Sandbox, Spec, Workload};
 use kernel::{Error, Result, Text, text};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,6 +90,20 @@ impl Job {
         self.work.timeout_ms.unwrap_or(self.parts.limits.timeout_ms)
     }
 
+    /// Where else its files' metadata reads objects.
+    fn objects(&self) -> BTreeSet<PathBuf> {
+        let source = &self.parts.source;
+        let (project, repository) = (&self.task.project, &self.work.repository);
+        let mut all: BTreeSet<PathBuf> = source.borrowed(project, repository).into_iter().collect();
+        for (project, repository) in self.place.repositories() {
+            all.insert(source.git_dir(&project, &repository));
+            all.extend(source.borrowed(&project, &repository));
+        }
+        all.remove(&source.git_dir(project, repository));
+        all.retain(|dir| dir.is_dir());
+        all
+    }
+
     fn spec(&self, id: &str, script: &str, time_ms: u64, home: &Path) -> Result<Spec> {
         let limits = &self.parts.limits;
         let lower = self.place.lower().unwrap_or_else(|| self.place.upper());
@@ -102,7 +117,7 @@ impl Job {
                 git.to_str().ok_or_else(|| Error::internal("a data directory not in UTF-8"))?;
             mount(at, MountKind::ReadOnly { from: git.clone() });
         }
-        for objects in self.parts.source.borrowed(&self.task.project, &self.work.repository) {
+        for objects in self.objects() {
             if let Some(at) = objects.to_str() {
                 mount(at, MountKind::ReadOnly { from: objects.clone() });
             }

@@ -1,11 +1,12 @@
 //! What an attempt finds when it begins: its files, its caches, what earlier jobs left, its script.
 
 use super::Job;
+use super::submodules::Wanted;
 use crate::work::{Fetch, Files, Output, Work};
-use crate::workspace::{Base, io};
+use crate::workspace::{Base, Contents, io};
 use crate::{Parts, caches, left, script};
 use host::{Exit, Reason};
-use kernel::{Result, text};
+use kernel::{ErrorKind, Result, Text, text};
 use std::sync::atomic::Ordering;
 
 /// Layers of one overlay; the options of a mount have one page.
@@ -52,8 +53,10 @@ impl Job {
     async fn prepare(&self, base: Base) -> Result<()> {
         let Work { repository, commit, .. } = &self.work;
         let (project, place) = (&self.task.project, &self.place);
-        self.without_submodules().await?;
-        self.parts.workspaces.prepare(place, project, repository, commit, base).await?;
+        let Wanted { here, commands } = self.submodules().await?;
+        let url = &self.parts.url;
+        let contents = Contents { project, repository, commit, modules: &here, url };
+        self.parts.workspaces.prepare(place, contents, base).await?;
         if let Some(image) = &self.work.image {
             let image = self.scope.expand(image);
             self.note(&text!(
@@ -72,9 +75,12 @@ impl Job {
             }
         }
         for fetch in &self.work.fetch {
-            self.lay(&self.fetched(fetch).await?).await?;
+            if let Some(tree) = self.fetched(fetch).await? {
+                self.lay(&tree).await?;
+            }
         }
         self.secrets.write(&place.control()).map_err(io)?;
+        place.remember(&self.learned).map_err(io)?;
         for name in self.secrets.too_short() {
             let least = host::Mask::SHORTEST;
             self.note(&text!(
@@ -82,7 +88,8 @@ impl Job {
                 "{name}의 값이 {least}자보다 짧아 로그에서 가리지 않습니다"
             ));
         }
-        let script = script::render_after(&self.work.checkout.before, &self.work.script);
+        let before = [&*self.work.checkout.before, &commands].concat();
+        let script = script::render_after(&before, &self.work.script);
         std::fs::write(place.control().join("script.sh"), script).map_err(io)?;
         let after = script::render(&self.work.after_script);
         std::fs::write(place.control().join("after.sh"), after).map_err(io)
@@ -97,22 +104,32 @@ impl Job {
         }
     }
 
-    /// The artifacts of another pipeline's job.
-    async fn fetched(&self, fetch: &Fetch) -> Result<String> {
+    /// The artifacts of another pipeline's job. `None`: there are none, and that is fine.
+    async fn fetched(&self, fetch: &Fetch) -> Result<Option<String>> {
         let expand = |words: &String| self.scope.expand(words);
         let fetch = match fetch {
             Fetch::Newest { path, refname, job } => {
                 Fetch::Newest { path: expand(path), refname: expand(refname), job: expand(job) }
             }
-            Fetch::Run { run, job } => Fetch::Run { run: expand(run), job: expand(job) },
+            Fetch::Run { run, job, optional } => {
+                Fetch::Run { run: expand(run), job: expand(job), optional: *optional }
+            }
         };
+        let optional = matches!(fetch, Fetch::Run { optional: true, .. });
         let run = self.task.run.clone();
-        let left = self.parts.store.read(move |v| left::fetch(v, &run, &fetch)).await?;
+        let left = match self.parts.store.read(move |v| left::fetch(v, &run, &fetch)).await {
+            Err(error) if optional && error.kind() == ErrorKind::NotFound => {
+                let Text { en, ko } = error.say();
+                self.note(&text!("not needed: {en}", "없어도 됨: {ko}"));
+                return Ok(None);
+            }
+            left => left?,
+        };
         let (project, run) = (&left.project, &left.run);
         self.note(&text!(
             "took over artifacts of run {run} of {project}",
             "{project}의 실행 {run}이(가) 남긴 아티팩트를 가져왔습니다"
         ));
-        Ok(left.tree)
+        Ok(Some(left.tree))
     }
 }

@@ -20,9 +20,11 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Those of a scope, in which variables of files become paths.
-    pub fn take(scope: &mut Scope) -> Secrets {
-        let masked = scope.masked();
+    /// Those of a scope, in which variables of files become paths, and `more` values by the names of the
+    /// variables that they are parts of.
+    pub fn take(scope: &mut Scope, more: Vec<(String, String)>) -> Secrets {
+        let mut masked = scope.masked();
+        masked.extend(more);
         let mut files = scope.files();
         files.retain(|(name, _)| is_name(name));
         let path = |name: &String| Variable::literal(name, format!("{CONTROL}/{FILES}/{name}"));
@@ -39,6 +41,12 @@ impl Secrets {
     pub fn too_short(&self) -> Vec<&str> {
         let short = |value: &str| (1..Mask::SHORTEST).contains(&value.len());
         self.masked.iter().filter(|(_, v)| short(v)).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Those that words hold as they are.
+    pub fn held(&self, words: &str) -> Vec<String> {
+        let held = self.masked.iter().map(|(_, value)| value);
+        held.filter(|v| v.len() >= Mask::SHORTEST && words.contains(v.as_str())).cloned().collect()
     }
 
     pub fn hidden(&self, words: &str) -> String {

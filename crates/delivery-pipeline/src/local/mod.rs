@@ -32,6 +32,7 @@ mod session;
 mod shell;
 mod signals;
 mod source;
+mod submodules;
 mod upload;
 mod watch;
 mod watcher;

@@ -78,6 +78,7 @@ impl Session {
         let cores = std::thread::available_parallelism().map_or(2, usize::from).max(2);
         let wants = Wants { jobs: flags.jobs.unwrap_or(cores), given };
         let world = World::open(place, repository, names, wants).await?;
+        world.source.take_committed(flags.committed);
         let lang = context.lang;
         Ok(Session { began, flags, lang, screen, signals, world, secrets, context })
     }

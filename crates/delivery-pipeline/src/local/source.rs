@@ -2,25 +2,27 @@
 
 use super::git::{Git, records};
 use super::repository::{Names, Repository, changed};
+use super::submodules::Submodules;
 use crate::workspace::whole_id;
 use kernel::journey::{Commit, MAX_MESSAGE};
-use kernel::port::{Metadata, Source, TreeEntry};
+use kernel::port::{Gitlink, Metadata, Nested, Source, TreeEntry};
 use kernel::{BoxFuture, Error, ErrorKind, Name, Result, Text, Time, text};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The one repository that a local run knows.
+/// The one repository that a local run knows, and the submodules that lie in its working tree.
 pub struct Local {
     repository: Repository,
     names: Names,
+    nested: Submodules,
     /// What is taken to have changed, instead of a comparison.
     supposed: Mutex<Option<BTreeSet<String>>>,
 }
 
 impl Local {
     pub fn new(repository: Repository, names: Names) -> Local {
-        Local { repository, names, supposed: Mutex::default() }
+        Local { repository, names, nested: Submodules::default(), supposed: Mutex::default() }
     }
 
     /// What [`Source::changed`] answers from now on; `None` compares.
@@ -28,9 +30,20 @@ impl Local {
         *self.supposed.lock().unwrap_or_else(PoisonError::into_inner) = changed;
     }
 
-    fn git(&self, project: &Name, repository: &Name) -> Result<Git> {
-        if *project == self.names.project && *repository == self.names.repository {
-            return Ok(Git::bare(&self.repository.ours));
+    /// From now on submodules are taken as they are committed, or as they lie there.
+    pub fn take_committed(&self, committed: bool) {
+        self.nested.take_committed(committed);
+    }
+
+    /// The repository of that name.
+    fn repository(&self, project: &Name, repository: &Name) -> Result<Repository> {
+        if *project == self.names.project {
+            if *repository == self.names.repository {
+                return Ok(self.repository.clone());
+            }
+            if let Some(found) = self.nested.get(repository) {
+                return Ok(found);
+            }
         }
         let say = text!(
             "the repository {project}/{repository} is not here",
@@ -40,6 +53,29 @@ impl Local {
             "a local run knows this repository alone; what needs others runs on the server",
             "로컬 실행은 이 저장소만 압니다. 다른 저장소가 필요한 것은 서버에서 실행하세요",
         )))
+    }
+
+    fn git(&self, project: &Name, repository: &Name) -> Result<Git> {
+        Ok(Git::bare(&self.repository(project, repository)?.ours))
+    }
+
+    async fn links(&self, p: &Name, r: &Name, commit: &str) -> Result<Vec<Gitlink>> {
+        let list = ["ls-tree", "-r", "-z", "--full-tree", whole_id(commit)?];
+        let out = self.git(p, r)?.args(list).bytes().await?;
+        let mut links: Vec<Gitlink> = records(&out).filter_map(link).collect();
+        links.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(links)
+    }
+
+    async fn submodule(&self, p: &Name, r: &Name, commit: &str, path: &str) -> Result<Nested> {
+        let outer = self.repository(p, r)?;
+        let links = self.links(p, r, commit).await?;
+        let recorded = links.into_iter().find(|l| l.path == path).map(|l| l.commit);
+        let cache = self.repository.ours.with_file_name("modules");
+        let recorded = recorded.unwrap_or_default();
+        let (repository, commit) =
+            self.nested.find(&outer, commit, path, &recorded, &cache).await?;
+        Ok(Nested { project: p.clone(), repository, commit })
     }
 
     async fn entries(&self, p: &Name, r: &Name, commit: &str) -> Result<Vec<TreeEntry>> {
@@ -82,35 +118,15 @@ impl Local {
         dir: &Path,
         metadata: Metadata,
     ) -> Result<()> {
-        self.git(p, r)?;
+        let repository = self.repository(p, r)?;
         let git = dir.join(".git");
-        self.metadata(whole_id(commit)?, &git).await?;
+        write_metadata(&repository, whole_id(commit)?, &git).await?;
         let inside = Git::at(dir).env("GIT_DIR", &git).env("GIT_WORK_TREE", dir);
         inside.args(["read-tree", "--reset", "-u", commit]).bytes().await?;
         match metadata {
             Metadata::With => Ok(()),
             Metadata::Without => std::fs::remove_dir_all(&git).map_err(Error::internal),
         }
-    }
-
-    /// A `.git` that reads the objects where they are: detached at `commit`, with the developer's tags, and
-    /// branches as a clone would have them.
-    async fn metadata(&self, commit: &str, git: &Path) -> Result<()> {
-        let asked = ["for-each-ref", "--format=%(objectname) %(refname)"];
-        let spaces = ["refs/remotes/origin", "refs/heads", "refs/tags"];
-        let refs = Git::at(&self.repository.top).args(asked).args(spaces).words().await?;
-        let config = std::fs::read_to_string(self.repository.ours.join("config"));
-        let work = || {
-            for below in ["objects/info", "objects/pack", "refs/heads", "refs/tags"] {
-                std::fs::create_dir_all(git.join(below))?;
-            }
-            std::fs::write(git.join("HEAD"), format!("{commit}\n"))?;
-            let config = config?.replace("bare = true", "bare = false");
-            std::fs::write(git.join("config"), config)?;
-            std::fs::write(git.join("objects/info/alternates"), self.repository.alternates(true))?;
-            std::fs::write(git.join("packed-refs"), packed(&refs))
-        };
-        work().map_err(Error::internal)
     }
 
     async fn one(&self, p: &Name, r: &Name, commit: &str) -> Result<Commit> {
@@ -126,6 +142,26 @@ impl Local {
         let message: String = cut(&message, MAX_MESSAGE).to_owned();
         Ok(Commit { id, parents, author, email, authored, committed, subject, message })
     }
+}
+
+/// A `.git` that reads the objects where they are: detached at `commit`, with the developer's tags, and
+/// branches as a clone would have them.
+async fn write_metadata(repository: &Repository, commit: &str, git: &Path) -> Result<()> {
+    let asked = ["for-each-ref", "--format=%(objectname) %(refname)"];
+    let spaces = ["refs/remotes/origin", "refs/heads", "refs/tags"];
+    let refs = Git::at(&repository.top).args(asked).args(spaces).words().await?;
+    let config = std::fs::read_to_string(repository.ours.join("config"));
+    let work = || {
+        for below in ["objects/info", "objects/pack", "refs/heads", "refs/tags"] {
+            std::fs::create_dir_all(git.join(below))?;
+        }
+        std::fs::write(git.join("HEAD"), format!("{commit}\n"))?;
+        let config = config?.replace("bare = true", "bare = false");
+        std::fs::write(git.join("config"), config)?;
+        std::fs::write(git.join("objects/info/alternates"), repository.alternates(true))?;
+        std::fs::write(git.join("packed-refs"), packed(&refs))
+    };
+    work().map_err(Error::internal)
 }
 
 /// Names of refs as a clone has them: the branches of the origin, and those that it does not have.
@@ -145,6 +181,15 @@ fn packed(refs: &str) -> String {
         }
     }
     lines.iter().map(|(name, id)| format!("{id} {name}\n")).collect()
+}
+
+/// `160000 commit <object>\t<path>`
+fn link(record: &[u8]) -> Option<Gitlink> {
+    let tab = record.iter().position(|b| *b == b'\t')?;
+    let path = String::from_utf8_lossy(record.get(tab + 1..)?).into_owned();
+    let words = std::str::from_utf8(record.get(..tab)?).ok()?;
+    let commit = words.strip_prefix("160000 commit ")?.to_owned();
+    Some(Gitlink { path, commit })
 }
 
 /// `<mode> <type> <object> <size>\t<path>`; what is no file is left out, as everywhere in naru.
@@ -240,12 +285,57 @@ impl Source for Local {
         })
     }
 
-    fn git_dir(&self, _: &Name, _: &Name) -> PathBuf {
-        self.repository.ours.clone()
+    fn gitlinks<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Gitlink>>> {
+        Box::pin(self.links(project, repository, commit))
     }
 
-    fn borrowed(&self, _: &Name, _: &Name) -> Vec<PathBuf> {
-        self.repository.objects.clone()
+    fn nested<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        commit: &'a str,
+        path: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Nested>>> {
+        Box::pin(async move { self.submodule(project, repository, commit, path).await.map(Some) })
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        refname: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        Box::pin(async move {
+            let top = self.repository(project, repository)?.top;
+            let short = refname.strip_prefix("refs/heads/").unwrap_or(refname);
+            // As a server knows it: what is pushed goes before what is here alone.
+            for space in ["refs/remotes/origin/", "refs/heads/", "refs/tags/", ""] {
+                let name = if space.is_empty() { refname } else { short };
+                if space.is_empty() && !name.starts_with("refs/") {
+                    continue;
+                }
+                let name = format!("{space}{name}^{{commit}}");
+                let asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", &name];
+                if let Some(found) = Git::at(&top).args(asked).ask().await? {
+                    return Ok(Some(String::from_utf8_lossy(&found).trim().to_owned()));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    fn git_dir(&self, project: &Name, repository: &Name) -> PathBuf {
+        let found = self.repository(project, repository);
+        found.map_or_else(|_| self.repository.ours.clone(), |found| found.ours)
+    }
+
+    fn borrowed(&self, project: &Name, repository: &Name) -> Vec<PathBuf> {
+        self.repository(project, repository).map(|found| found.objects).unwrap_or_default()
     }
 }
 
@@ -259,6 +349,9 @@ mod tests {
         assert_eq!((found.path.as_str(), found.mode, found.size), ("bin/run me", 0o100_755, 12));
         assert!(entry(b"160000 commit aaaa       -\tsub").is_none());
         assert!(entry(b"nonsense").is_none());
+        let found = link(b"160000 commit aaaa\tsub/a b").unwrap();
+        assert_eq!((found.path.as_str(), found.commit.as_str()), ("sub/a b", "aaaa"));
+        assert!(link(b"100755 blob aaaa\tbin").is_none());
     }
 
     #[test]

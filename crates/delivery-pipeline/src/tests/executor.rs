@@ -443,38 +443,6 @@ async fn commands_before_the_files_come_first_and_may_fail_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_wants_submodules_fails_when_there_are_some() {
-    let (_dir, world) = world().await;
-    let wants = Work {
-        checkout: work::Checkout { submodules: work::Submodules::Normal, ..Default::default() },
-        ..work(&["echo ran"])
-    };
-    let modules =
-        "[submodule \"lib\"]\n\tpath = vendor/lib\n\turl = https://u:p@example.com/lib.git\n";
-    let run = world.perform(&[(".gitmodules", modules)], &[("a", wants.clone())]).await;
-    let reason = run.step("a").unwrap().reason.clone().unwrap();
-    assert!(reason.en.contains("“vendor/lib” from https://example.com/lib.git"), "{reason:?}");
-    let run = world.perform(&[("README", "")], &[("a", wants)]).await;
-    assert_eq!(state(&run, "a"), StepState::Passed);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_secret_in_a_dotenv_report_is_not_handed_on_to_be_read() {
-    let (_dir, world) = world().await;
-    let token = Variable { masked: true, ..Variable::literal("TOKEN", "s3cr3t-t0ken") };
-    let work = Work {
-        variables: vec![token],
-        dotenv: vec!["v.env".into()],
-        ..work(&["echo \"URL=https://u:$TOKEN@h\" > v.env; echo A=1 >> v.env"])
-    };
-    let run = world.perform(&[], &[("a", work)]).await;
-    let variables = output(&run, "a").variables;
-    assert_eq!(variables["URL"], "https://u:[MASKED]@h");
-    assert_eq!(variables["A"], "1");
-    assert!(world.log(&run, "a").await.contains("URL holds a masked value"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn artifacts_are_read_by_whom_the_file_lets() {
     let (_dir, world) = world().await;
     let (end, run) = world

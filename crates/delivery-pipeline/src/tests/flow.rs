@@ -103,7 +103,8 @@ async fn the_newest_artifacts_of_a_branch_are_there_for_those_who_may_read_them(
         refname: "main".into(),
         job: "a".into(),
     };
-    let by_id = |run: &Run| Fetch::Run { run: run.id.to_string(), job: "a".into() };
+    let by_id =
+        |run: &Run| Fetch::Run { run: run.id.to_string(), job: "a".into(), optional: false };
     assert_eq!(fetch(&world, &old.id, of("shop")).await.unwrap().run, new.id);
     assert_eq!(fetch(&world, &old.id, by_id(&old)).await.unwrap().run, old.id);
     assert_eq!(fetch(&world, &secret.id, of("closed")).await.unwrap().run, secret.id);

@@ -214,6 +214,7 @@ fn needs_of_other_pipelines() {
   script: x
   needs:
     - {pipeline: $PARENT_PIPELINE_ID, job: build}
+    - {pipeline: $PARENT_PIPELINE_ID, job: extra, optional: true}
     - {project: shop/lib, job: pack, ref: main}
     - {project: shop/lib, job: off, ref: main, artifacts: false}
     - {project: shop/lib, job: m, ref: main, parallel: {matrix: [{OS: [linux, mac]}]}}
@@ -225,10 +226,16 @@ up: {needs: {pipeline: shop/lib}}
         refname: "main".into(),
         job: job.into(),
     };
-    let run = Fetch::Run { run: "$PARENT_PIPELINE_ID".into(), job: "build".into() };
-    let want = vec![run, newest("pack"), newest("m: [linux]"), newest("m: [mac]")];
+    let run =
+        Fetch::Run { run: "$PARENT_PIPELINE_ID".into(), job: "build".into(), optional: false };
+    let extra =
+        Fetch::Run { run: "$PARENT_PIPELINE_ID".into(), job: "extra".into(), optional: true };
+    let want = vec![run, extra, newest("pack"), newest("m: [linux]"), newest("m: [mac]")];
     assert_eq!(work(step(&plan, "a")).fetch, want);
     assert_eq!(needs(&plan, "a"), [""; 0]);
+    let (code, _, said) =
+        wrong("a: {script: x, needs: [{project: shop/lib, job: b, ref: main, optional: true}]}");
+    assert!(code == "pipeline.value" && said.contains("`optional`"), "{said}");
     let up = step(&plan, "up");
     assert_eq!(up.action.uses, trigger_plan::MIRRORS);
     let mirror: Mirror = serde_json::from_value(up.action.with.clone()).unwrap();

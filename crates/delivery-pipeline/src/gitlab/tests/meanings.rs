@@ -97,7 +97,12 @@ fn what_is_wrong_is_named_with_its_place_and_a_hint() {
             "4:5",
             "`paths`",
         ),
-        ("a:\n  script: x\n  secrets: {A: {vault: x}}\n", "pipeline.unsupported", "3:3", "masked"),
+        (
+            "a:\n  script: x\n  secrets: {A: {azure_key_vault: {name: x}}}\n",
+            "pipeline.unsupported",
+            "3:17",
+            "id_tokens",
+        ),
         ("a:\n  script: x\n  identity: google_cloud\n", "pipeline.unsupported", "3:3", "id_tokens"),
         ("a:\n  trigger: x/y\n  image: z\n", "pipeline.trigger", "3:3", "cannot have `image`"),
         ("a:\n  stage: test\n", "pipeline.no_script", "1:1", "no `script`"),

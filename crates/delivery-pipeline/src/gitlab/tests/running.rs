@@ -1,7 +1,7 @@
 //! What a job runs in, with and as.
 
 use super::*;
-use crate::work::{Files, Submodules};
+use crate::work::{Files, SecretFrom, Submodules};
 
 #[test]
 fn services_and_images() {
@@ -166,4 +166,104 @@ c: {script: x, allow_failure: {exit_codes: 42}}
     assert!(step(&plan, "b").retry.only.is_empty());
     assert_eq!(step(&plan, "c").allow_exit_codes, [42]);
     assert_eq!(wrong("a: {script: x, retry: {max: 1, exit_codes: [x]}}").0, "pipeline.value");
+}
+
+#[test]
+fn submodules_are_chosen_by_variables() {
+    let plan = plan(
+        "a:
+  script: x
+  variables:
+    GIT_SUBMODULE_STRATEGY: recursive
+    GIT_SUBMODULE_PATHS: 'lib :(exclude)lib/old :!docs'
+    GIT_SUBMODULE_DEPTH: 1
+    GIT_SUBMODULE_UPDATE_FLAGS: --remote --jobs 4
+b: {script: x, variables: {GIT_DEPTH: 5}}
+",
+    );
+    let a = work(step(&plan, "a")).checkout;
+    assert_eq!(a.submodules, Submodules::Recursive);
+    assert_eq!((a.only.join(" "), a.but.join(" ")), ("lib".into(), "lib/old docs".into()));
+    assert!(a.newest && a.flags == ["--remote", "--jobs", "4"]);
+    assert_eq!((a.submodule_depth, a.depth), (Some(1), None));
+    let b = work(step(&plan, "b")).checkout;
+    assert_eq!((b.submodules, b.newest, b.submodule_depth), (Submodules::None, false, Some(5)));
+    let (code, place, said) = wrong("a: {script: x, variables: {GIT_SUBMODULE_STRATEGY: norml}}");
+    assert_eq!((code, place.as_str()), ("pipeline.value", "1:1"));
+    assert!(said.contains("did you mean `normal`?"), "{said}");
+}
+
+#[test]
+fn secrets_say_where_they_are_kept() {
+    let plan = plan(
+        "a:
+  script: x
+  id_tokens: {T: {aud: v}}
+  secrets:
+    A: {vault: production/db/password@ops}
+    B: {vault: db/password, file: false}
+    C: {vault: {engine: {name: generic, path: old}, path: a/b, field: c}, token: '${T}'}
+    D: {gitlab_secrets_manager: {name: DB_1}}
+",
+    );
+    let secrets = work(step(&plan, "a")).secrets;
+    let seen: Vec<String> = secrets
+        .iter()
+        .map(|s| match &s.from {
+            SecretFrom::Vault(v) => format!(
+                "{} {} {:?} {} {} {} {}",
+                s.name, s.file, v.engine, v.mount, v.path, v.field, v.token
+            ),
+            SecretFrom::Own(name) => format!("{} {} {name}", s.name, s.file),
+        })
+        .collect();
+    let want = [
+        "A true Kv2 ops production/db password $T",
+        "B false Kv2 kv-v2 db password $T",
+        "C true Kv1 old a/b c ${T}",
+        "D true DB_1",
+    ];
+    assert_eq!(seen, want);
+    let two = "id_tokens: {T: {aud: v}, U: {aud: w}}, ";
+    for (tokens, secret, code, words) in [
+        (two, "{vault: a/b}", "pipeline.value", "several"),
+        (two, "{vault: a, token: $T}", "pipeline.value", "path/field"),
+        (two, "{vault: a/b, token: T}", "pipeline.value", "$VAULT_ID_TOKEN"),
+        (two, "{vault: {path: a, field: b}, token: $T}", "pipeline.value", "`engine`"),
+        (
+            two,
+            "{vault: {engine: {name: kv-v3, path: a}, path: a, field: b}, token: $T}",
+            "pipeline.value",
+            "kv-v2",
+        ),
+        (two, "{file: false}", "pipeline.value", "one of"),
+        (
+            two,
+            "{vault: a/b, gitlab_secrets_manager: {name: A}, token: $T}",
+            "pipeline.value",
+            "one of",
+        ),
+        (two, "{gitlab_secrets_manager: {name: a-b}}", "pipeline.value", "letters"),
+        (
+            two,
+            "{gitlab_secrets_manager: {name: A, source: group/x}}",
+            "pipeline.unsupported",
+            "own project",
+        ),
+        (two, "{aws_secrets_manager: x}", "pipeline.unsupported", "secrets:aws_secrets_manager"),
+        (
+            two,
+            "{gcp_secret_manager: {name: x}, token: $T}",
+            "pipeline.unsupported",
+            "secrets:gcp_secret_manager",
+        ),
+        (two, "{akeyless: {name: x}}", "pipeline.unsupported", "secrets:akeyless"),
+        (two, "{valut: a/b}", "pipeline.unknown_keyword", "did you mean `vault`?"),
+        (two, "a", "pipeline.value", "secrets"),
+    ] {
+        let (found, _, said) =
+            wrong(&format!("a: {{script: x, {tokens}secrets: {{A: {secret}}}}}"));
+        assert!(found == code && said.contains(words), "{secret}: {found} {said}");
+    }
+    assert_eq!(wrong("a: {script: x, secrets: {a-b: {vault: a/b}}}").0, "pipeline.value");
 }

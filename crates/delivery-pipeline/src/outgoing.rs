@@ -1,0 +1,154 @@
+//! One question to another server, over HTTP/1.1 with or without TLS. Redirects are not followed, because they
+//! lead where nobody meant. Nothing here waits without an end if the caller sets one: see [`ask`].
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use kernel::{Error, Result, Text, text};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Where systems keep the certificates they trust. `SSL_CERT_FILE` goes before them.
+const TRUSTED: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+
+/// What is asked.
+pub struct Outgoing<'a> {
+    /// With `http` or `https`, and a host.
+    pub uri: &'a Uri,
+    pub method: Method,
+    /// Beside `Host`, `User-Agent` and `Connection`.
+    pub headers: &'a [(&'static str, HeaderValue)],
+    pub body: Bytes,
+}
+
+/// The status and at most `limit` bytes of the answer. Takes as long as the other side does: bound it.
+///
+/// # Errors
+/// `host.address`, `host.unreachable`, `host.untrusted`, `host.broken`; no error holds anything of what was
+/// asked but the host.
+pub async fn ask(asked: Outgoing<'_>, limit: usize) -> Result<(StatusCode, Vec<u8>)> {
+    let uri = asked.uri;
+    let (scheme, host) = match (uri.scheme_str(), uri.host()) {
+        (Some(scheme @ ("http" | "https")), Some(host)) => (scheme, host.to_owned()),
+        _ => return Err(not_an_address()),
+    };
+    let secure = scheme == "https";
+    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let away = |why: &dyn std::fmt::Display| {
+        let say = text!("{host} cannot be reached", "{host}에 연결할 수 없습니다");
+        failed("host.unreachable", say).why(why)
+    };
+    let place = (host.trim_matches(['[', ']']), port);
+    let stream = TcpStream::connect(place).await.map_err(|e| away(&e))?;
+    if !secure {
+        return exchange(stream, asked, &host, port, limit).await;
+    }
+    let name = ServerName::try_from(host.clone()).map_err(|e| away(&e))?;
+    let stream = tls()?.connect(name, stream).await.map_err(|e| {
+        let say =
+            text!("{host} does not prove that it is {host}", "{host}의 인증서를 믿을 수 없습니다");
+        failed("host.untrusted", say).why(e)
+    })?;
+    exchange(stream, asked, &host, port, limit).await
+}
+
+fn failed(code: &'static str, say: Text) -> Error {
+    Error::invalid(code, say)
+}
+
+fn not_an_address() -> Error {
+    let say = Text::fixed(
+        "this is not an address that begins with http:// or https://",
+        "http://나 https://로 시작하는 주소가 아닙니다",
+    );
+    failed("host.address", say)
+}
+
+/// The system's own certificates, read anew each time: they change while a server runs.
+fn tls() -> Result<TlsConnector> {
+    let named = std::env::var("SSL_CERT_FILE").ok();
+    let files = named.as_deref().into_iter().chain(TRUSTED.iter().copied());
+    let mut roots = RootCertStore::empty();
+    for file in files {
+        let found = CertificateDer::pem_file_iter(file).into_iter().flatten().flatten();
+        roots.add_parsable_certificates(found);
+        if !roots.is_empty() {
+            break;
+        }
+    }
+    if roots.is_empty() {
+        let say = Text::fixed(
+            "this machine has no list of certificates to trust",
+            "이 컴퓨터에 신뢰할 인증서 목록이 없습니다",
+        );
+        return Err(failed("host.untrusted", say)
+            .hint(Text::fixed("install ca-certificates", "ca-certificates를 설치하세요")));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Error::internal)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn exchange<S>(
+    stream: S,
+    asked: Outgoing<'_>,
+    host: &str,
+    port: u16,
+    limit: usize,
+) -> Result<(StatusCode, Vec<u8>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let away = |why: &dyn std::fmt::Display| {
+        let host = host.to_owned();
+        let say = text!("{host} does not answer properly", "{host}의 응답이 올바르지 않습니다");
+        failed("host.broken", say).why(why)
+    };
+    let path = asked.uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::builder()
+        .method(asked.method)
+        .uri(path)
+        .header(header::HOST, format!("{host}:{port}"))
+        .header(header::USER_AGENT, concat!("naru/", env!("CARGO_PKG_VERSION")))
+        .header(header::CONNECTION, "close");
+    for (name, value) in asked.headers {
+        request = request.header(*name, value);
+    }
+    let request = request.body(Full::new(asked.body)).map_err(|e| away(&e))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| away(&e))?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(|e| away(&e))?;
+        let status = response.status();
+        match Limited::new(response.into_body(), limit).collect().await {
+            Ok(body) => Ok((status, body.to_bytes().to_vec())),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                let say = text!(
+                    "the answer of {host} has more than {limit} bytes",
+                    "{host}의 응답이 {limit}바이트를 넘습니다"
+                );
+                Err(failed("host.broken", say))
+            }
+            Err(error) => Err(away(&error)),
+        }
+    };
+    // The connection ends with the answer, whichever way that goes.
+    tokio::select! {
+        answer = answer => answer,
+        Err(error) = connection => Err(away(&error)),
+    }
+}
