@@ -19,7 +19,7 @@ use crate::Parts;
 use crate::keep;
 use crate::variables::{Scope, Variable};
 use crate::work::{Cache, Output, Shared, USES, Work};
-use crate::workspace::Place;
+use crate::workspace::{Learned, Place};
 use host::{Exit, Reason};
 use kernel::{BoxFuture, Error, ErrorKind, Result, Text, text};
 use learn::Handed;
@@ -78,7 +78,9 @@ struct Job {
     scope: Scope,
     secrets: Secrets,
     /// What it fetched when it began: for whoever takes it up after a restart.
-    learned: Vec<Variable>,
+    learned: Learned,
+    /// What was given by hand, which is stronger than what its project offers.
+    given: Vec<Variable>,
 }
 
 impl Job {
@@ -93,7 +95,9 @@ impl Job {
         let handed = learn::handed(&parts, &task).await?;
         let scope = scope(&parts, &task, &work, &shared, &handed);
         let secrets = Secrets::take(&mut scope.clone(), Vec::new());
-        let mut job = Job { parts, task, work, place, scope, secrets, learned: Vec::new() };
+        let given = [&*shared.given, &*parts.given].concat();
+        let learned = Learned::default();
+        let mut job = Job { parts, task, work, place, scope, secrets, learned, given };
         job.learn(&handed).await?;
         Ok(job)
     }

@@ -17,6 +17,7 @@ use crate::variables::Variable;
 use blob::Blobs;
 use kernel::port::{Metadata, Source};
 use kernel::{Error, Name, Result};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -80,6 +81,21 @@ impl Module {
     }
 }
 
+/// The secrets that an attempt has fetched.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Learned {
+    /// What its project gives to its jobs; weaker than what was given by hand.
+    pub offered: Vec<Variable>,
+    /// What its file asks for.
+    pub asked: Vec<Variable>,
+}
+
+impl Learned {
+    fn is_empty(&self) -> bool {
+        self.offered.is_empty() && self.asked.is_empty()
+    }
+}
+
 /// What a place is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Contents<'a> {
@@ -138,7 +154,7 @@ impl Place {
         names.filter_map(|(p, r)| Some((Name::parse(p).ok()?, Name::parse(r).ok()?))).collect()
     }
     /// Keeps what an attempt has fetched for itself, for naru's own user alone and as long as the place is.
-    pub fn remember(&self, learned: &[Variable]) -> std::io::Result<()> {
+    pub fn remember(&self, learned: &Learned) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         if learned.is_empty() {
             return Ok(());
@@ -149,7 +165,7 @@ impl Place {
     }
 
     /// What was kept so; `None` when nothing was.
-    pub fn learned(&self) -> std::io::Result<Option<Vec<Variable>>> {
+    pub fn learned(&self) -> std::io::Result<Option<Learned>> {
         match std::fs::read(self.learned_file()) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),

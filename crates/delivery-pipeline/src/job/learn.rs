@@ -1,4 +1,5 @@
-//! What a job learns when it begins: secrets that are kept elsewhere, and values that earlier jobs sealed.
+//! What a job learns when it begins: secrets of its project and of other stores, and values that earlier jobs
+//! sealed.
 
 use super::Job;
 use super::secrets::Secrets;
@@ -6,9 +7,9 @@ use crate::handed::Whole;
 use crate::variables::{Scope, Variable};
 use crate::vault::{self, Entry};
 use crate::work::{Output, Secret, SecretFrom, VaultSecret};
-use crate::workspace::io;
+use crate::workspace::{Learned, io};
 use crate::{Parts, handed};
-use kernel::port::SecretText;
+use kernel::port::{OpenedSecret, SecretText, SecretUse, SecretUser};
 use kernel::{Error, ErrorKind, Result, Text, text};
 use run::{Engine, Run, Task};
 use std::collections::BTreeMap;
@@ -57,10 +58,12 @@ impl Job {
         let begun = self.parts.host.find(&main).is_some();
         let learned = match self.place.learned().map_err(io)? {
             Some(learned) if begun => learned,
-            _ if self.work.secrets.is_empty() || self.task.cancel.is_cancelled() => Vec::new(),
-            _ => self.fetch_secrets().await?,
+            _ if self.task.cancel.is_cancelled() => Learned::default(),
+            _ => Learned { offered: self.offered().await?, asked: self.fetch_secrets().await? },
         };
-        self.scope.add(&learned);
+        self.scope.add(&learned.offered);
+        self.scope.add(&self.given);
+        self.scope.add(&learned.asked);
         let parts = handed.values().flat_map(BTreeMap::iter).flat_map(|(name, whole)| {
             whole.secrets.iter().map(|secret| (name.clone(), secret.clone()))
         });
@@ -69,7 +72,32 @@ impl Job {
         Ok(())
     }
 
+    /// The secrets that the project gives to all of its jobs that are within their scope.
+    async fn offered(&self) -> Result<Vec<Variable>> {
+        let Some(secrets) = &self.parts.secrets else { return Ok(Vec::new()) };
+        let run = self.own_run().await?;
+        let opened = secrets.offered(&self.task.project, &self.secret_use(&run)).await?;
+        let variable = |opened: OpenedSecret| Variable {
+            masked: true,
+            file: opened.file,
+            ..Variable::literal(&opened.variable, opened.value.reveal())
+        };
+        Ok(opened.into_iter().map(variable).collect())
+    }
+
+    /// What this job is to whoever keeps secrets.
+    fn secret_use(&self, run: &Run) -> SecretUse {
+        SecretUse {
+            by: SecretUser::Job { run: run.id.clone(), step: self.task.step.clone() },
+            environment: self.deploys_to(),
+            protected: run.labels.get("default_branch").is_some_and(|is| is == "true"),
+        }
+    }
+
     async fn fetch_secrets(&self) -> Result<Vec<Variable>> {
+        if self.work.secrets.is_empty() {
+            return Ok(Vec::new());
+        }
         let run = self.own_run().await?;
         let mut scope = self.scope.clone();
         if self.parts.identity.is_some() {
@@ -126,9 +154,8 @@ impl Job {
                 "로컬 실행에서는 `--secrets 파일`로 주세요",
             )));
         };
-        let protected = run.labels.get("default_branch").is_some_and(|is| is == "true");
-        let environment = self.deploys_to();
-        secrets.open(&run.actor, &self.task.project, environment.as_deref(), protected, name).await
+        let opened = secrets.open_for(&self.task.project, name, &self.secret_use(run)).await?;
+        Ok(opened.value)
     }
 
     /// With its variables filled in, and a token that opens the store.

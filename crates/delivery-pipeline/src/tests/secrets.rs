@@ -2,7 +2,7 @@
 
 use super::flow::project;
 use super::*;
-use kernel::port::SecretText;
+use kernel::port::{OpenedSecret, SecretText, SecretUse, SecretUser};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -27,7 +27,21 @@ impl Identity for Signer {
     }
 }
 
-/// Those of this server: one, for staging on the default branch.
+fn unknown() -> Error {
+    Error::not_found("secret.unknown", Text::plain("there is no such secret"))
+}
+
+fn opened(variable: &str, value: &str) -> OpenedSecret {
+    OpenedSecret {
+        name: Name::slug(variable).unwrap(),
+        variable: variable.to_owned(),
+        version: 1,
+        file: false,
+        value: SecretText::new(value),
+    }
+}
+
+/// Those of this server: one for staging, and some for every job; all for the default branch alone.
 struct Kept;
 
 impl Secrets for Kept {
@@ -39,12 +53,32 @@ impl Secrets for Kept {
         protected: bool,
         name: &'a str,
     ) -> BoxFuture<'a, Result<SecretText>> {
-        let asked = (who.to_string(), project.as_str(), environment, protected, name);
-        let found = asked == (reader().to_string(), "shop", Some("staging"), true, "DB_PASSWORD");
-        let unknown = Error::not_found("secret.unknown", Text::plain("there is no such secret"));
-        Box::pin(
-            async move { if found { Ok(SecretText::new("kept-p4ssw0rd")) } else { Err(unknown) } },
-        )
+        let _ = (who, project, environment, protected, name);
+        Box::pin(async { Err(unknown()) })
+    }
+
+    fn offered<'a>(
+        &'a self,
+        _: &'a Name,
+        of: &'a SecretUse,
+    ) -> BoxFuture<'a, Result<Vec<OpenedSecret>>> {
+        let to_all = |name| OpenedSecret { file: name == "KEY", ..opened(name, "0ffered-to-all") };
+        let all = ["NPM_TOKEN", "KEY"].map(to_all);
+        let protected = of.protected;
+        Box::pin(async move { Ok(if protected { all.to_vec() } else { Vec::new() }) })
+    }
+
+    fn open_for<'a>(
+        &'a self,
+        project: &'a Name,
+        name: &'a str,
+        of: &'a SecretUse,
+    ) -> BoxFuture<'a, Result<OpenedSecret>> {
+        let asked = (project.as_str(), of.environment.as_deref(), of.protected, name);
+        let found = asked == ("shop", Some("staging"), true, "DB_PASSWORD")
+            && matches!(&of.by, SecretUser::Job { step, .. } if step == "a");
+        let answer = if found { Ok(opened(name, "kept-p4ssw0rd")) } else { Err(unknown()) };
+        Box::pin(async move { answer })
     }
 }
 
@@ -230,7 +264,7 @@ async fn a_secret_that_cannot_be_had_is_named_and_fails_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_of_this_server_is_opened_for_who_started_the_pipeline() {
+async fn secrets_of_this_server_are_opened_for_the_jobs_that_may_have_them() {
     let (_dir, world) = world_with(true, true).await;
     let ci = "a:
   environment: staging
@@ -241,6 +275,29 @@ async fn a_secret_of_this_server_is_opened_for_who_started_the_pipeline() {
     let log = world.log(&run, "a").await;
     assert_eq!(state(&run, "a"), StepState::Passed, "{log}");
     assert!(log.contains("[MASKED]") && !log.contains("kept-p4ssw0rd"), "{log}");
+
+    let to_all = "variables: {NPM_TOKEN: of the file}
+a:
+  script:
+    - test \"$NPM_TOKEN $(cat $KEY)\" = \"0ffered-\"\"to-all 0ffered-\"\"to-all\"
+    - echo \"<$NPM_TOKEN>\"
+";
+    let (_, run) = world.pipeline("shop", to_all).await;
+    let log = world.log(&run, "a").await;
+    assert_eq!(state(&run, "a"), StepState::Passed, "{log}");
+    assert!(log.contains("<[MASKED]>"), "{log}");
+    // What is given by hand is meant.
+    let by_hand = ByHand {
+        repository: name("web"),
+        refname: "main".into(),
+        variables: [("NPM_TOKEN".to_owned(), "mine".to_owned())].into(),
+        inputs: serde_json::Map::new(),
+    };
+    let head = world.store.head();
+    let id = world.pipelines.run(&name("shop"), by_hand, reader()).await.unwrap();
+    world.wait(head, |e| PipelineFinished::of(e).filter(|f| f.run.as_ref() == Some(&id))).await;
+    let run = world.engine.show(&id).await.unwrap();
+    assert_eq!(state(&run, "a"), StepState::Failed);
 
     let (_dir, bare) = world_with(false, true).await;
     let (_, run) = bare.pipeline("shop", ci).await;
