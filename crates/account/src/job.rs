@@ -4,7 +4,7 @@
 //! revocation, and it works exactly as long as the engine says that the attempt runs, over restarts, too. As
 //! a principal a run sees its own project and changes nothing.
 
-use crate::{Accounts, Signer, unauthenticated};
+use crate::{Accounts, Credential, CredentialKind, Proven, Signer, unauthenticated};
 use kernel::{Id, Principal, Result};
 
 pub(crate) const PREFIX: &str = "naru_job_";
@@ -37,11 +37,17 @@ impl Accounts {
     ///
     /// # Errors
     /// `auth.required`, whatever is wrong with it: a forged one, one of an attempt that is over.
-    pub(crate) async fn job(&self, token: &str) -> Result<Principal> {
+    pub(crate) async fn job(&self, token: &str) -> Result<Proven> {
+        let seen = self.live.count();
         let signer = self.signer.get().ok_or_else(unauthenticated)?;
         let Attempt { run, index, attempt } = signer.attempt(token).ok_or_else(unauthenticated)?;
         let id = run.clone();
         let alive = self.store.read(move |v| run::is_running(v, &id, index, attempt)).await?;
-        if alive { Ok(Principal::Run(run.to_string())) } else { Err(unauthenticated()) }
+        if !alive {
+            return Err(unauthenticated());
+        }
+        let id = format!("{run}-{index}-{attempt}");
+        let credential = Credential { kind: CredentialKind::Job, id, ..Credential::none() };
+        Ok(Proven { principal: Principal::Run(run.to_string()), credential, seen })
     }
 }

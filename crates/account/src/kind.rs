@@ -1,42 +1,47 @@
-//! People.
+//! People, groups and service accounts.
 
-use kernel::Kind;
+mod field;
+mod group;
+mod key;
+mod service;
+mod user;
+
+pub use group::{Group, GroupStatus, Member};
+pub use key::{PgpKey, SshKey};
+pub use service::{ServiceAccount, ServiceAccountStatus};
+pub use user::{Address, Mail, User, UserStatus};
+
 use kernel::kind::{KindDef, Scope, Writer};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 pub(crate) const USER: &str = "User";
+pub(crate) const GROUP: &str = "Group";
+pub(crate) const SERVICE: &str = "ServiceAccount";
 
-/// A person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct User {
-    /// How others see them.
-    #[serde(default)]
-    pub title: String,
-    /// May do everything, in every project.
-    #[serde(default)]
-    pub administrator: bool,
-}
-
-impl User {
-    pub(crate) fn administrator() -> User {
-        User { title: "Administrator".into(), administrator: true }
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct UserStatus {}
-
-impl Kind for User {
-    const KIND: &'static str = USER;
-    type Status = UserStatus;
-}
-
-pub static KINDS: &[KindDef] = &[KindDef::of::<User>(
-    "users",
-    Scope::Platform,
-    Writer::People,
-    ("a person", "사람"),
-    &[("TITLE", "/spec/title"), ("ADMIN", "/spec/administrator")],
-)];
+pub static KINDS: &[KindDef] = &[
+    KindDef::of::<User>(
+        "users",
+        Scope::Platform,
+        Writer::People,
+        ("a person", "사람"),
+        &[
+            ("TITLE", "/spec/title"),
+            ("ADMIN", "/spec/administrator"),
+            ("DISABLED", "/spec/disabled"),
+            ("UID", "/status/uid_number"),
+        ],
+    ),
+    KindDef::of::<Group>(
+        "groups",
+        Scope::Platform,
+        Writer::People,
+        ("people, programs and groups together", "사람, 프로그램, 그룹의 모임"),
+        &[("TITLE", "/spec/title"), ("GID", "/status/gid_number")],
+    ),
+    KindDef::of::<ServiceAccount>(
+        "serviceaccounts",
+        Scope::Platform,
+        Writer::People,
+        ("a program with an account of its own", "자기 계정을 가진 프로그램"),
+        &[("TITLE", "/spec/title"), ("PROJECT", "/spec/project"), ("DISABLED", "/spec/disabled")],
+    ),
+];

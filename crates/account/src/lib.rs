@@ -9,12 +9,19 @@
 pub mod credential;
 mod job;
 mod kind;
+mod live;
+mod proven;
 mod secret;
 mod session;
 mod signer;
 mod token;
 
-pub use kind::{KINDS, User, UserStatus};
+pub use kind::{
+    Address, Group, GroupStatus, KINDS, Mail, Member, PgpKey, ServiceAccount, ServiceAccountStatus,
+    SshKey, User, UserStatus,
+};
+pub use live::{Ending, Live};
+pub use proven::{Credential, CredentialKind, Effect, Peer, Proven, Scopes};
 pub use secret::{draw as draw_secret, hash as hash_secret};
 pub use session::SESSION_LASTS;
 pub use signer::Signer;
@@ -35,13 +42,19 @@ pub struct Accounts {
     signer: Arc<OnceLock<Signer>>,
     /// What sign-ins share.
     desk: Arc<credential::Desk>,
+    live: live::Registry,
 }
 
 impl Accounts {
     /// Opens the accounts of a store; a store without people gets its first one, the administrator `admin`.
     pub async fn open(store: Store) -> Result<Accounts> {
-        let accounts =
-            Accounts { store, known: Arc::default(), signer: Arc::default(), desk: Arc::default() };
+        let accounts = Accounts {
+            store,
+            known: Arc::default(),
+            signer: Arc::default(),
+            desk: Arc::default(),
+            live: Default::default(),
+        };
         let admin = Name::parse("admin")?;
         accounts
             .store
@@ -70,6 +83,17 @@ impl Accounts {
     /// The key of secrets that have to be read again, once the keys are opened.
     pub(crate) fn sealing_key(&self) -> Option<[u8; 32]> {
         self.signer.get().map(|s| s.derive("account.credential"))
+    }
+
+    /// Enters something that somebody opens: a request, a stream, a connection. Whoever serves it holds what
+    /// this gives, and stops when that [ends](Live::ended).
+    pub fn live(&self, proven: &Proven) -> Live {
+        self.live.enter(proven, self.store.clock().clone())
+    }
+
+    /// Ends what is open, at once. Whoever may come back may open it again.
+    pub fn end(&self, ending: Ending) {
+        self.live.end(ending);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sessions of browsers, and the one-time links that open them.
 
-use crate::{Accounts, secret, unauthenticated};
+use crate::{Accounts, Credential, CredentialKind, Peer, Proven, secret, unauthenticated};
 use kernel::{Error, ErrorKind, NewEvent, Principal, Result, Text, Time, text};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -53,11 +53,18 @@ impl Accounts {
     ///
     /// # Errors
     /// `auth.required`.
-    pub async fn session(&self, cookie: &str) -> Result<Principal> {
+    pub async fn session(&self, cookie: &str, peer: &Peer) -> Result<Proven> {
+        let (seen, _) = (self.live.count(), peer);
         let key = secret::hash(cookie);
         let now = self.store.now();
         let row: Option<Row> = self.store.read(move |v| v.row(SESSION, &key)).await?;
-        row.filter(|r| r.until > now).map(|r| r.principal).ok_or_else(unauthenticated)
+        let row = row.filter(|r| r.until > now).ok_or_else(unauthenticated)?;
+        let credential = Credential {
+            kind: CredentialKind::Session,
+            until: Some(row.until),
+            ..Credential::none()
+        };
+        Ok(Proven { principal: row.principal, credential, seen })
     }
 
     /// Ends a session; one that is not there is ended already.

@@ -25,7 +25,7 @@ async fn a_token_works_until_it_is_revoked_or_expires_and_its_text_is_nowhere() 
     let hour = Some(Duration::from_secs(3600));
     let text =
         accounts.create_token(admin.clone(), name("laptop"), hour, admin.clone()).await.unwrap();
-    assert_eq!(accounts.authenticate(&text).await.unwrap(), admin);
+    assert_eq!(accounts.authenticate(&text, &Peer::default()).await.unwrap().principal, admin);
     let twice = accounts
         .create_token(admin.clone(), name("laptop"), None, admin.clone())
         .await
@@ -38,15 +38,21 @@ async fn a_token_works_until_it_is_revoked_or_expires_and_its_text_is_nowhere() 
     assert!(![database, wal].iter().any(|b| b.windows(secret.len()).any(|w| w == secret)));
 
     clock.advance(Duration::from_secs(3601));
-    assert_eq!(accounts.authenticate(&text).await.unwrap_err().code(), "auth.required");
+    assert_eq!(
+        accounts.authenticate(&text, &Peer::default()).await.unwrap_err().code(),
+        "auth.required"
+    );
 
     let other =
         accounts.create_token(admin.clone(), name("ci"), None, admin.clone()).await.unwrap();
-    accounts.authenticate(&other).await.unwrap();
+    accounts.authenticate(&other, &Peer::default()).await.unwrap();
     accounts.revoke_token(&admin, &name("ci"), admin.clone()).await.unwrap();
-    assert_eq!(accounts.authenticate(&other).await.unwrap_err().code(), "auth.required");
+    assert_eq!(
+        accounts.authenticate(&other, &Peer::default()).await.unwrap_err().code(),
+        "auth.required"
+    );
     for wrong in ["", "naru_", "naru_x", "password", &"naru_".repeat(100)] {
-        assert!(accounts.authenticate(wrong).await.is_err(), "{wrong}");
+        assert!(accounts.authenticate(wrong, &Peer::default()).await.is_err(), "{wrong}");
     }
 }
 
@@ -57,10 +63,10 @@ async fn a_link_signs_in_once() {
     let admin = Principal::User(name("admin"));
     let code = accounts.create_link(admin.clone()).await.unwrap();
     let cookie = accounts.redeem_link(&code).await.unwrap();
-    assert_eq!(accounts.session(&cookie).await.unwrap(), admin);
+    assert_eq!(accounts.session(&cookie, &Peer::default()).await.unwrap().principal, admin);
     assert_eq!(accounts.redeem_link(&code).await.unwrap_err().code(), "link.spent");
     accounts.close_session(&cookie).await.unwrap();
-    assert!(accounts.session(&cookie).await.is_err());
+    assert!(accounts.session(&cookie, &Peer::default()).await.is_err());
 
     let old = accounts.create_link(admin).await.unwrap();
     clock.advance(Duration::from_secs(16 * 60));

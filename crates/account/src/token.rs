@@ -1,6 +1,6 @@
 //! Personal tokens: for git, for `Authorization: Bearer`, for the command line.
 
-use crate::{Accounts, job, secret, unauthenticated};
+use crate::{Accounts, Credential, CredentialKind, Peer, Proven, job, secret, unauthenticated};
 use kernel::{Error, Name, NewEvent, Principal, Result, Text, Time, text};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -89,30 +89,37 @@ impl Accounts {
     ///
     /// # Errors
     /// `auth.required`, whatever is wrong with it.
-    pub async fn authenticate(&self, text: &str) -> Result<Principal> {
+    pub async fn authenticate(&self, text: &str, peer: &Peer) -> Result<Proven> {
         if !text.starts_with(PREFIX) || text.len() > 128 {
             return Err(unauthenticated());
         }
         if text.starts_with(job::PREFIX) {
             return self.job(text).await;
         }
+        let (seen, _) = (self.live.count(), peer);
         let key = secret::hash(text);
         let now = self.store.now();
-        if let Some(known) = self.recall(&key)
-            && now.since(known.stamped) < STAMP_EVERY
-        {
-            return alive(known.principal, known.expires, now);
-        }
-        let wanted = key.clone();
-        let row: Option<Row> = self.store.read(move |v| v.row(SPACE, &wanted)).await?;
-        let row = row.ok_or_else(unauthenticated)?;
-        let principal = alive(row.principal, row.expires, now)?;
-        self.remember(
-            key.clone(),
-            Known { principal: principal.clone(), expires: row.expires, stamped: now },
-        );
-        self.stamp(key).await?;
-        Ok(principal)
+        let known = self.recall(&key).filter(|known| now.since(known.stamped) < STAMP_EVERY);
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let wanted = key.clone();
+                let row: Option<Row> = self.store.read(move |v| v.row(SPACE, &wanted)).await?;
+                let row = row.ok_or_else(unauthenticated)?;
+                let known = Known { principal: row.principal, expires: row.expires, stamped: now };
+                alive(known.principal.clone(), known.expires, now)?;
+                self.remember(key.clone(), known.clone());
+                self.stamp(key).await?;
+                known
+            }
+        };
+        let principal = alive(known.principal, known.expires, now)?;
+        let credential = Credential {
+            kind: CredentialKind::Personal,
+            until: known.expires,
+            ..Credential::none()
+        };
+        Ok(Proven { principal, credential, seen })
     }
 
     /// The tokens of one principal.

@@ -66,8 +66,8 @@ pub const COMMAND: Command =
 /// What to read, after deciding that the caller may: one project's, or all for an administrator.
 pub(crate) async fn filter(call: &Call, project: Option<Name>) -> Result<Filter> {
     match &project {
-        Some(project) => call.site.policy.may(&call.who, Permission::View, project).await?,
-        None => call.site.policy.may_administer(&call.who).await?,
+        Some(project) => call.may(Permission::View, project).await?,
+        None => call.may_administer().await?,
     }
     let change = call.query("change").filter(|c| !c.is_empty());
     let change = change.map(|c| Name::parse(&c)).transpose()?;

@@ -82,7 +82,7 @@ async fn by_link(call: Call) -> Result<Response> {
 async fn by_token(mut call: Call) -> Result<Response> {
     let form = call.form().await?;
     let token = form.get("token").map_or("", |t| t.trim());
-    let who = call.site.accounts.authenticate(token).await.map_err(|_| {
+    let who = call.site.accounts.authenticate(token, &call.peer()).await.map_err(|_| {
         Error::new(
             kernel::ErrorKind::Unauthenticated,
             "token.wrong",
@@ -94,7 +94,7 @@ async fn by_token(mut call: Call) -> Result<Response> {
         ))
     })?;
     let back = form.get("back").map_or("/", String::as_str);
-    opened(&call, &call.site.accounts.create_session(who).await?, web::back(back))
+    opened(&call, &call.site.accounts.create_session(who.principal).await?, web::back(back))
 }
 
 fn opened(call: &Call, session: &str, to: &str) -> Result<Response> {
@@ -128,7 +128,7 @@ async fn link(mut call: Call) -> Result<Response> {
 }
 
 async fn me(call: Call) -> Result<Response> {
-    let administrator = call.site.policy.may_administer(&call.who).await.is_ok();
+    let administrator = call.may_administer().await.is_ok();
     json(&json!({ "principal": call.who, "administrator": administrator }))
 }
 

@@ -85,7 +85,7 @@ struct New {
 /// The caller, or the user that an administrator names.
 pub(crate) async fn holder(call: &Call, user: Option<Name>) -> Result<Principal> {
     let Some(user) = user else { return Ok(call.who.clone()) };
-    call.site.policy.may_administer(&call.who).await?;
+    call.may_administer().await?;
     let key = kernel::Key::global::<account::User>(&user);
     match call.site.store.read(move |v| v.resource(&key)).await? {
         Some(_) => Ok(Principal::User(user)),

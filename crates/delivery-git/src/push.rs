@@ -25,7 +25,7 @@ enum Arrival {
 
 pub(crate) async fn receive_pack(git: Git, mut call: Call) -> Result<Response> {
     let received = git.shared.store.now();
-    let (project, repository) = serve::admit(&git, &call, Service::Push).await?;
+    let (project, repository) = serve::admit(&call, Service::Push).await?;
     serve::expect_type(&call, Service::Push)?;
     let place = serve::enter(&git.shared.uploads).await?;
     let limits = git.shared.limits;
@@ -132,9 +132,8 @@ impl Judge<'_> {
             Some(resource) => resource.spec::<Repository>()?.default_branch,
             None => first_branch(request),
         };
-        let policy = &self.git.shared.policy;
         let administers = request.option("force")
-            && policy.may(&self.call.who, Permission::Administer, self.project).await.is_ok();
+            && self.call.may(Permission::Administer, self.project).await.is_ok();
         Ok(decide::decide(request, &Seen { default_branch: &default_branch, administers }))
     }
 }

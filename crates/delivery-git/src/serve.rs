@@ -2,6 +2,7 @@
 
 use crate::upload::Upload;
 use crate::{Git, Limits, pkt, push, repository};
+use account::Effect;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use kernel::{Error, ErrorKind, Lang, Name, Result, Text};
@@ -98,6 +99,19 @@ impl Service {
             Service::Push => "receive-pack",
         }
     }
+    /// What a token may be limited to.
+    fn action(self) -> &'static str {
+        match self {
+            Service::Fetch => "git.read",
+            Service::Push => "git.write",
+        }
+    }
+    fn effect(self) -> Effect {
+        match self {
+            Service::Fetch => Effect::Reads,
+            Service::Push => Effect::Writes,
+        }
+    }
     fn needs(self) -> Permission {
         match self {
             Service::Fetch => Permission::View,
@@ -107,18 +121,18 @@ impl Service {
 }
 
 /// Who may not see the project learns nothing about the names in the address either.
-pub(crate) async fn admit(git: &Git, call: &Call, service: Service) -> Result<(Name, Name)> {
+pub(crate) async fn admit(call: &Call, service: Service) -> Result<(Name, Name)> {
     if call.who == kernel::Principal::Anonymous {
         return Err(account::unauthenticated());
     }
     let project = call.project()?;
-    git.shared.policy.may(&call.who, service.needs(), &project).await?;
+    call.may_as(service.action(), service.effect(), service.needs(), &project).await?;
     Ok((project, repository::name_of(call.param("repository")?)?))
 }
 
 async fn info_refs(git: Git, call: Call) -> Result<Response> {
     let service = Service::of(call.query("service").as_deref());
-    let admitted = admit(&git, &call, *service.as_ref().unwrap_or(&Service::Fetch)).await;
+    let admitted = admit(&call, *service.as_ref().unwrap_or(&Service::Fetch)).await;
     let ((project, repository), service) = (admitted?, service?);
     let found = git.resource(&project, &repository).await?;
     if found.is_none() && service == Service::Fetch {
@@ -154,7 +168,7 @@ async fn info_refs(git: Git, call: Call) -> Result<Response> {
 }
 
 async fn upload_pack(git: Git, mut call: Call) -> Result<Response> {
-    let (project, repository) = admit(&git, &call, Service::Fetch).await?;
+    let (project, repository) = admit(&call, Service::Fetch).await?;
     expect_type(&call, Service::Fetch)?;
     let encoding = call.header("content-encoding").map(str::to_owned);
     if git.resource(&project, &repository).await?.is_none() {

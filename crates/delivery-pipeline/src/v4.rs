@@ -80,7 +80,7 @@ pub(crate) const ROUTES: &[Route] = &[
 /// The project and the repository of the path's `{id}`, when `who` has the right.
 async fn place(call: &Call, wanted: Permission) -> Result<(Name, Name)> {
     let found = path(call)?;
-    call.site.policy.may(&call.who, wanted, &found.0).await?;
+    call.may(wanted, &found.0).await?;
     Ok(found)
 }
 

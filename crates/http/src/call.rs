@@ -1,11 +1,13 @@
 //! One request, with its principal.
 
 use crate::{Body, Site};
+use account::{Credential, Effect, Peer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
 use kernel::{Error, ErrorKind, Lang, Name, Principal, Result, Text, text};
+use policy::{Action, Permission, Target};
 use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -19,6 +21,8 @@ const BODY: usize = 1024 * 1024;
 pub struct Head {
     pub site: Arc<Site>,
     pub who: Principal,
+    /// What they have shown: it narrows what they may do.
+    pub credential: Credential,
     pub lang: Lang,
     pub method: Method,
     pub uri: Uri,
@@ -50,6 +54,79 @@ impl std::ops::Deref for Call {
 }
 
 impl Head {
+    /// Whether the caller may do `wanted` in `project`, by who they are and by what they have shown.
+    ///
+    /// # Errors
+    /// Those of [`policy::Policy::may`], and `auth.scope`.
+    pub async fn may(&self, wanted: Permission, project: &Name) -> Result<()> {
+        self.may_do(wanted.action(), &Target::project(project)).await
+    }
+
+    /// Whether the caller may do `action` to `target`, by who they are and by what they have shown.
+    ///
+    /// # Errors
+    /// Those of [`policy::Policy::may_do`], and `auth.scope`.
+    pub async fn may_do(&self, action: Action, target: &Target) -> Result<()> {
+        self.site.policy.may_do(&self.who, action, target).await?;
+        let effect = match action {
+            // A terminal is opened with GET, and a secret's value is more than what one looks at.
+            Action::JobEnter | Action::SecretRead => Effect::Writes,
+            _ => self.effect(),
+        };
+        self.credential.scopes.admit(action.name(), effect, target.project_name())
+    }
+
+    /// As [`Head::may`], for a part of what `wanted` gives that a credential may be limited to, as `git.read` is a
+    /// part of seeing a project.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn may_as(
+        &self,
+        part: &str,
+        effect: Effect,
+        wanted: Permission,
+        project: &Name,
+    ) -> Result<()> {
+        self.site.policy.may(&self.who, wanted, project).await?;
+        let scopes = &self.credential.scopes;
+        if scopes.allow(part, effect, Some(project)) {
+            return Ok(());
+        }
+        scopes.admit(wanted.action().name(), effect, Some(project))
+    }
+
+    /// Whether the caller runs the platform, by who they are and by what they have shown.
+    ///
+    /// # Errors
+    /// Those of [`policy::Policy::may_administer`], and `auth.scope`.
+    pub async fn may_administer(&self) -> Result<()> {
+        self.site.policy.may_administer(&self.who).await?;
+        let action = Action::PlatformAdminister.name();
+        self.credential.scopes.admit(action, self.effect(), None)
+    }
+
+    /// The projects that the caller may see, by who they are and by what they have shown.
+    pub async fn visible(&self) -> Result<Vec<Name>> {
+        let mut names = self.site.policy.visible(&self.who).await?;
+        let seen = |name: &Name| {
+            self.credential.scopes.allow(Action::ProjectView.name(), Effect::Reads, Some(name))
+        };
+        names.retain(seen);
+        Ok(names)
+    }
+
+    /// What the method says that the request does.
+    pub(crate) fn effect(&self) -> Effect {
+        let reads = self.method == Method::GET || self.method == Method::HEAD;
+        if reads { Effect::Reads } else { Effect::Writes }
+    }
+
+    /// Where the request comes from.
+    pub fn peer(&self) -> Peer {
+        Peer::new(self.peer.ip(), self.header(header::USER_AGENT.as_str()))
+    }
+
     /// The opened state of a part.
     pub fn part<T: Any + Send + Sync>(&self) -> Result<Arc<T>> {
         self.site.part()

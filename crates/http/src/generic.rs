@@ -179,7 +179,7 @@ async fn list(call: Call) -> Result<Response> {
     });
     // Someone who is no administrator sees their own projects only.
     let visible = match kind.kind {
-        "Project" => Some(call.site.policy.visible(&call.who).await?),
+        "Project" => Some(call.visible().await?),
         _ => None,
     };
     let (items, more) = call

@@ -5,6 +5,7 @@ use crate::call::Head;
 use crate::front::{self, cookie};
 use crate::sse::Endless;
 use crate::{Access, Body, Call, Response, Route, Site, gate, reply};
+use account::{Credential, Effect, Proven};
 use axum::Router;
 use axum::extract::{ConnectInfo, Path, Request};
 use axum::routing::{MethodFilter, on};
@@ -154,6 +155,7 @@ async fn answer(
         site,
         who: Principal::Anonymous,
         request: front::id(&parts.headers),
+        credential: Credential::none(),
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
@@ -179,10 +181,12 @@ async fn respond(
     let admitted = gate::admit(&head);
     let known = match admitted {
         Ok(()) => principal(&head).await,
-        Err(_) => Ok(Principal::Anonymous),
+        Err(_) => Ok(Proven::nobody()),
     };
-    if let Ok(who) = &known {
-        head.who = who.clone();
+    if let Ok(known) = &known {
+        head.who = known.principal.clone();
+        head.credential = known.credential.clone();
+        store::origin::amend(|origin| origin.credential = known.credential.reference());
     }
     let head = Arc::new(head);
     let call = Call::new(head.clone(), body, upgrade);
@@ -199,7 +203,7 @@ async fn respond(
 
 async fn decided(
     admitted: Result<()>,
-    known: Result<Principal>,
+    known: Result<Proven>,
     route: Option<Route>,
     call: Call,
 ) -> Result<Response> {
@@ -213,7 +217,7 @@ async fn decided(
 }
 
 /// Everything that is decided before the handler.
-async fn enter(call: &Call, known: Result<Principal>, route: Option<Route>) -> Result<Route> {
+async fn enter(call: &Call, known: Result<Proven>, route: Option<Route>) -> Result<Route> {
     let route = route.ok_or_else(nowhere)?;
     // A wrong secret is an error even where none is needed: a client with a stale token must learn it.
     // Only what one needs in order to sign in again is spared.
@@ -227,14 +231,22 @@ async fn enter(call: &Call, known: Result<Principal>, route: Option<Route>) -> R
 }
 
 async fn allow(call: &Call, access: Access) -> Result<()> {
-    let policy = &call.site.policy;
     match access {
         Access::Public | Access::Inside => Ok(()),
         Access::SignedIn if call.who == Principal::Anonymous => Err(account::unauthenticated()),
-        Access::SignedIn => Ok(()),
-        Access::Project(wanted) => policy.may(&call.who, wanted, &call.project()?).await,
-        Access::Action(action) => policy.may_do(&call.who, action, &target(call)?).await,
-        Access::Platform => policy.may_administer(&call.who).await,
+        Access::SignedIn => own(call),
+        Access::Project(wanted) => call.may(wanted, &call.project()?).await,
+        Access::Action(action) => call.may_do(action, &target(call)?).await,
+        Access::Platform => call.may_administer().await,
+    }
+}
+
+/// What concerns the caller alone: looking is harmless, but a token that is narrowed to something may not make
+/// a wider one, or change its owner's password.
+fn own(call: &Call) -> Result<()> {
+    match call.effect() {
+        Effect::Reads => Ok(()),
+        Effect::Writes => call.credential.scopes.admit("account.change", Effect::Writes, None),
     }
 }
 
@@ -253,17 +265,18 @@ pub(crate) const PRIVATE_TOKEN: &str = "private-token";
 
 /// Who is asking: a bearer token, a token as the password of Basic (any user name) or in `PRIVATE-TOKEN`, or
 /// a session.
-async fn principal(head: &Head) -> Result<Principal> {
+async fn principal(head: &Head) -> Result<Proven> {
+    let peer = head.peer();
     if let Some(given) = head.header(header::AUTHORIZATION.as_str()) {
         let token = secret(given).ok_or_else(account::unauthenticated)?;
-        return head.site.accounts.authenticate(&token).await;
+        return head.site.accounts.authenticate(&token, &peer).await;
     }
     if let Some(token) = head.header(PRIVATE_TOKEN) {
-        return head.site.accounts.authenticate(token.trim()).await;
+        return head.site.accounts.authenticate(token.trim(), &peer).await;
     }
     match cookie::session(head) {
-        Some(cookie) => head.site.accounts.session(cookie).await,
-        None => Ok(Principal::Anonymous),
+        Some(cookie) => head.site.accounts.session(cookie, &peer).await,
+        None => Ok(Proven::nobody()),
     }
 }
 

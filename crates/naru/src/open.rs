@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::keep::Keeper;
 use crate::parts;
-use account::{Accounts, Signer};
+use account::{Accounts, Peer, Signer};
 use blob::Blobs;
 use cli::Endpoint;
 use console::Console;
@@ -209,7 +209,9 @@ async fn machine_token(
     let kept = std::fs::read(&file).ok().and_then(|b| serde_json::from_slice::<Endpoint>(&b).ok());
     let admin = Principal::User(Name::parse("admin")?);
     let token = match kept {
-        Some(kept) if accounts.authenticate(&kept.token).await.is_ok() => kept.token,
+        Some(kept) if accounts.authenticate(&kept.token, &Peer::default()).await.is_ok() => {
+            kept.token
+        }
         _ => {
             let name = Name::parse("this-machine")?;
             // One whose file was lost is of no use to anybody.

@@ -161,14 +161,17 @@ async fn the_second_factor_is_asked_for_and_each_code_works_once() {
     let (secret, _) = world.enrol().await;
     let half = world.half(&home()).await;
     assert_eq!(half.need, Need::Second { totp: true, passkey: false, recovery: true });
-    assert!(world.accounts.session(&half.code).await.is_err(), "half-open is not open");
+    assert!(
+        world.accounts.session(&half.code, &Default::default()).await.is_err(),
+        "half-open is not open"
+    );
     let digits = world.code(&secret);
     let second = |code: String, digits: String| {
         let accounts = world.accounts.clone();
         async move { accounts.second(&code, Proof::Totp(digits), &home(), HOST).await }
     };
     let opened = second(half.code.clone(), digits.clone()).await.unwrap();
-    assert!(world.accounts.session(&opened.session).await.is_ok());
+    assert!(world.accounts.session(&opened.session, &Default::default()).await.is_ok());
     assert_eq!(second(half.code, digits.clone()).await.unwrap_err().code(), "sign-in.late");
     let half = world.half(&home()).await;
     assert_eq!(second(half.code, digits).await.unwrap_err().code(), "totp.wrong", "replayed");
@@ -290,7 +293,10 @@ async fn a_rule_makes_everybody_set_up_a_second_factor_and_keeps_it() {
     let digits = world.code(&begun.secret);
     let (opened, codes) =
         world.accounts.finish_enrol(&half.code, &begun.code, &digits, &home()).await.unwrap();
-    assert!(world.accounts.session(&opened.session).await.is_ok() && codes.len() == 10);
+    assert!(
+        world.accounts.session(&opened.session, &Default::default()).await.is_ok()
+            && codes.len() == 10
+    );
     let kept = world.accounts.remove_totp(&name("han"), Principal::part("test")).await;
     assert_eq!(kept.unwrap_err().code(), "credential.required");
 }

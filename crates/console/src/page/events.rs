@@ -21,7 +21,7 @@ pub(super) struct Choice {
 }
 
 pub(super) async fn show(call: Call) -> Result<Response> {
-    let projects = call.site.policy.visible(&call.who).await?;
+    let projects = call.visible().await?;
     let choice = Choice {
         project: call
             .query("project")
@@ -53,7 +53,7 @@ pub(super) async fn show(call: Call) -> Result<Response> {
 
 /// A project's events, or for all projects those the reader may see.
 async fn read(call: &Call, choice: &Choice, before: u64) -> Result<Vec<Event>> {
-    let administrator = call.site.policy.may_administer(&call.who).await.is_ok();
+    let administrator = call.may_administer().await.is_ok();
     if choice.project.is_some() || administrator {
         let chosen = filter(call, choice.project.clone()).await?;
         return call.site.store.read(move |v| v.events_back(before, SHOWN, &chosen)).await;

@@ -45,7 +45,7 @@ pub(super) async fn front(call: Call) -> Result<Response> {
 }
 
 pub(super) async fn show(call: Call) -> Result<Response> {
-    let mut visible = call.site.policy.visible(&call.who).await?;
+    let mut visible = call.visible().await?;
     visible.truncate(PROJECTS);
     let read = move |v: &View<'_>| visible.into_iter().map(|name| card(v, name)).collect();
     let cards: Vec<Card> = call.site.store.read(read).await?;

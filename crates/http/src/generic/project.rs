@@ -23,11 +23,11 @@ pub(super) async fn admit(call: &Call, key: &Key, spec: Value) -> Result<Value> 
     }
     let wanted = key.clone();
     if call.site.store.read(move |v| v.resource(&wanted)).await?.is_some() {
-        call.site.policy.may(&call.who, Permission::Administer, name).await?;
+        call.may(Permission::Administer, name).await?;
         let project: policy::Project =
             serde_json::from_value(spec.clone()).map_err(Error::internal)?;
         let owned = project.members.iter().any(|m| m.role == policy::Role::Owner);
-        if !owned && call.site.policy.may_administer(&call.who).await.is_err() {
+        if !owned && call.may_administer().await.is_err() {
             return Err(Error::invalid(
                 "project.ownerless",
                 text!(

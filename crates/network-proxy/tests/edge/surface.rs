@@ -27,7 +27,7 @@ async fn clients(edge: &TestEdge, store: Store, stop: &CancellationToken) -> [cl
     let project = serde_json::to_value(Project { members, ..Project::default() }).unwrap();
     put(&store, Key::global::<Project>(&name("shop")), project).await;
     for who in ["lee", "park"] {
-        let user = User { title: who.into(), administrator: false };
+        let user = User { title: who.into(), ..User::default() };
         put(&store, Key::global::<User>(&name(who)), serde_json::to_value(user).unwrap()).await;
     }
     let site = Site::new(SiteOptions {

@@ -21,7 +21,7 @@ pub async fn clients(node: &Node, stop: &CancellationToken) -> [cli::Client; 3] 
     let project = serde_json::to_value(Project { members, ..Project::default() }).unwrap();
     node.put(Key::global::<Project>(&name("shop")), project).await;
     for (who, _) in people {
-        let user = User { title: who.into(), administrator: false };
+        let user = User { title: who.into(), ..User::default() };
         let spec = serde_json::to_value(user).unwrap();
         node.put(Key::global::<User>(&name(who)), spec).await;
     }
