@@ -1,0 +1,92 @@
+//! What every sign-in has in common: who stands at the door, cookies, and that the form came from here.
+
+use account::credential::{Opened, Visitor};
+use http::{HeaderValue, header};
+use kernel::{Error, Result, Text};
+use naru_http::{Call, Head, Response, SESSION, found};
+
+/// The cookie of a device that has signed in before.
+pub(crate) const DEVICE: &str = "naru_device";
+/// The cookie of a sign-in that is half open.
+pub(crate) const HALF: &str = "naru_half";
+
+/// Seconds.
+const SESSION_LASTS: u32 = 30 * 24 * 3600;
+const DEVICE_LASTS: u32 = 180 * 24 * 3600;
+const HALF_LASTS: u32 = 5 * 60;
+
+pub(crate) fn visitor(head: &Head) -> Visitor {
+    let browser = head.header(header::USER_AGENT.as_str()).unwrap_or("");
+    Visitor {
+        address: head.peer.ip(),
+        browser: browser.chars().filter(|c| !c.is_control()).take(200).collect(),
+        device: head.cookie(DEVICE).map(str::to_owned),
+    }
+}
+
+/// The host that the browser says it is on.
+pub(crate) fn host(head: &Head) -> &str {
+    head.header(header::HOST.as_str()).unwrap_or("")
+}
+
+/// Refuses a form that another site's page has sent, also where nobody is signed in yet: else it could sign a reader
+/// in as somebody else and wait for what is typed there.
+///
+/// Every browser sends `Sec-Fetch-Site` or `Origin` with a form.
+///
+/// # Errors
+/// `auth.cross-site`.
+pub(crate) fn from_here(head: &Head) -> Result<()> {
+    let site = head.header("sec-fetch-site");
+    let origin = head.header(header::ORIGIN.as_str());
+    let ours = match (site, origin.and_then(|o| o.split_once("://"))) {
+        (Some(site), _) if site != "same-origin" => false,
+        (_, Some((_, from))) => from == host(head),
+        (Some(_), None) => origin.is_none(),
+        (None, None) => false,
+    };
+    if ours {
+        return Ok(());
+    }
+    Err(Error::forbidden(
+        "auth.cross-site",
+        Text::fixed(
+            "this form did not come from a page of this naru",
+            "이 naru의 페이지에서 온 양식이 아닙니다",
+        ),
+    )
+    .hint(Text::fixed("open the sign-in page and try again", "로그인 페이지를 열고 다시 시도하세요")))
+}
+
+/// Leads on, with the cookies of an opened session. What was half open is closed.
+pub(crate) fn enter(opened: &Opened, to: &str) -> Result<Response> {
+    let mut response = found(to)?;
+    carry(&mut response, opened)?;
+    Ok(response)
+}
+
+/// Gives a response the cookies of an opened session.
+pub(crate) fn carry(response: &mut Response, opened: &Opened) -> Result<()> {
+    set(response, SESSION, &opened.session, SESSION_LASTS)?;
+    if let Some(device) = &opened.device {
+        set(response, DEVICE, device, DEVICE_LASTS)?;
+    }
+    set(response, HALF, "", 0)
+}
+
+pub(crate) fn half_open(response: &mut Response, code: &str) -> Result<()> {
+    set(response, HALF, code, HALF_LASTS)
+}
+
+pub(crate) fn close(response: &mut Response) -> Result<()> {
+    set(response, SESSION, "", 0)
+}
+
+/// No `Secure`: on loopback there is no TLS. `Lax`, so that a link from a terminal or a mail arrives signed in; writes
+/// are checked for their origin besides.
+pub(crate) fn set(response: &mut Response, name: &str, value: &str, lasts: u32) -> Result<()> {
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={lasts}");
+    let cookie = HeaderValue::from_str(&cookie).map_err(Error::internal)?;
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Dangerous things ask once more who one is.
+
+use account::credential::stale;
+use http::header;
+use kernel::Result;
+use naru_http::{Call, Head, Response, SESSION, found};
+
+/// Whether the caller has proved of late who he is. A token is a proof with every request.
+fn is_fresh(head: &Head) -> bool {
+    let by_token = [header::AUTHORIZATION.as_str(), "private-token"];
+    if by_token.iter().any(|name| head.header(name).is_some()) {
+        return true;
+    }
+    head.cookie(SESSION).is_some_and(|cookie| head.site.accounts.is_fresh(cookie))
+}
+
+/// For routes of the API.
+///
+/// # Errors
+/// `auth.stale`.
+pub(crate) fn needed(head: &Head) -> Result<()> {
+    if is_fresh(head) { Ok(()) } else { Err(stale()) }
+}
+
+/// For pages: where to prove it, and from there back to `back`. `None` when it is proved.
+pub(crate) fn detour(call: &Call, back: &str) -> Option<Result<Response>> {
+    (!is_fresh(call)).then(|| found(&format!("/sign-in/again?back={}", web::segment(back))))
+}

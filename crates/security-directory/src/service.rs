@@ -1,0 +1,228 @@
+//! Service accounts: programs with accounts of their own. They have tokens, and no password.
+
+use crate::people::look::{Found, look};
+use crate::people::{onward, search, sections_tabs};
+use crate::sign_in::field;
+use crate::{fresh, me, shown, token};
+use account::{ServiceAccount, TokenView};
+use kernel::{Error, Key, Kind, Name, Principal, Resource, Result, text};
+use maud::{Markup, html};
+use naru_http::{Access, Call, Response, Route, found};
+use store::{Put, View};
+use web::widget::{self, State, Table, Tone};
+use web::{Page, Reader};
+
+const PAGE: usize = 50;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::get(
+        "/service-accounts",
+        Access::Platform,
+        ("page: service accounts", "페이지: 서비스 계정"),
+        |c| Box::pin(show_all(c)),
+    ),
+    Route::post(
+        "/service-accounts",
+        Access::Platform,
+        ("page: make a service account", "페이지: 서비스 계정 생성"),
+        |c| Box::pin(create(c)),
+    ),
+    Route::get(
+        "/service-accounts/{account}",
+        Access::Platform,
+        ("page: a service account", "페이지: 서비스 계정"),
+        |c| Box::pin(show(c)),
+    ),
+    Route::post(
+        "/service-accounts/{account}/{action}",
+        Access::Platform,
+        ("page: disable, enable, make or revoke a token", "페이지: 비활성화, 활성화, 토큰 생성·폐기"),
+        |c| Box::pin(act(c)),
+    ),
+];
+
+pub(crate) fn unknown(name: &Name) -> Error {
+    Error::not_found(
+        "service-account.unknown",
+        text!("there is no service account {name}", "{name} 서비스 계정이 없습니다"),
+    )
+    .hint(text!(
+        "`naru service-account create {name}` makes one",
+        "`naru service-account create {name}`로 만드세요"
+    ))
+}
+
+async fn show_all(call: Call) -> Result<Response> {
+    let words = call.query("q").unwrap_or_default();
+    let after = call.query("after").filter(|a| !a.is_empty()).map(|a| Name::parse(&a)).transpose()?;
+    let sought = words.clone();
+    let read = move |v: &View<'_>| {
+        look(v, "ServiceAccount", &sought, &["title", "project"], after.as_ref(), PAGE)
+    };
+    let all = call.site.store.read(read).await?;
+    let r = Reader::of(&call);
+    let title = r.t("Service accounts", "서비스 계정").to_owned();
+    let page = Page { title, bare: true, ..Page::default() };
+    Ok(web::page(&call, &page, draw_all(&r, &all, &words)))
+}
+
+fn standing(r: &Reader, disabled: bool) -> Markup {
+    match disabled {
+        true => widget::badge(r, State::Canceled, Some(r.t("disabled", "비활성"))),
+        false => widget::badge(r, State::Passed, Some(r.t("active", "활성"))),
+    }
+}
+
+fn project(account: &ServiceAccount) -> Markup {
+    html! {
+        @match &account.project {
+            Some(p) => a href=(format!("/projects/{p}")) { (p) },
+            None => span.faint { "–" },
+        }
+    }
+}
+
+pub(crate) fn draw_all(r: &Reader, all: &Found, words: &str) -> Markup {
+    let heads = vec![
+        ("", r.t("Name", "이름").to_owned()),
+        ("grow", r.t("What for", "용도").to_owned()),
+        ("", r.t("Project", "프로젝트").to_owned()),
+        ("", r.t("State", "상태").to_owned()),
+    ];
+    let row = |found: &Resource| {
+        let account: ServiceAccount = found.spec().unwrap_or_default();
+        let address = format!("/service-accounts/{}", found.key.name);
+        let cells = vec![
+            html! { a href=(address) { strong { (found.key.name) } } },
+            html! { (account.title) },
+            project(&account),
+            standing(r, account.disabled),
+        ];
+        (Some(address), cells)
+    };
+    html! {
+        (widget::heading(html! { (r.t("Service accounts", "서비스 계정")) }, html! {}, html! {}, search(r, "/service-accounts", words)))
+        (sections_tabs(r, "/service-accounts"))
+        (widget::section("accounts", "", html! {}, html! {
+            @if all.items.is_empty() { p.plot-none { (r.t("none yet", "아직 없습니다")) } }
+            @else { (widget::table(&Table { heads, rows: all.items.iter().map(row).collect() })) }
+            (onward(r, "/service-accounts", words, all.after.as_ref()))
+        }))
+        (widget::section("new", r.t("New service account", "새 서비스 계정"), html! {}, html! {
+            form.filter.part-in method="post" action="/service-accounts" {
+                label for="name" { (r.t("Name", "이름")) }
+                input #name name="name" type="text" required maxlength="63" pattern="[a-z0-9]([a-z0-9\\-]*[a-z0-9])?" autocapitalize="none"
+                    title=(r.t("lower-case letters, digits and inner hyphens", "소문자, 숫자, 가운데 붙임표"));
+                label for="title" { (r.t("what for", "용도")) }
+                input #title name="title" type="text" maxlength="200";
+                label for="project" { (r.t("of project", "프로젝트")) }
+                input #project name="project" type="text" maxlength="63" autocapitalize="none";
+                button.button.main { (r.t("Make", "만들기")) }
+            }
+        }))
+    }
+}
+
+async fn create(mut call: Call) -> Result<Response> {
+    let form = call.form().await?;
+    let name = Name::parse(field(&form, "name"))?;
+    let project = Some(field(&form, "project")).filter(|p| !p.is_empty());
+    let project = project.map(Name::parse).transpose()?;
+    let account =
+        ServiceAccount { title: field(&form, "title").to_owned(), project, ..Default::default() };
+    put(&call, &name, account, Some(0)).await?;
+    found(&format!("/service-accounts/{name}"))
+}
+
+async fn put(call: &Call, name: &Name, account: ServiceAccount, expected: Option<u64>) -> Result<()> {
+    account.check()?;
+    let spec = serde_json::to_value(account).map_err(Error::internal)?;
+    let key = Key::global::<ServiceAccount>(name);
+    let actor = call.who.clone();
+    call.site
+        .store
+        .write(move |tx| {
+            let labels = tx.resource(&key)?.map(|r| r.labels).unwrap_or_default();
+            tx.put(Put { key, labels, spec, expected, actor }).map(drop)
+        })
+        .await
+}
+
+async fn one(call: &Call) -> Result<(Name, ServiceAccount)> {
+    let name = call.name("account")?;
+    let key = Key::global::<ServiceAccount>(&name);
+    let found = call.site.store.read(move |v| v.resource(&key)).await?;
+    let account = found.ok_or_else(|| unknown(&name))?.spec()?;
+    Ok((name, account))
+}
+
+async fn show(call: Call) -> Result<Response> {
+    page(&call, None).await
+}
+
+async fn page(call: &Call, fresh: Option<&str>) -> Result<Response> {
+    let (name, account) = one(call).await?;
+    let tokens = call.site.accounts.tokens(&Principal::Service(name.clone())).await?;
+    let r = Reader { address: format!("/service-accounts/{name}"), ..Reader::of(call) };
+    let page = Page { title: name.to_string(), bare: true, ..Page::default() };
+    Ok(web::page(call, &page, draw(&r, &name, &account, &tokens, fresh)))
+}
+
+pub(crate) fn draw(
+    r: &Reader,
+    name: &Name,
+    account: &ServiceAccount,
+    tokens: &[TokenView],
+    fresh: Option<&str>,
+) -> Markup {
+    let (action, words) = match account.disabled {
+        true => ("enable", r.t("Enable", "활성화")),
+        false => ("disable", r.t("Disable", "비활성화")),
+    };
+    let tone = if account.disabled { Tone::Plain } else { Tone::Danger };
+    let below = html! { span { (account.title) } span { (r.t("project", "프로젝트")) " " (project(account)) } };
+    let here = format!("/service-accounts/{name}");
+    html! {
+        (widget::heading(
+            html! { (name) }, standing(r, account.disabled), below,
+            widget::post(&format!("{here}/{action}"), &[], html! { (words) }, tone),
+        ))
+        (sections_tabs(r, "/service-accounts"))
+        @if let Some(token) = fresh {
+            (shown::secret(r, r.t("Made. Keep it now: it is not shown again", "만들었습니다. 지금 보관하세요. 다시 보여 주지 않습니다"), token))
+        }
+        (widget::section("new", r.t("New token", "새 토큰"), html! {}, me::tokens::form(r, &format!("{here}/token"))))
+        (widget::section("tokens", r.t("Tokens", "토큰"), html! {}, me::tokens::list_of(r, tokens, |t| format!("{here}/revoke?token={t}"))))
+    }
+}
+
+async fn act(mut call: Call) -> Result<Response> {
+    let (name, mut account) = one(&call).await?;
+    let here = format!("/service-accounts/{name}");
+    if let Some(detour) = fresh::detour(&call, &here) {
+        return detour;
+    }
+    let who = Principal::Service(name.clone());
+    match call.param("action")?.to_owned().as_str() {
+        action @ ("disable" | "enable") => {
+            account.disabled = action == "disable";
+            put(&call, &name, account, None).await?;
+            found(&here)
+        }
+        "token" => {
+            let form = call.form().await?;
+            let wanted = token::Wanted::of_form(&form)?;
+            let made = token::make(&call, who, wanted).await?;
+            page(&call, Some(&made)).await
+        }
+        "revoke" => {
+            let token = Name::parse(&call.query("token").unwrap_or_default())?;
+            call.site.accounts.revoke_token(&who, &token, call.who.clone()).await?;
+            found(&here)
+        }
+        _ => Err(Error::not_found(
+            "action.unknown",
+            kernel::Text::fixed("there is no such action", "그런 동작은 없습니다"),
+        )),
+    }
+}
