@@ -44,4 +44,5 @@ pub static KINDS: &[KindDef] = &[
         ("a program with an account of its own", "자기 계정을 가진 프로그램"),
         &[("TITLE", "/spec/title"), ("PROJECT", "/spec/project"), ("DISABLED", "/spec/disabled")],
     ),
+    crate::credential::SignInRules::DEF,
 ];

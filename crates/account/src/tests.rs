@@ -62,7 +62,8 @@ async fn a_link_signs_in_once() {
     let (accounts, clock) = open(dir.path()).await;
     let admin = Principal::User(name("admin"));
     let code = accounts.create_link(admin.clone()).await.unwrap();
-    let cookie = accounts.redeem_link(&code).await.unwrap();
+    let who = accounts.redeem_link(&code).await.unwrap();
+    let cookie = accounts.create_session(who).await.unwrap();
     assert_eq!(accounts.session(&cookie, &Peer::default()).await.unwrap().principal, admin);
     assert_eq!(accounts.redeem_link(&code).await.unwrap_err().code(), "link.spent");
     accounts.close_session(&cookie).await.unwrap();

@@ -1,17 +1,14 @@
-//! The house's own nouns on its surfaces: projects, resources, runs, events, tokens, sign-in.
+//! The house's own nouns on its surfaces: projects, resources, runs, events.
 //!
 //! Everything here is about nouns that no domain owns; a domain's own nouns come with its part.
 
 mod apply;
 mod event;
 mod identity;
-mod login;
 mod manifest;
 pub mod page;
 mod resource;
 mod runs;
-mod token;
-mod user;
 
 use part::Part;
 
@@ -26,7 +23,7 @@ pub struct Console {
 
 pub static PART: Part = Part {
     name: "console",
-    about: ("projects, resources, runs, events, sign-in", "프로젝트, 리소스, 실행, 이벤트, 로그인"),
+    about: ("projects, resources, runs, events", "프로젝트, 리소스, 실행, 이벤트"),
     kinds: policy::KINDS,
     routes: ROUTES,
     commands: COMMANDS,
@@ -44,32 +41,15 @@ const COMMANDS: &[cli::Command] = &[
     resource::PROJECT,
     runs::COMMAND,
     event::COMMAND,
-    token::COMMAND,
-    user::COMMAND,
-    login::LOGIN,
-    login::SIGN_IN,
 ];
 
 const ROUTES: &[naru_http::Route] =
     &concat::<{ API.len() + page::ROUTES.len() }>(API, page::ROUTES);
 
-const API: &[naru_http::Route] = &concat::<
-    {
-        runs::ROUTES.len()
-            + event::ROUTES.len()
-            + token::ROUTES.len()
-            + login::ROUTES.len()
-            + identity::ROUTES.len()
-    },
->(
-    &concat::<{ runs::ROUTES.len() + event::ROUTES.len() }>(runs::ROUTES, event::ROUTES),
-    &concat::<{ token::ROUTES.len() + login::ROUTES.len() + identity::ROUTES.len() }>(
-        token::ROUTES,
-        &concat::<{ login::ROUTES.len() + identity::ROUTES.len() }>(
-            login::ROUTES,
-            identity::ROUTES,
-        ),
-    ),
-);
+const API: &[naru_http::Route] =
+    &concat::<{ RUNS.len() + identity::ROUTES.len() }>(RUNS, identity::ROUTES);
+
+const RUNS: &[naru_http::Route] =
+    &concat::<{ runs::ROUTES.len() + event::ROUTES.len() }>(runs::ROUTES, event::ROUTES);
 
 use part::concat;

@@ -1,14 +1,12 @@
-//! Pages of the house's own nouns: sign-in, projects, runs, events, tokens.
+//! Pages of the house's own nouns: projects, runs, events.
 
 mod events;
 mod job;
 mod projects;
 mod run;
 mod runs;
-mod sign;
 #[cfg(test)]
 mod tests;
-mod tokens;
 
 use naru_http::{Access, Route};
 use policy::Permission;
@@ -23,9 +21,6 @@ pub const ROUTES: &[Route] = &[
         ("page: your projects, or sign-in", "페이지: 내 프로젝트 또는 로그인"),
         |c| Box::pin(projects::front(c)),
     ),
-    Route::get("/sign-in", Access::Public, ("page: sign in", "페이지: 로그인"), |c| {
-        Box::pin(sign::show(c))
-    }),
     Route::post(
         "/preferences",
         Access::Public,
@@ -64,26 +59,5 @@ pub const ROUTES: &[Route] = &[
         Access::SignedIn,
         ("page: what happened", "페이지: 일어난 일"),
         |c| Box::pin(events::show(c)),
-    ),
-    Route::get(
-        "/welcome",
-        Access::SignedIn,
-        ("the first sign-in: a personal token", "첫 로그인: 개인 토큰"),
-        |c| Box::pin(tokens::welcome(c)),
-    ),
-    Route::get("/tokens", Access::SignedIn, ("page: your tokens", "페이지: 내 토큰"), |c| {
-        Box::pin(tokens::show(c))
-    }),
-    Route::post(
-        "/tokens",
-        Access::SignedIn,
-        ("page: make a token", "페이지: 토큰 생성"),
-        |c| Box::pin(tokens::create(c)),
-    ),
-    Route::post(
-        "/tokens/{token}/revoke",
-        Access::SignedIn,
-        ("page: revoke a token", "페이지: 토큰 폐기"),
-        |c| Box::pin(tokens::revoke(c)),
     ),
 ];

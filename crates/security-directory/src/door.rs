@@ -3,7 +3,7 @@
 use account::credential::{Opened, Visitor};
 use http::{HeaderValue, header};
 use kernel::{Error, Result, Text};
-use naru_http::{Call, Head, Response, SESSION, found};
+use naru_http::{Head, Response, SESSION, found};
 
 /// The cookie of a device that has signed in before.
 pub(crate) const DEVICE: &str = "naru_device";
@@ -55,7 +55,10 @@ pub(crate) fn from_here(head: &Head) -> Result<()> {
             "이 naru의 페이지에서 온 양식이 아닙니다",
         ),
     )
-    .hint(Text::fixed("open the sign-in page and try again", "로그인 페이지를 열고 다시 시도하세요")))
+    .hint(Text::fixed(
+        "open the sign-in page and try again",
+        "로그인 페이지를 열고 다시 시도하세요",
+    )))
 }
 
 /// Leads on, with the cookies of an opened session. What was half open is closed.

@@ -22,9 +22,12 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get("/groups", Access::Platform, ("page: groups", "페이지: 그룹"), |c| {
         Box::pin(show_all(c))
     }),
-    Route::post("/groups", Access::Platform, ("page: make a group", "페이지: 그룹 생성"), |c| {
-        Box::pin(create(c))
-    }),
+    Route::post(
+        "/groups",
+        Access::Platform,
+        ("page: make a group", "페이지: 그룹 생성"),
+        |c| Box::pin(create(c)),
+    ),
     Route::get("/groups/{group}", Access::SignedIn, ("page: a group", "페이지: 그룹"), |c| {
         Box::pin(show(c))
     }),
@@ -110,11 +113,11 @@ async fn allowed(call: &Call, group: &Name) -> Result<Resource> {
 }
 
 fn unknown(group: &Name) -> Error {
-    Error::not_found(
-        "group.unknown",
-        text!("there is no group {group}", "{group} 그룹이 없습니다"),
-    )
-    .hint(text!("`naru group create {group}` makes one", "`naru group create {group}`로 만드세요"))
+    Error::not_found("group.unknown", text!("there is no group {group}", "{group} 그룹이 없습니다"))
+        .hint(text!(
+            "`naru group create {group}` makes one",
+            "`naru group create {group}`로 만드세요"
+        ))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,7 +142,8 @@ async fn change(call: &Call, group: &Name, change: Change) -> Result<()> {
             spec.members.extend(change.add);
             spec.check()?;
             let spec = serde_json::to_value(spec).map_err(Error::internal)?;
-            let put = Put { key, labels: found.labels, spec, expected: Some(found.revision), actor };
+            let put =
+                Put { key, labels: found.labels, spec, expected: Some(found.revision), actor };
             tx.put(put)?;
             // A cycle would make everybody a member of everything in it.
             let groups = within(tx, &name)?;
@@ -244,7 +248,8 @@ async fn create(mut call: Call) -> Result<Response> {
 
 async fn show_all(call: Call) -> Result<Response> {
     let words = call.query("q").unwrap_or_default();
-    let after = call.query("after").filter(|a| !a.is_empty()).map(|a| Name::parse(&a)).transpose()?;
+    let after =
+        call.query("after").filter(|a| !a.is_empty()).map(|a| Name::parse(&a)).transpose()?;
     let sought = words.clone();
     let read = move |v: &View<'_>| {
         look(v, "Group", &sought, &["title", "description", "mail"], after.as_ref(), PAGE)
@@ -319,7 +324,13 @@ fn holders(v: &View<'_>, group: &Name) -> Result<Vec<Name>> {
     Ok(out)
 }
 
-pub(crate) fn draw(r: &Reader, name: &Name, group: &Group, all: &[Reached], outer: &[Name]) -> Markup {
+pub(crate) fn draw(
+    r: &Reader,
+    name: &Name,
+    group: &Group,
+    all: &[Reached],
+    outer: &[Name],
+) -> Markup {
     let below = html! {
         @if !group.title.is_empty() { span { (group.title) } }
         @if !outer.is_empty() {
@@ -357,7 +368,9 @@ fn list(r: &Reader, group: &Name, all: &[Reached]) -> Markup {
         let (kind, name, address) = match &reached.member {
             Member::User(n) => (r.t("person", "사람"), n, format!("/people/{n}")),
             Member::Group(n) => (r.t("group", "그룹"), n, format!("/groups/{n}")),
-            Member::Service(n) => (r.t("service account", "서비스 계정"), n, format!("/service-accounts/{n}")),
+            Member::Service(n) => {
+                (r.t("service account", "서비스 계정"), n, format!("/service-accounts/{n}"))
+            }
         };
         let by: Vec<&str> = reached.by.iter().map(Name::as_str).collect();
         let remove = html! {
@@ -409,8 +422,14 @@ mod tests {
         assert_eq!(
             seen,
             [
-                "user:han ", "group:crew ", "group:guests ", "user:dalia crew", "group:night crew",
-                "service:bot crew", "user:eve crew/night", "group:all crew/night",
+                "user:han ",
+                "group:crew ",
+                "group:guests ",
+                "user:dalia crew",
+                "group:night crew",
+                "service:bot crew",
+                "user:eve crew/night",
+                "group:all crew/night",
             ]
         );
     }

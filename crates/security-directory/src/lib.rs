@@ -23,18 +23,17 @@ use part::{Part, concat};
 
 pub static PART: Part = Part {
     name: "security-directory",
-    about: (
-        "people, groups, service accounts, sign-in",
-        "사람, 그룹, 서비스 계정, 로그인",
-    ),
+    about: ("people, groups, service accounts, sign-in", "사람, 그룹, 서비스 계정, 로그인"),
     kinds: account::KINDS,
     routes: ROUTES,
     commands: cmd::COMMANDS,
     ..Part::EMPTY
 };
 
-const API: &[Route] = &concat::<{ api::ROUTES.len() + token::ROUTES.len() }>(api::ROUTES, token::ROUTES);
-const OWN: &[Route] = &concat::<{ sign_in::ROUTES.len() + me::ROUTES.len() }>(sign_in::ROUTES, me::ROUTES);
+const API: &[Route] =
+    &concat::<{ api::ROUTES.len() + token::ROUTES.len() }>(api::ROUTES, token::ROUTES);
+const OWN: &[Route] =
+    &concat::<{ sign_in::ROUTES.len() + me::ROUTES.len() }>(sign_in::ROUTES, me::ROUTES);
 const GROUPS: &[Route] =
     &concat::<{ group::ROUTES.len() + service::ROUTES.len() }>(group::ROUTES, service::ROUTES);
 const OTHERS: &[Route] = &concat::<{ people::ROUTES.len() + GROUPS.len() }>(people::ROUTES, GROUPS);

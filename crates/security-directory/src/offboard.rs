@@ -103,7 +103,12 @@ fn inherited(members: Vec<Value>, user: &Name, heir: Option<&Name>) -> Vec<Value
 /// # Errors
 /// `user.unknown`; `offboard.heir` when somebody has to take over, or `heir` is not somebody who can; `offboard.self`;
 /// `user.last-administrator`.
-pub(crate) fn run(tx: &mut Tx<'_>, user: &Name, heir: Option<&Name>, actor: &Principal) -> Result<Belongings> {
+pub(crate) fn run(
+    tx: &mut Tx<'_>,
+    user: &Name,
+    heir: Option<&Name>,
+    actor: &Principal,
+) -> Result<Belongings> {
     if *actor == Principal::User(user.clone()) {
         return Err(myself());
     }
@@ -137,7 +142,8 @@ pub(crate) fn run(tx: &mut Tx<'_>, user: &Name, heir: Option<&Name>, actor: &Pri
     let mut spec: User = found.spec()?;
     (spec.disabled, spec.administrator) = (true, false);
     let spec = serde_json::to_value(spec).map_err(Error::internal)?;
-    let put = Put { key: found.key, labels: found.labels, spec, expected: None, actor: actor.clone() };
+    let put =
+        Put { key: found.key, labels: found.labels, spec, expected: None, actor: actor.clone() };
     tx.put(put)?;
     Ok(had)
 }
@@ -149,7 +155,8 @@ fn leave_group(spec: &mut Value, user: &Name, heir: Option<&Name>) {
         let had = all.len();
         all.retain(|m| *m != gone);
         let heir = heir.map(|h| Value::from(h.as_str()));
-        if let Some(heir) = heir.filter(|h| list == "owners" && all.len() < had && !all.contains(h)) {
+        if let Some(heir) = heir.filter(|h| list == "owners" && all.len() < had && !all.contains(h))
+        {
             all.push(heir);
         }
     }
@@ -186,9 +193,8 @@ pub(crate) fn known(v: &View<'_>, user: &Name) -> Result<Resource> {
 pub(crate) fn keep_an_administrator(v: &View<'_>, user: &Name) -> Result<()> {
     let flag = |r: &Resource, field: &str| r.spec.get(field).is_some_and(|v| v == true);
     let mut people = v.resources("User", None, None, MOST)?.into_iter();
-    let other = |r: Resource| {
-        r.key.name != *user && flag(&r, "administrator") && !flag(&r, "disabled")
-    };
+    let other =
+        |r: Resource| r.key.name != *user && flag(&r, "administrator") && !flag(&r, "disabled");
     if people.any(other) {
         return Ok(());
     }
@@ -210,7 +216,10 @@ fn myself() -> Error {
 fn no_heir(user: &Name, projects: &[Name]) -> Error {
     let list = projects.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
     let say = if projects.is_empty() {
-        text!("nobody who can take over from {user} was named", "{user}의 일을 이어받을 사람이 없습니다")
+        text!(
+            "nobody who can take over from {user} was named",
+            "{user}의 일을 이어받을 사람이 없습니다"
+        )
     } else {
         text!("{user} is the only owner of {list}", "{user}은(는) {list}의 유일한 소유자입니다")
     };
@@ -239,7 +248,10 @@ mod tests {
         ];
         assert_eq!(
             inherited(sole.clone(), &han, Some(&dalia)),
-            [json!({ "group": "crew", "role": "developer" }), json!({ "user": "dalia", "role": "owner" })]
+            [
+                json!({ "group": "crew", "role": "developer" }),
+                json!({ "user": "dalia", "role": "owner" })
+            ]
         );
         assert_eq!(inherited(sole, &han, None).len(), 2);
         let shared = vec![
@@ -255,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_team_gets_a_new_owner_and_a_group_loses_a_member() {
-        let mut spec = json!({ "members": [{ "user": "han" }, { "user": "eve" }], "owners": ["han"] });
+        let mut spec =
+            json!({ "members": [{ "user": "han" }, { "user": "eve" }], "owners": ["han"] });
         leave_group(&mut spec, &name("han"), Some(&name("dalia")));
         assert_eq!(spec, json!({ "members": [{ "user": "eve" }], "owners": ["dalia"] }));
     }

@@ -36,7 +36,10 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::post(
         "/service-accounts/{account}/{action}",
         Access::Platform,
-        ("page: disable, enable, make or revoke a token", "페이지: 비활성화, 활성화, 토큰 생성·폐기"),
+        (
+            "page: disable, enable, make or revoke a token",
+            "페이지: 비활성화, 활성화, 토큰 생성·폐기",
+        ),
         |c| Box::pin(act(c)),
     ),
 ];
@@ -54,7 +57,8 @@ pub(crate) fn unknown(name: &Name) -> Error {
 
 async fn show_all(call: Call) -> Result<Response> {
     let words = call.query("q").unwrap_or_default();
-    let after = call.query("after").filter(|a| !a.is_empty()).map(|a| Name::parse(&a)).transpose()?;
+    let after =
+        call.query("after").filter(|a| !a.is_empty()).map(|a| Name::parse(&a)).transpose()?;
     let sought = words.clone();
     let read = move |v: &View<'_>| {
         look(v, "ServiceAccount", &sought, &["title", "project"], after.as_ref(), PAGE)
@@ -134,7 +138,12 @@ async fn create(mut call: Call) -> Result<Response> {
     found(&format!("/service-accounts/{name}"))
 }
 
-async fn put(call: &Call, name: &Name, account: ServiceAccount, expected: Option<u64>) -> Result<()> {
+async fn put(
+    call: &Call,
+    name: &Name,
+    account: ServiceAccount,
+    expected: Option<u64>,
+) -> Result<()> {
     account.check()?;
     let spec = serde_json::to_value(account).map_err(Error::internal)?;
     let key = Key::global::<ServiceAccount>(name);

@@ -1,8 +1,8 @@
 //! What is shown once and never again.
 
 use maud::{Markup, html};
-use web::widget::{self, State, Tone};
 use web::Reader;
+use web::widget::{self, State, Tone};
 
 /// Recovery codes, for paper.
 pub(crate) fn recovery(r: &Reader, codes: &[String]) -> Markup {

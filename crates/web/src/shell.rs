@@ -168,6 +168,7 @@ fn person(r: &Reader) -> Markup {
         details.menu {
             summary aria-label=(r.t("Account", "계정")) { (icon::person()) span { (who) } }
             div.menu-in {
+                a href="/account" { (r.t("My account", "내 계정")) }
                 a href="/tokens" { (r.t("Access tokens", "접근 토큰")) }
                 a href="/projects" { (r.t("All projects", "모든 프로젝트")) }
                 form method="post" action="/sign-out" {

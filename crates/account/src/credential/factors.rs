@@ -130,13 +130,12 @@ impl Owner {
     pub fn find(view: &View<'_>, name: &Name) -> Result<Option<Owner>> {
         let Some(found) = view.resource(&Key::global::<User>(name))? else { return Ok(None) };
         let user: User = found.spec()?;
-        let disabled = found.spec.get("disabled").is_some_and(|d| d == true);
         Ok(Some(Owner {
             uid: found.uid,
             name: name.clone(),
             title: user.title,
             administrator: user.administrator,
-            disabled,
+            disabled: user.disabled,
         }))
     }
 

@@ -5,7 +5,7 @@ use super::factors::{Factors, Owner, Password, fact, late, wrong_code};
 use super::passkey::refused;
 use super::rules::SignInRules;
 use super::{Enrolment, recovery, totp};
-use crate::{Accounts, secret};
+use crate::{Accounts, Peer, secret};
 use kernel::{Error, ErrorKind, Name, NewEvent, Principal, Result, Text, text};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -29,6 +29,10 @@ pub struct Visitor {
 impl Visitor {
     pub fn source(&self) -> Source {
         Source::of(self.address)
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        Peer::new(self.address, Some(&self.browser))
     }
 }
 
@@ -78,7 +82,7 @@ pub enum Need {
 /// A session that was opened.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    pub user: Name,
+    pub who: Principal,
     /// The secret of its cookie.
     pub session: String,
     /// The secret of the cookie of a device that was not known before.
@@ -205,6 +209,30 @@ impl Accounts {
         let read = move |v: &View<'_>| Owner::known(v, &name);
         let owner = self.store().read(read).await?;
         self.open_session(&owner, visitor).await
+    }
+
+    /// Signs in whoever holds a token.
+    ///
+    /// # Errors
+    /// `auth.required`.
+    pub async fn sign_in_by_token(&self, token: &str, visitor: &Visitor) -> Result<Opened> {
+        let who = self.authenticate(token, &visitor.peer()).await?.principal;
+        self.open_for(who).await
+    }
+
+    /// Signs in by a one-time link, which is used up whether or not the caller hears the answer.
+    ///
+    /// # Errors
+    /// `link.spent`.
+    pub async fn sign_in_by_link(&self, code: &str) -> Result<Opened> {
+        let who = self.redeem_link(code).await?;
+        self.open_for(who).await
+    }
+
+    async fn open_for(&self, who: Principal) -> Result<Opened> {
+        let session = self.create_session(who.clone()).await?;
+        self.freshen(&session);
+        Ok(Opened { who, session, device: None })
     }
 
     /// An authenticator app for somebody who cannot sign in without one.
@@ -347,9 +375,10 @@ impl Accounts {
                 Ok(unknown)
             })
             .await?;
-        let session = self.create_session(Principal::User(owner.name.clone())).await?;
+        let who = Principal::User(owner.name.clone());
+        let session = self.create_session(who.clone()).await?;
         self.freshen(&session);
-        Ok(Opened { user: owner.name.clone(), session, device: unknown.then_some(fresh) })
+        Ok(Opened { who, session, device: unknown.then_some(fresh) })
     }
 
     async fn claimed(&self, typed: &str) -> Result<Claimed> {

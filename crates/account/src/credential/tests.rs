@@ -120,7 +120,7 @@ impl World {
 async fn a_password_opens_a_session_and_the_device_is_known_from_then_on() {
     let world = world().await;
     let opened = world.open(&home()).await;
-    assert_eq!(opened.user, name("han"));
+    assert_eq!(opened.who, Principal::User(name("han")));
     assert!(world.accounts.is_fresh(&opened.session));
     world.clock.advance(FRESH);
     assert!(!world.accounts.is_fresh(&opened.session));
@@ -243,7 +243,7 @@ async fn a_passkey_signs_in_alone_and_counts_its_uses() {
     let world = world().await;
     let mut key = world.passkey().await;
     let opened = world.show(&mut key).await.unwrap();
-    assert_eq!(opened.user, name("han"));
+    assert_eq!(opened.who, Principal::User(name("han")));
     let view = world.accounts.factors(&name("han")).await.unwrap();
     assert!(view.passkeys[0].last_used.is_some() && view.passkeys[0].host == "localhost");
     key.counter = 0;
@@ -277,7 +277,9 @@ async fn what_a_passkey_must_not_do() {
         "another question"
     );
     world.put::<User>("han", json!({ "title": "Han", "disabled": true })).await;
-    assert!(world.show(&mut key).await.is_err(), "disabled");
+    assert_eq!(world.show(&mut key).await.unwrap_err().code(), "passkey.refused", "disabled");
+    let password = world.try_password("han", PASSWORD, &home()).await.unwrap_err();
+    assert_eq!(password.code(), "sign-in.wrong", "disabled");
     assert!(world.accounts.begin_passkey(&name("han"), "x", "127.0.0.1:8080").await.is_err());
 }
 
@@ -313,7 +315,7 @@ async fn an_invitation_sets_a_password_once_and_ends() {
     let short = world.accounts.accept(&code, "short".into(), &home()).await.unwrap_err();
     assert_eq!(short.code(), "password.short");
     let step = world.accounts.accept(&code, PASSWORD.into(), &home()).await.unwrap();
-    assert!(matches!(step, Step::Open(opened) if opened.user == dalia));
+    assert!(matches!(step, Step::Open(opened) if opened.who == Principal::User(dalia.clone())));
     let spent = world.accounts.accept(&code, PASSWORD.into(), &home()).await.unwrap_err();
     assert_eq!(spent.code(), "invitation.spent");
     let (late, until) = world.accounts.invite(&dalia, Principal::part("test")).await.unwrap();

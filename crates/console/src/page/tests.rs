@@ -3,8 +3,7 @@
 use super::events::Choice;
 use super::projects::Card;
 use super::run::Open;
-use super::{events, job, projects, run as run_page, runs, sign, tokens};
-use account::TokenView;
+use super::{events, job, projects, run as run_page, runs};
 use kernel::log::{Line, Stream};
 use kernel::{Event, Id, Name, NewEvent, Principal, Text, Time};
 use maud::Markup;
@@ -72,13 +71,6 @@ fn a_run(state: RunState, steps: Vec<StepView>) -> Run {
 fn open(step: &str, attempt: u32, text: &str) -> Open {
     let line = Line { time: NOW, stream: Stream::Out, whole: true, text: text.into() };
     Open { name: step.into(), attempt, lines: vec![line], first: 1, count: 1, search: None }
-}
-
-#[test]
-fn sign_in_explains_the_one_time_link_and_leads_back() {
-    let html = drawn(|r| sign::draw(r, "/projects/shop"));
-    assert!(html.contains("name=\"back\" value=\"/projects/shop\""));
-    assert!(words(&html).contains("naru sign-in") && html.contains("type=\"password\""));
 }
 
 #[test]
@@ -200,21 +192,6 @@ fn events_keep_their_filter_and_lead_to_their_change() {
     assert!(html.contains("<option value=\"shop\" selected>"));
     assert!(html.contains("href=\"/projects/shop/changes/web-0123456789ab\""));
     assert!(html.contains("&lt;i&gt;pushed&lt;/i&gt;"));
-}
-
-#[test]
-fn a_token_is_shown_on_the_page_that_made_it_and_on_no_other() {
-    let token = TokenView {
-        name: name("laptop"),
-        principal: Principal::User(name("han")),
-        created: NOW,
-        expires: None,
-        last_used: None,
-    };
-    let fresh = drawn(|r| tokens::draw(r, std::slice::from_ref(&token), Some("naru_secret")));
-    assert!(words(&fresh).contains("naru_secret"));
-    let later = drawn(|r| tokens::draw(r, std::slice::from_ref(&token), None));
-    assert!(!later.contains("naru_secret") && later.contains("/tokens/laptop/revoke"));
 }
 
 #[test]

@@ -11,7 +11,8 @@ fn session(naru: &Naru) -> String {
     let form = format!("token={}", naru.token().unwrap());
     let host = naru.url.trim_start_matches("http://").to_owned();
     let address = naru.address().unwrap();
-    let answer = request(address, &host, "POST", "/sign-in", &[], form.as_bytes()).unwrap();
+    let origin = [("Origin", naru.url.as_str())];
+    let answer = request(address, &host, "POST", "/sign-in", &origin, form.as_bytes()).unwrap();
     let cookie = answer.head.split("naru_session=").nth(1).expect(&answer.head);
     cookie.split(';').next().unwrap().to_owned()
 }
@@ -33,6 +34,13 @@ fn pages(naru: &Naru) -> Vec<String> {
         "/events",
         "/tokens",
         "/sign-in",
+        "/account",
+        "/account/sign-in",
+        "/account/keys",
+        "/people",
+        "/people/admin",
+        "/groups",
+        "/service-accounts",
         "/projects/shop",
         "/projects/shop/runs",
         "/projects/shop/services",

@@ -7,11 +7,8 @@ use cli::{Command, Context};
 use kernel::{Lang, Result};
 use serde_json::{Value, json};
 
-pub const COMMAND: Command = Command {
-    name: "group",
-    build,
-    run: |context, matches| Box::pin(run(context, matches)),
-};
+pub const COMMAND: Command =
+    Command { name: "group", build, run: |context, matches| Box::pin(run(context, matches)) };
 
 fn build(lang: Lang) -> clap::Command {
     let name = || name_arg(lang, "The group", "그룹");
@@ -34,10 +31,13 @@ fn build(lang: Lang) -> clap::Command {
                         .default_value("")
                         .help(lang.pick("How people call it", "사람들이 부르는 이름")),
                 )
-                .arg(Arg::new("owner").long("owner").num_args(1..).value_name("USER").help(lang.pick(
-                    "Who looks after its members",
-                    "구성원을 관리할 사람",
-                ))),
+                .arg(
+                    Arg::new("owner")
+                        .long("owner")
+                        .num_args(1..)
+                        .value_name("USER")
+                        .help(lang.pick("Who looks after its members", "구성원을 관리할 사람")),
+                ),
         )
         .subcommand(
             clap::Command::new("add")

@@ -5,7 +5,6 @@
 mod group;
 mod login;
 mod service;
-mod session;
 mod token;
 mod user;
 
@@ -19,7 +18,6 @@ pub(crate) const COMMANDS: &[cli::Command] = &[
     group::COMMAND,
     service::COMMAND,
     token::COMMAND,
-    session::COMMAND,
     login::LOGIN,
     login::SIGN_IN,
     login::WHOAMI,

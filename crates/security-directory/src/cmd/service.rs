@@ -25,11 +25,17 @@ fn build(lang: Lang) -> clap::Command {
         .subcommand_required(true)
         .subcommand(
             plain("create", "Make a service account", "서비스 계정을 만듭니다")
-                .arg(Arg::new("title").long("title").default_value("").help(lang.pick("What it is for", "용도")))
-                .arg(Arg::new("of").long("of").value_name("PROJECT").help(lang.pick(
-                    "The project whose people look after it",
-                    "관리할 프로젝트",
-                ))),
+                .arg(
+                    Arg::new("title")
+                        .long("title")
+                        .default_value("")
+                        .help(lang.pick("What it is for", "용도")),
+                )
+                .arg(
+                    Arg::new("of").long("of").value_name("PROJECT").help(
+                        lang.pick("The project whose people look after it", "관리할 프로젝트"),
+                    ),
+                ),
         )
         .subcommand(
             clap::Command::new("list")
@@ -37,8 +43,12 @@ fn build(lang: Lang) -> clap::Command {
         )
         .subcommand(super::token::options(
             lang,
-            plain("token", "Make a token for it and print it, once", "토큰을 만들어 한 번만 보여 줍니다")
-                .arg(Arg::new("token").required(true).help(lang.pick("The token's name", "토큰 이름"))),
+            plain(
+                "token",
+                "Make a token for it and print it, once",
+                "토큰을 만들어 한 번만 보여 줍니다",
+            )
+            .arg(Arg::new("token").required(true).help(lang.pick("The token's name", "토큰 이름"))),
         ))
         .subcommand(plain(
             "disable",

@@ -6,15 +6,16 @@ use cli::{Command, Context, Table};
 use kernel::{Error, Lang, Name, Result, text};
 use serde_json::{Value, json};
 
-pub const COMMAND: Command = Command {
-    name: "user",
-    build,
-    run: |context, matches| Box::pin(run(context, matches)),
-};
+pub const COMMAND: Command =
+    Command { name: "user", build, run: |context, matches| Box::pin(run(context, matches)) };
 
 /// The verbs that only name a person: word, English, Korean.
 const PLAIN: [(&str, &str, &str); 6] = [
-    ("show", "Show a person with what they hold and have", "사람과 그 로그인 수단, 소유물을 보여 줍니다"),
+    (
+        "show",
+        "Show a person with what they hold and have",
+        "사람과 그 로그인 수단, 소유물을 보여 줍니다",
+    ),
     (
         "disable",
         "Disable a person: all that they have open ends",
@@ -116,7 +117,8 @@ async fn all(context: &Context, search: &str) -> Result<()> {
         }
     }
     let heads = ["NAME", "TITLE", "MAIL", "ADMINISTRATOR", "DISABLED"];
-    let at = ["/name", "/spec/title", "/spec/mails/0/address", "/spec/administrator", "/spec/disabled"];
+    let at =
+        ["/name", "/spec/title", "/spec/mails/0/address", "/spec/administrator", "/spec/disabled"];
     list(context, &Value::from(people), &heads, &at)
 }
 
@@ -174,11 +176,9 @@ async fn show(context: &Context, name: &Name) -> Result<()> {
             let value = whole.pointer(at).map_or("-".into(), words);
             table.row([output.lang.pick(en, ko).to_owned(), value]);
         }
-        for (en, ko, at) in [
-            ("passkeys", "패스키", "/factors/passkeys"),
-            ("tokens", "토큰", "/tokens"),
-            ("sessions", "세션", "/sessions"),
-        ] {
+        for (en, ko, at) in
+            [("passkeys", "패스키", "/factors/passkeys"), ("tokens", "토큰", "/tokens")]
+        {
             let count = whole.pointer(at).and_then(Value::as_array).map_or(0, Vec::len);
             table.row([output.lang.pick(en, ko).to_owned(), count.to_string()]);
         }
@@ -195,7 +195,8 @@ async fn offboard(context: &Context, sub: &ArgMatches) -> Result<()> {
     };
     let done: Value = context.client()?.post(&path, &body).await?;
     context.output.remark(
-        text!("{name} is offboarded; taken out of:", "{name} 퇴사 처리 완료. 빠진 곳:").get(context.lang),
+        text!("{name} is offboarded; taken out of:", "{name} 퇴사 처리 완료. 빠진 곳:")
+            .get(context.lang),
     );
     context.output.show(&done, |done, output| {
         let mut table = Table::new(["", ""]);

@@ -72,7 +72,6 @@ fn password(r: &Reader, held: &FactorsView, shortest: u32) -> Markup {
             }
             div.entry-wide {
                 button.button.main { @if held.password.is_some() { (r.t("Change", "변경")) } @else { (r.t("Set", "설정")) } }
-                span.faint { " " (r.t("ends your other sessions", "다른 세션을 모두 종료합니다")) }
             }
         }
     }
@@ -100,7 +99,12 @@ fn keys(r: &Reader, held: &FactorsView, available: bool) -> Markup {
         ("num", String::new()),
     ];
     let row = |p: &account::credential::PasskeyView| {
-        let remove = widget::post("/account/passkeys/remove", &[("id", &p.id)], html! { (r.t("Remove", "삭제")) }, Tone::Danger);
+        let remove = widget::post(
+            "/account/passkeys/remove",
+            &[("id", &p.id)],
+            html! { (r.t("Remove", "삭제")) },
+            Tone::Danger,
+        );
         let cells = vec![
             html! { strong { (p.name) } },
             html! { (p.host) },
@@ -164,9 +168,6 @@ pub(super) async fn set_password(mut call: Call) -> Result<Response> {
     } else {
         Err(twice())
     };
-    if outcome.is_ok() {
-        super::sessions::end_others(&call).await?;
-    }
     said(&call, outcome).await
 }
 

@@ -23,7 +23,8 @@ pub(super) async fn add(mut call: Call) -> Result<Response> {
     }
     let form = call.form().await?;
     let (key, title) = (field(&form, "key").to_owned(), field(&form, "title").to_owned());
-    let added = edit(&call, &person(&call)?, move |user| {
+    let user = person(&call)?;
+    let added = edit(&call, &user, move |user| {
         if key.starts_with("-----BEGIN PGP") {
             user.pgp_keys.push(PgpKey { key });
         } else {
@@ -40,7 +41,8 @@ pub(super) async fn remove(mut call: Call) -> Result<Response> {
     }
     let form = call.form().await?;
     let print = field(&form, "fingerprint").to_owned();
-    let removed = edit(&call, &person(&call)?, move |user| {
+    let user = person(&call)?;
+    let removed = edit(&call, &user, move |user| {
         user.ssh_keys.retain(|k| k.fingerprint().is_ok_and(|f| f != print));
         user.pgp_keys.retain(|k| k.fingerprint().is_ok_and(|f| f != print));
         Ok(())

@@ -3,14 +3,13 @@
 mod factors;
 mod keys;
 mod profile;
-pub(crate) mod sessions;
 pub(crate) mod tokens;
 
 use crate::sign_in::reader;
-use kernel::{Error, Kind, Key, Name, Principal, Result};
+use account::User;
+use kernel::{Error, Key, Kind, Name, Principal, Result};
 use maud::{Markup, html};
 use naru_http::{Access, Call, Response, Route};
-use account::User;
 use store::Put;
 use web::widget;
 use web::{Page, Reader};
@@ -18,12 +17,18 @@ use web::{Page, Reader};
 pub(crate) use crate::sign_in::second::person;
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::get("/account", Access::SignedIn, ("page: your profile", "페이지: 내 프로필"), |c| {
-        Box::pin(profile::show(c))
-    }),
-    Route::post("/account", Access::SignedIn, ("page: change your profile", "페이지: 프로필 변경"), |c| {
-        Box::pin(profile::save(c))
-    }),
+    Route::get(
+        "/account",
+        Access::SignedIn,
+        ("page: your profile", "페이지: 내 프로필"),
+        |c| Box::pin(profile::show(c)),
+    ),
+    Route::post(
+        "/account",
+        Access::SignedIn,
+        ("page: change your profile", "페이지: 프로필 변경"),
+        |c| Box::pin(profile::save(c)),
+    ),
     Route::get(
         "/account/sign-in",
         Access::SignedIn,
@@ -81,26 +86,17 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get("/account/keys", Access::SignedIn, ("page: your keys", "페이지: 내 키"), |c| {
         Box::pin(keys::show(c))
     }),
-    Route::post("/account/keys", Access::SignedIn, ("page: add a key", "페이지: 키 추가"), |c| {
-        Box::pin(keys::add(c))
-    }),
+    Route::post(
+        "/account/keys",
+        Access::SignedIn,
+        ("page: add a key", "페이지: 키 추가"),
+        |c| Box::pin(keys::add(c)),
+    ),
     Route::post(
         "/account/keys/remove",
         Access::SignedIn,
         ("page: remove a key", "페이지: 키 삭제"),
         |c| Box::pin(keys::remove(c)),
-    ),
-    Route::get(
-        "/account/sessions",
-        Access::SignedIn,
-        ("page: where you are signed in", "페이지: 로그인한 곳"),
-        |c| Box::pin(sessions::show(c)),
-    ),
-    Route::post(
-        "/account/sessions/end",
-        Access::SignedIn,
-        ("page: end one of your sessions, or all others", "페이지: 세션 종료"),
-        |c| Box::pin(sessions::end(c)),
     ),
     Route::get(
         "/welcome",
@@ -111,9 +107,12 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get("/tokens", Access::SignedIn, ("page: your tokens", "페이지: 내 토큰"), |c| {
         Box::pin(tokens::show(c))
     }),
-    Route::post("/tokens", Access::SignedIn, ("page: make a token", "페이지: 토큰 생성"), |c| {
-        Box::pin(tokens::create(c))
-    }),
+    Route::post(
+        "/tokens",
+        Access::SignedIn,
+        ("page: make a token", "페이지: 토큰 생성"),
+        |c| Box::pin(tokens::create(c)),
+    ),
     Route::post(
         "/tokens/{token}/revoke",
         Access::SignedIn,
@@ -123,16 +122,20 @@ pub(crate) const ROUTES: &[Route] = &[
 ];
 
 /// The pages about oneself: address, English, Korean.
-const PAGES: [(&str, &str, &str); 5] = [
+const PAGES: [(&str, &str, &str); 4] = [
     ("/account", "Profile", "프로필"),
     ("/account/sign-in", "Sign-in", "로그인 수단"),
     ("/account/keys", "Keys", "키"),
     ("/tokens", "Access tokens", "접근 토큰"),
-    ("/account/sessions", "Sessions", "세션"),
 ];
 
 /// One of those pages, with the way to the others.
-pub(crate) fn framed(call: &Call, address: &str, wrong: Option<&Error>, body: impl FnOnce(&Reader) -> Markup) -> Response {
+pub(crate) fn framed(
+    call: &Call,
+    address: &str,
+    wrong: Option<&Error>,
+    body: impl FnOnce(&Reader) -> Markup,
+) -> Response {
     let r = reader(call, address.to_owned());
     let mut title = r.t("My account", "내 계정");
     for (page, en, ko) in PAGES {
@@ -156,8 +159,10 @@ pub(crate) fn framed(call: &Call, address: &str, wrong: Option<&Error>, body: im
 }
 
 pub(crate) fn heading(r: &Reader, address: &str) -> Markup {
-    let tabs: Vec<(&str, String, bool)> =
-        PAGES.iter().map(|(page, en, ko)| (r.t(en, ko), (*page).to_owned(), *page == address)).collect();
+    let tabs: Vec<(&str, String, bool)> = PAGES
+        .iter()
+        .map(|(page, en, ko)| (r.t(en, ko), (*page).to_owned(), *page == address))
+        .collect();
     let who = r.who.clone().unwrap_or_default();
     html! {
         (widget::heading(html! { (r.t("My account", "내 계정")) }, html! {}, html! { span { (who) } }, html! {}))

@@ -78,28 +78,33 @@ pub(crate) fn draw(r: &Reader, user: &User) -> Markup {
         }
     };
     let language = user.preferred_language.as_deref().unwrap_or("");
-    widget::section("profile", r.t("Profile", "프로필"), html! {}, html! {
-        form.part-in.entries method="post" action="/account" {
-            (line("title", r.t("How others see you", "남에게 보이는 이름"), Some(&user.title), "nickname"))
-            (line("given_name", r.t("Given name", "이름"), user.given_name.as_deref(), "given-name"))
-            (line("family_name", r.t("Family name", "성"), user.family_name.as_deref(), "family-name"))
-            (line("phone", r.t("Phone", "전화"), user.phone.as_deref(), "tel"))
-            (line("timezone", r.t("Time zone", "시간대"), user.timezone.as_deref(), "off"))
-            div.entry {
-                label for="preferred_language" { (r.t("Language", "언어")) }
-                select #preferred_language name="preferred_language" {
-                    option value="" selected[language.is_empty()] { (r.t("as the browser says", "브라우저 설정대로")) }
-                    option value="en" selected[language == "en"] { "English" }
-                    option value="ko" selected[language == "ko"] { "한국어" }
+    widget::section(
+        "profile",
+        r.t("Profile", "프로필"),
+        html! {},
+        html! {
+            form.part-in.entries method="post" action="/account" {
+                (line("title", r.t("How others see you", "남에게 보이는 이름"), Some(&user.title), "nickname"))
+                (line("given_name", r.t("Given name", "이름"), user.given_name.as_deref(), "given-name"))
+                (line("family_name", r.t("Family name", "성"), user.family_name.as_deref(), "family-name"))
+                (line("phone", r.t("Phone", "전화"), user.phone.as_deref(), "tel"))
+                (line("timezone", r.t("Time zone", "시간대"), user.timezone.as_deref(), "off"))
+                div.entry {
+                    label for="preferred_language" { (r.t("Language", "언어")) }
+                    select #preferred_language name="preferred_language" {
+                        option value="" selected[language.is_empty()] { (r.t("as the browser says", "브라우저 설정대로")) }
+                        option value="en" selected[language == "en"] { "English" }
+                        option value="ko" selected[language == "ko"] { "한국어" }
+                    }
                 }
+                div.entry.entry-wide {
+                    label for="mails" { (r.t("Mail addresses, one a line; the first is where mail goes", "메일 주소. 한 줄에 하나씩, 첫 줄이 기본 주소입니다")) }
+                    textarea #mails name="mails" rows="3" spellcheck="false" { (mails.join("\n")) }
+                }
+                div.entry-wide { button.button.main { (r.t("Save", "저장")) } }
             }
-            div.entry.entry-wide {
-                label for="mails" { (r.t("Mail addresses, one a line; the first is where mail goes", "메일 주소. 한 줄에 하나씩, 첫 줄이 기본 주소입니다")) }
-                textarea #mails name="mails" rows="3" spellcheck="false" { (mails.join("\n")) }
-            }
-            div.entry-wide { button.button.main { (r.t("Save", "저장")) } }
-        }
-    })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -109,7 +114,12 @@ mod tests {
     #[test]
     fn nobody_makes_himself_an_administrator() {
         let mut user = User { department: Some("ferry".into()), ..User::default() };
-        let form = [("title", "Han"), ("administrator", "true"), ("disabled", "true"), ("mails", "a@x.com\n\nb@x.com ")];
+        let form = [
+            ("title", "Han"),
+            ("administrator", "true"),
+            ("disabled", "true"),
+            ("mails", "a@x.com\n\nb@x.com "),
+        ];
         let form = form.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         fill(&mut user, &form);
         assert!(!user.administrator && !user.disabled);

@@ -83,19 +83,6 @@ pub(crate) fn form(r: &Reader, action: &str) -> Markup {
                     @for (value, en, ko) in LASTS { option value=(value) { (r.t(en, ko)) } }
                 }
             }
-            div.entry {
-                label for="scope" { (r.t("May do", "할 수 있는 일")) }
-                select #scope name="scope" {
-                    option value="" { (r.t("everything that its owner may", "주인이 할 수 있는 모든 일")) }
-                    option value="read" { (r.t("look, and change nothing", "읽기만")) }
-                    option value="git.*" { (r.t("git alone", "git만")) }
-                }
-            }
-            div.entry {
-                label for="projects" { (r.t("In these projects alone", "이 프로젝트에서만")) }
-                input #projects type="text" name="projects" maxlength="500" autocapitalize="none"
-                    placeholder=(r.t("all", "모두"));
-            }
             div.entry-wide { button.button.main { (r.t("Make", "만들기")) } }
         }
     }
@@ -107,7 +94,11 @@ pub(crate) fn list(r: &Reader, tokens: &[TokenView], own: bool) -> Markup {
 }
 
 /// Tokens of somebody else, each revoked at the address that `revoke` gives.
-pub(crate) fn list_of(r: &Reader, tokens: &[TokenView], revoke: impl Fn(&Name) -> String) -> Markup {
+pub(crate) fn list_of(
+    r: &Reader,
+    tokens: &[TokenView],
+    revoke: impl Fn(&Name) -> String,
+) -> Markup {
     table(r, tokens, |name| Some(revoke(name)))
 }
 
@@ -117,7 +108,6 @@ fn table(r: &Reader, tokens: &[TokenView], revoke: impl Fn(&Name) -> Option<Stri
     }
     let heads = vec![
         ("grow", r.t("Name", "이름").to_owned()),
-        ("", r.t("May do", "할 수 있는 일").to_owned()),
         ("wide", r.t("Made", "만든 때").to_owned()),
         ("", r.t("Ends", "만료").to_owned()),
         ("wide", r.t("Last used", "마지막 사용").to_owned()),
@@ -126,7 +116,6 @@ fn table(r: &Reader, tokens: &[TokenView], revoke: impl Fn(&Name) -> Option<Stri
     let row = |t: &TokenView| {
         let cells = vec![
             html! { strong { (t.name) } },
-            html! { (token::scope_words(r.lang, t)) },
             widget::ago(r, t.created),
             html! {
                 @match t.expires { Some(at) => (widget::ago(r, at)), None => span.soft { (r.t("never", "없음")) } }

@@ -52,7 +52,11 @@ async fn invite(call: &Call, user: &Name) -> Result<(String, kernel::Time)> {
     Ok((format!("{INVITATION}{code}"), until))
 }
 
-async fn edit(call: &Call, user: &Name, change: impl FnOnce(&mut User) + Send + 'static) -> Result<Value> {
+async fn edit(
+    call: &Call,
+    user: &Name,
+    change: impl FnOnce(&mut User) + Send + 'static,
+) -> Result<Value> {
     crate::me::edit(call, user, move |u| {
         change(u);
         Ok(())
@@ -62,7 +66,11 @@ async fn edit(call: &Call, user: &Name, change: impl FnOnce(&mut User) + Send + 
 }
 
 /// As [`edit`], where somebody else has to be able to administer this naru afterwards.
-async fn away(call: &Call, user: &Name, change: impl FnOnce(&mut User) + Send + 'static) -> Result<Value> {
+async fn away(
+    call: &Call,
+    user: &Name,
+    change: impl FnOnce(&mut User) + Send + 'static,
+) -> Result<Value> {
     let (name, actor) = (user.clone(), call.who.clone());
     call.site
         .store
@@ -91,17 +99,13 @@ fn put(
 
 async fn leave(call: &Call, user: &Name, to: Option<Name>) -> Result<Value> {
     let (name, actor) = (user.clone(), call.who.clone());
-    let had = call
-        .site
-        .store
-        .write(move |tx| offboard::run(tx, &name, to.as_ref(), &actor))
-        .await?;
+    let had =
+        call.site.store.write(move |tx| offboard::run(tx, &name, to.as_ref(), &actor)).await?;
     let (accounts, who) = (&call.site.accounts, Principal::User(user.clone()));
     accounts.reset_factors(user, call.who.clone()).await?;
     for token in accounts.tokens(&who).await? {
         accounts.revoke_token(&who, &token.name, call.who.clone()).await?;
     }
-    accounts.end_sessions(&who, None, call.who.clone()).await?;
     Ok(json!({ "user": user, "had": had }))
 }
 

@@ -17,7 +17,8 @@ const FIELDS: [&str; 5] = ["title", "given_name", "family_name", "mails", "emplo
 
 async fn found(call: &Call, limit: usize) -> Result<Found> {
     let words = call.query("q").unwrap_or_default();
-    let after = call.query("after").filter(|a| !a.is_empty()).map(|a| Name::parse(&a)).transpose()?;
+    let after =
+        call.query("after").filter(|a| !a.is_empty()).map(|a| Name::parse(&a)).transpose()?;
     let read = move |v: &store::View<'_>| look(v, "User", &words, &FIELDS, after.as_ref(), limit);
     call.site.store.read(read).await
 }

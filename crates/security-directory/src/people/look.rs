@@ -58,7 +58,9 @@ fn has(resource: &Resource, words: &str, fields: &[&str]) -> bool {
     let in_value = |value: &Value| match value {
         Value::String(s) => s.to_lowercase().contains(words),
         Value::Array(all) => all.iter().any(|one| {
-            one.get("address").and_then(Value::as_str).is_some_and(|a| a.to_lowercase().contains(words))
+            one.get("address")
+                .and_then(Value::as_str)
+                .is_some_and(|a| a.to_lowercase().contains(words))
         }),
         _ => false,
     };

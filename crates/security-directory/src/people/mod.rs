@@ -23,9 +23,12 @@ pub(crate) const ROUTES: &[Route] = &[
         ("page: change the rules of signing in", "페이지: 로그인 규칙 변경"),
         |c| Box::pin(act::rules(c)),
     ),
-    Route::get("/people/{user}", Access::Platform, ("page: a person", "페이지: 사람 한 명"), |c| {
-        Box::pin(person::show(c))
-    }),
+    Route::get(
+        "/people/{user}",
+        Access::Platform,
+        ("page: a person", "페이지: 사람 한 명"),
+        |c| Box::pin(person::show(c)),
+    ),
     Route::post(
         "/people/{user}/{action}",
         Access::Platform,
@@ -35,12 +38,9 @@ pub(crate) const ROUTES: &[Route] = &[
         ),
         |c| Box::pin(act::page(c)),
     ),
-    Route::get(
-        "/api/v1/people",
-        Access::Platform,
-        ("search people", "사람 찾기"),
-        |c| Box::pin(list::api(c)),
-    ),
+    Route::get("/api/v1/people", Access::Platform, ("search people", "사람 찾기"), |c| {
+        Box::pin(list::api(c))
+    }),
     Route::get(
         "/api/v1/people/{user}",
         Access::Platform,

@@ -1,7 +1,7 @@
 //! One person: what they are, how they sign in, what they have.
 
 use super::list::{standing, tabs};
-use crate::me::{sessions, tokens};
+use crate::me::tokens;
 use crate::offboard::{Belongings, belongings, known};
 use account::credential::FactorsView;
 use account::{TokenView, User};
@@ -19,7 +19,6 @@ pub(crate) struct Whole {
     pub factors: FactorsView,
     pub belongings: Belongings,
     pub tokens: Vec<TokenView>,
-    pub sessions: Vec<account::SessionView>,
 }
 
 async fn whole(call: &Call) -> Result<Whole> {
@@ -33,7 +32,6 @@ async fn whole(call: &Call) -> Result<Whole> {
         user: resource.spec()?,
         factors: accounts.factors(name).await?,
         tokens: accounts.tokens(&who).await?,
-        sessions: accounts.sessions(&who).await?,
         belongings,
         resource,
     })
@@ -43,7 +41,7 @@ pub(super) async fn api(call: Call) -> Result<Response> {
     let whole = whole(&call).await?;
     json(&json!({
         "user": whole.resource, "factors": whole.factors, "belongings": whole.belongings,
-        "tokens": whole.tokens, "sessions": whole.sessions,
+        "tokens": whole.tokens,
     }))
 }
 
@@ -78,7 +76,6 @@ pub(crate) fn draw(r: &Reader, whole: &Whole, link: Option<&str>) -> Markup {
         }
         (widget::section("profile", r.t("Profile", "프로필"), html! {}, profile(r, whole)))
         (widget::section("factors", r.t("How they sign in", "로그인 수단"), html! {}, factors(r, &whole.factors)))
-        (widget::section("sessions", r.t("Sessions", "세션"), html! {}, sessions::list(r, &whole.sessions, None)))
         (widget::section("tokens", r.t("Access tokens", "접근 토큰"), html! {}, tokens::list(r, &whole.tokens, false)))
         (widget::section("keys", r.t("Keys", "키"), html! {}, crate::me::key_list(r, user)))
         (widget::section("has", r.t("What they have", "가진 것"), html! {}, has(r, &whole.belongings)))
@@ -96,7 +93,10 @@ fn profile(r: &Reader, whole: &Whole) -> Markup {
         (r.t("Mail", "메일"), html! { @if mails.is_empty() { "–" } (mails.join(", ")) }),
         (r.t("Phone", "전화"), words(&user.phone)),
         (r.t("Department", "부서"), words(&user.department)),
-        (r.t("Manager", "관리자"), html! { @match &user.manager { Some(m) => a href=(format!("/people/{m}")) { (m) }, None => "–" } }),
+        (
+            r.t("Manager", "관리자"),
+            html! { @match &user.manager { Some(m) => a href=(format!("/people/{m}")) { (m) }, None => "–" } },
+        ),
         (r.t("Language", "언어"), words(&user.preferred_language)),
         ("uid", number(status.uid_number)),
         ("gid", number(status.gid_number)),
@@ -130,7 +130,10 @@ fn has(r: &Reader, all: &Belongings) -> Markup {
         (r.t("Groups", "그룹"), list(&all.groups, "/groups/")),
         (r.t("Looks after", "맡은 그룹"), list(&all.teams, "/groups/")),
         (r.t("Manager of", "관리하는 사람"), list(&all.manages, "/people/")),
-        (r.t("Service accounts of those projects", "그 프로젝트의 서비스 계정"), list(&all.service_accounts, "/service-accounts/")),
+        (
+            r.t("Service accounts of those projects", "그 프로젝트의 서비스 계정"),
+            list(&all.service_accounts, "/service-accounts/"),
+        ),
     ])
 }
 
@@ -143,10 +146,10 @@ fn leave(r: &Reader, whole: &Whole) -> Markup {
                 "Offboarding disables the account, ends everything it has open, takes it out of projects and groups, and gives what only it owned to somebody else",
                 "퇴사 처리는 계정을 비활성화하고, 열린 것을 모두 끝내고, 프로젝트와 그룹에서 빼고, 혼자 소유하던 것을 다른 사람에게 넘깁니다",
             )) }
-            form.filter method="post" action=(format!("/people/{name}/offboard")) {
+            form.filter method="post" action=(format!("/people/{name}/offboard")) data-ask=(r.t("Offboard them?", "퇴사 처리할까요?")) {
                 label for="to" { (r.t("Taken over by", "이어받을 사람")) }
                 input #to name="to" type="text" required[needed] maxlength="63" autocapitalize="none";
-                button.button.danger data-ask=(r.t("Offboard them?", "퇴사 처리할까요?")) { (r.t("Offboard", "퇴사 처리")) }
+                button.button.danger { (r.t("Offboard", "퇴사 처리")) }
             }
             p.actions {
                 @if whole.user.administrator {

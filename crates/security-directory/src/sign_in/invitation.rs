@@ -1,7 +1,7 @@
 //! The page of an invitation: the first password, or a new one.
 
 use super::page::{crossing, framed, said};
-use super::{field, is_answer, next, reader};
+use super::{is_answer, next, reader};
 use crate::door;
 use account::credential::Invited;
 use kernel::{Error, Result, Text};

@@ -46,7 +46,9 @@ pub(super) async fn answer(mut call: Call) -> Result<Response> {
             let proof = Proof::Passkey(given.code, given.answer);
             accounts.second(&half, proof, &visitor, &host).await?
         }
-        "sign-in" => accounts.sign_in_by_passkey(&given.code, given.answer, &visitor, &host).await?,
+        "sign-in" => {
+            accounts.sign_in_by_passkey(&given.code, given.answer, &visitor, &host).await?
+        }
         _ => return unknown_purpose(),
     };
     entered(&opened, &to)

@@ -183,7 +183,8 @@ pub(super) async fn enrol(mut call: Call) -> Result<Response> {
         Ok((opened, codes)) => {
             let r = reader(&call, "/account".into());
             let title = r.t("Recovery codes", "복구 코드");
-            let body = html! { section.sign { (shown::recovery(&r, &codes)) (shown::onward(&r, &to)) } };
+            let body =
+                html! { section.sign { (shown::recovery(&r, &codes)) (shown::onward(&r, &to)) } };
             let mut response = framed(&call, title, body, None);
             door::carry(&mut response, &opened)?;
             Ok(response)
