@@ -1,9 +1,11 @@
 //! What every sign-in has in common: who stands at the door, cookies, and that the form came from here.
 
 use account::credential::{Opened, Visitor};
-use http::{HeaderValue, header};
+use http::header;
 use kernel::{Error, Result, Text};
-use naru_http::{Head, Response, SESSION, found};
+use naru_http::front::cookie;
+use naru_http::{Head, Response, found};
+use std::time::Duration;
 
 /// The cookie of a device that has signed in before.
 pub(crate) const DEVICE: &str = "naru_device";
@@ -11,9 +13,8 @@ pub(crate) const DEVICE: &str = "naru_device";
 pub(crate) const HALF: &str = "naru_half";
 
 /// Seconds.
-const SESSION_LASTS: u32 = 30 * 24 * 3600;
-const DEVICE_LASTS: u32 = 180 * 24 * 3600;
-const HALF_LASTS: u32 = 5 * 60;
+const DEVICE_LASTS: u64 = 180 * 24 * 3600;
+const HALF_LASTS: u64 = 5 * 60;
 
 pub(crate) fn visitor(head: &Head) -> Visitor {
     let browser = head.header(header::USER_AGENT.as_str()).unwrap_or("");
@@ -62,34 +63,28 @@ pub(crate) fn from_here(head: &Head) -> Result<()> {
 }
 
 /// Leads on, with the cookies of an opened session. What was half open is closed.
-pub(crate) fn enter(opened: &Opened, to: &str) -> Result<Response> {
+pub(crate) fn enter(head: &Head, opened: &Opened, to: &str) -> Result<Response> {
     let mut response = found(to)?;
-    carry(&mut response, opened)?;
+    carry(head, &mut response, opened)?;
     Ok(response)
 }
 
 /// Gives a response the cookies of an opened session.
-pub(crate) fn carry(response: &mut Response, opened: &Opened) -> Result<()> {
-    set(response, SESSION, &opened.session, SESSION_LASTS)?;
+pub(crate) fn carry(head: &Head, response: &mut Response, opened: &Opened) -> Result<()> {
+    let kept = cookie::keep(head, &opened.session, account::SESSION_LASTS)?;
+    response.headers_mut().append(header::SET_COOKIE, kept);
     if let Some(device) = &opened.device {
-        set(response, DEVICE, device, DEVICE_LASTS)?;
+        set(head, response, DEVICE, device, DEVICE_LASTS)?;
     }
-    set(response, HALF, "", 0)
+    set(head, response, HALF, "", 0)
 }
 
-pub(crate) fn half_open(response: &mut Response, code: &str) -> Result<()> {
-    set(response, HALF, code, HALF_LASTS)
+pub(crate) fn half_open(head: &Head, response: &mut Response, code: &str) -> Result<()> {
+    set(head, response, HALF, code, HALF_LASTS)
 }
 
-pub(crate) fn close(response: &mut Response) -> Result<()> {
-    set(response, SESSION, "", 0)
-}
-
-/// No `Secure`: on loopback there is no TLS. `Lax`, so that a link from a terminal or a mail arrives signed in; writes
-/// are checked for their origin besides.
-pub(crate) fn set(response: &mut Response, name: &str, value: &str, lasts: u32) -> Result<()> {
-    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={lasts}");
-    let cookie = HeaderValue::from_str(&cookie).map_err(Error::internal)?;
-    response.headers_mut().append(header::SET_COOKIE, cookie);
+fn set(head: &Head, response: &mut Response, name: &str, value: &str, lasts: u64) -> Result<()> {
+    let kept = cookie::keep_as(head, name, value, Duration::from_secs(lasts))?;
+    response.headers_mut().append(header::SET_COOKIE, kept);
     Ok(())
 }

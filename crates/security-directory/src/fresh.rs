@@ -3,7 +3,8 @@
 use account::credential::stale;
 use http::header;
 use kernel::Result;
-use naru_http::{Call, Head, Response, SESSION, found};
+use naru_http::front::cookie;
+use naru_http::{Call, Head, Response, found};
 
 /// Whether the caller has proved of late who he is. A token is a proof with every request.
 fn is_fresh(head: &Head) -> bool {
@@ -11,7 +12,7 @@ fn is_fresh(head: &Head) -> bool {
     if by_token.iter().any(|name| head.header(name).is_some()) {
         return true;
     }
-    head.cookie(SESSION).is_some_and(|cookie| head.site.accounts.is_fresh(cookie))
+    cookie::session(head).is_some_and(|secret| head.site.accounts.is_fresh(secret))
 }
 
 /// For routes of the API.

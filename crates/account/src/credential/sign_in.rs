@@ -496,4 +496,5 @@ fn slow(wait: Duration) -> Error {
         "a browser that has signed in before, and a passkey, need not wait",
         "전에 로그인한 적이 있는 브라우저나 패스키는 기다리지 않습니다",
     ))
+    .retry_after(u64::try_from(seconds).unwrap_or(60))
 }

@@ -26,20 +26,28 @@ pub fn session(head: &Head) -> Option<&str> {
 /// # Errors
 /// Internal, when `secret` cannot stand in a cookie.
 pub fn keep(head: &Head, secret: &str, lasts: Duration) -> Result<HeaderValue> {
-    written(head.site.front.tls, secret, lasts)
+    keep_as(head, name(head.site.front.tls), secret, lasts)
+}
+
+/// As [`keep`], for another secret of the browser's, under a name of its own.
+///
+/// # Errors
+/// As [`keep`].
+pub fn keep_as(head: &Head, name: &str, secret: &str, lasts: Duration) -> Result<HeaderValue> {
+    written(head.site.front.tls, name, secret, lasts)
 }
 
 /// The value of `Set-Cookie` that ends it.
 pub fn end(head: &Head) -> Result<HeaderValue> {
-    written(head.site.front.tls, "", Duration::ZERO)
+    keep(head, "", Duration::ZERO)
 }
 
-fn written(tls: bool, secret: &str, lasts: Duration) -> Result<HeaderValue> {
+fn written(tls: bool, name: &str, secret: &str, lasts: Duration) -> Result<HeaderValue> {
     let fine = |b: u8| b.is_ascii_graphic() && !b"\",;\\".contains(&b);
     if !secret.bytes().all(fine) {
         return Err(Error::internal("a session's secret that does not fit in a cookie"));
     }
-    let (name, secure) = (name(tls), if tls { "; Secure" } else { "" });
+    let secure = if tls { "; Secure" } else { "" };
     let seconds = lasts.as_secs();
     let words =
         format!("{name}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
@@ -54,14 +62,14 @@ mod tests {
     fn flags_with_and_without_tls() {
         let day = Duration::from_secs(86400);
         assert_eq!(
-            written(false, "abc", day).unwrap(),
+            written(false, name(false), "abc", day).unwrap(),
             "naru_session=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=86400"
         );
         assert_eq!(
-            written(true, "abc", day).unwrap(),
+            written(true, name(true), "abc", day).unwrap(),
             "__Host-naru_session=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=86400; Secure"
         );
-        assert!(written(true, "a; Domain=evil", day).is_err());
-        assert!(written(true, "a\r\nSet-Cookie: b", day).is_err());
+        assert!(written(true, name(true), "a; Domain=evil", day).is_err());
+        assert!(written(true, name(true), "a\r\nSet-Cookie: b", day).is_err());
     }
 }

@@ -64,7 +64,7 @@ pub(super) async fn accept(mut call: Call) -> Result<Response> {
         _ => Err(twice()),
     };
     match outcome {
-        Ok(step) => next(&step, "/welcome"),
+        Ok(step) => next(&call, &step, "/welcome"),
         Err(error) if is_answer(&error) && error.code() != "invitation.spent" => {
             let invited = accounts.invitation(&code).await?;
             page(&call, &invited, Some(&error))

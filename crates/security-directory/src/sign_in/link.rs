@@ -1,23 +1,25 @@
 //! One-time links, and signing out.
 
 use crate::door;
+use http::header;
 use kernel::Result;
-use naru_http::{Call, Response, SESSION, found, json};
+use naru_http::front::cookie;
+use naru_http::{Call, Response, found, json};
 use serde::Deserialize;
 use serde_json::json;
 
 pub(super) async fn open(call: Call) -> Result<Response> {
     let accounts = &call.site.accounts;
     let opened = accounts.sign_in_by_link(call.param("code")?).await?;
-    door::enter(&opened, "/welcome")
+    door::enter(&call, &opened, "/welcome")
 }
 
 pub(super) async fn sign_out(call: Call) -> Result<Response> {
-    if let Some(cookie) = call.cookie(SESSION) {
-        call.site.accounts.close_session(cookie).await?;
+    if let Some(secret) = cookie::session(&call) {
+        call.site.accounts.close_session(secret).await?;
     }
     let mut response = found("/sign-in")?;
-    door::close(&mut response)?;
+    response.headers_mut().insert(header::SET_COOKIE, cookie::end(&call)?);
     Ok(response)
 }
 

@@ -118,7 +118,7 @@ async fn sign_in(mut call: Call) -> Result<Response> {
         token => by_token(&call, token).await.map(Step::Open),
     };
     match outcome {
-        Ok(step) => next(&step, to),
+        Ok(step) => next(&call, &step, to),
         Err(error) if is_answer(&error) => Ok(page::answer(&call, to, Some((&error, &form)))),
         Err(error) => Err(error),
     }
@@ -145,14 +145,14 @@ async fn by_token(call: &Call, token: &str) -> Result<Opened> {
 }
 
 /// Leads to the step that is next.
-pub(crate) fn next(step: &Step, to: &str) -> Result<Response> {
+pub(crate) fn next(call: &Call, step: &Step, to: &str) -> Result<Response> {
     let (half, page) = match step {
-        Step::Open(opened) => return door::enter(opened, to),
+        Step::Open(opened) => return door::enter(call, opened, to),
         Step::Second(half) => (half, "second"),
         Step::Enrol(half) => (half, "enrol"),
     };
     let mut response = found(&format!("/sign-in/{page}?back={}", web::segment(to)))?;
-    door::half_open(&mut response, &half.code)?;
+    door::half_open(call, &mut response, &half.code)?;
     Ok(response)
 }
 

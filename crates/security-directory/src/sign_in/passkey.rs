@@ -4,7 +4,8 @@ use crate::door;
 use account::credential::{Opened, Proof};
 use http::StatusCode;
 use kernel::{Result, Text};
-use naru_http::{Call, Response, SESSION, json, json_status};
+use naru_http::front::cookie;
+use naru_http::{Call, Response, json, json_status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use web::back;
@@ -36,9 +37,9 @@ pub(super) async fn answer(mut call: Call) -> Result<Response> {
     let opened = match given.purpose.as_str() {
         "again" => {
             let user = super::second::person(&call)?;
-            let cookie = call.cookie(SESSION).unwrap_or("").to_owned();
+            let session = cookie::session(&call).unwrap_or("").to_owned();
             let proof = Proof::Passkey(given.code, given.answer);
-            accounts.prove_again(&user, &cookie, proof, &visitor, &host).await?;
+            accounts.prove_again(&user, &session, proof, &visitor, &host).await?;
             return json(&json!({ "to": to }));
         }
         "second" => {
@@ -51,12 +52,12 @@ pub(super) async fn answer(mut call: Call) -> Result<Response> {
         }
         _ => return unknown_purpose(),
     };
-    entered(&opened, &to)
+    entered(&call, &opened, &to)
 }
 
-fn entered(opened: &Opened, to: &str) -> Result<Response> {
+fn entered(call: &Call, opened: &Opened, to: &str) -> Result<Response> {
     let mut response = json_status(StatusCode::OK, &json!({ "to": to }))?;
-    door::carry(&mut response, opened)?;
+    door::carry(call, &mut response, opened)?;
     Ok(response)
 }
 

@@ -6,7 +6,8 @@ use crate::{door, qr, shown};
 use account::credential::{Enrolment, Need, Proof, available};
 use kernel::{Error, Name, Principal, Result};
 use maud::{Markup, html};
-use naru_http::{Call, Response, SESSION, found};
+use naru_http::front::cookie;
+use naru_http::{Call, Response, found};
 use std::collections::BTreeMap;
 use web::{Reader, back};
 
@@ -115,7 +116,7 @@ pub(super) async fn answer(mut call: Call) -> Result<Response> {
         Err(_) => return found(&format!("/sign-in?back={}", web::segment(&to))),
     };
     match call.site.accounts.second(&code, proof(&form), &visitor, &host).await {
-        Ok(opened) => door::enter(&opened, &to),
+        Ok(opened) => door::enter(&call, &opened, &to),
         Err(error) if is_answer(&error) => Ok(page(&call, need, &to, Some(&error))),
         Err(error) => Err(error),
     }
@@ -186,7 +187,7 @@ pub(super) async fn enrol(mut call: Call) -> Result<Response> {
             let body =
                 html! { section.sign { (shown::recovery(&r, &codes)) (shown::onward(&r, &to)) } };
             let mut response = framed(&call, title, body, None);
-            door::carry(&mut response, &opened)?;
+            door::carry(&call, &mut response, &opened)?;
             Ok(response)
         }
         Err(error) if is_answer(&error) => match accounts.enrolment(enrolment, &host) {
@@ -233,9 +234,9 @@ pub(super) async fn again(mut call: Call) -> Result<Response> {
     let form = call.form().await?;
     let (user, to) = (person(&call)?, back(field(&form, "back")).to_owned());
     let (visitor, host) = (door::visitor(&call), door::host(&call).to_owned());
-    let cookie = call.cookie(SESSION).unwrap_or("").to_owned();
+    let session = cookie::session(&call).unwrap_or("").to_owned();
     let accounts = &call.site.accounts;
-    match accounts.prove_again(&user, &cookie, proof(&form), &visitor, &host).await {
+    match accounts.prove_again(&user, &session, proof(&form), &visitor, &host).await {
         Ok(()) => found(&to),
         Err(error) if is_answer(&error) => again_page(&call, &to, Some(&error)).await,
         Err(error) => Err(error),
