@@ -8,6 +8,7 @@ mod idle;
 mod load;
 mod log;
 mod plan;
+mod policy;
 mod push;
 mod runs;
 mod store;
@@ -24,6 +25,7 @@ const ALL: &[Bench] = &[
     ("first-line", first_line::bench),
     ("store", store::bench),
     ("plan", plan::bench),
+    ("policy", policy::bench),
     ("idle", idle::bench),
     ("edge", edge::bench),
     ("load", load::bench),

@@ -73,7 +73,8 @@ async fn elsewhere(
         return Ok(None);
     };
     let (own, who, other) = (tip.project.clone(), who.clone(), project.clone());
-    let may = parts.store.read(move |v| left::may_read(v, &own, &who, &other)).await?;
+    let policy = parts.policy.clone();
+    let may = parts.store.read(move |v| left::may_read(&policy, v, &own, &who, &other)).await?;
     let found = match may {
         true => at(parts, &project, &repository, place.refname.as_deref()).await?,
         false => None,

@@ -6,7 +6,7 @@
 use crate::work::{Fetch, Output};
 use crate::{KIND, owner};
 use kernel::{Error, Id, Name, Principal, Result, Text, text};
-use policy::Permission;
+use policy::{Permission, Policy};
 use run::{Engine, Run, StepState};
 use serde::{Deserialize, Serialize};
 use store::{Tx, View};
@@ -68,7 +68,7 @@ pub fn of_run(view: &View<'_>, run: &Id, job: &str) -> Result<Option<Left>> {
 /// # Errors
 /// `artifacts.unknown` when there is nothing of that name. The same when whoever started the run may not
 /// see the other project: what one may not see looks as if it were not there.
-pub fn fetch(view: &View<'_>, run: &Id, fetch: &Fetch) -> Result<Left> {
+pub fn fetch(policy: &Policy, view: &View<'_>, run: &Id, fetch: &Fetch) -> Result<Left> {
     let missing = || missing(fetch);
     let asker = Engine::head_in(view, run)?.ok_or_else(missing)?;
     let found = match fetch {
@@ -82,7 +82,7 @@ pub fn fetch(view: &View<'_>, run: &Id, fetch: &Fetch) -> Result<Left> {
         },
     };
     let found = found.ok_or_else(missing)?;
-    if may_read(view, &asker.project, &asker.actor, &found.project)? {
+    if may_read(policy, view, &asker.project, &asker.actor, &found.project)? {
         Ok(found)
     } else {
         Err(missing())
@@ -117,8 +117,14 @@ pub fn place(path: &str, own: &Name) -> Option<(Name, Name)> {
 ///
 /// # Errors
 /// The store's.
-pub fn may_read(view: &View<'_>, project: &Name, who: &Principal, other: &Name) -> Result<bool> {
-    Ok(project == other || policy::allows(view, who, Permission::View, other)?)
+pub fn may_read(
+    policy: &Policy,
+    view: &View<'_>,
+    project: &Name,
+    who: &Principal,
+    other: &Name,
+) -> Result<bool> {
+    Ok(project == other || policy.allows(view, who, Permission::View, other)?)
 }
 
 fn missing(fetch: &Fetch) -> Error {

@@ -246,8 +246,9 @@ impl Schedules {
 
     async fn asked(&self, key: &ScheduleKey, spec: &Schedule, owner: Principal) -> Result<Asked> {
         let (project, spec, who) = (key.0.clone(), spec.clone(), owner.clone());
+        let policy = self.0.policy.clone();
         let find = move |v: &View<'_>| {
-            if !policy::allows(v, &who, Permission::Change, &project)? {
+            if !policy.allows(v, &who, Permission::Change, &project)? {
                 return Err(may_not(&who));
             }
             let found = tip::find(v, &project, &spec.repository, &spec.refname)?;

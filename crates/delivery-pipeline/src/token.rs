@@ -124,11 +124,12 @@ impl Pipelines {
         let (key, project) = (account::hash_secret(token), project.clone());
         let find = {
             let (key, project) = (key.clone(), project.clone());
+            let policy = self.0.policy.clone();
             move |v: &View<'_>| {
                 let row = v.row::<Row>(TOKENS, &key)?.filter(|row| row.project == project);
                 let row = row.ok_or_else(unknown)?;
                 // Who has lost the right to start pipelines cannot lend it.
-                if policy::allows(v, &row.owner, Permission::Change, &project)? {
+                if policy.allows(v, &row.owner, Permission::Change, &project)? {
                     Ok(row)
                 } else {
                     Err(unknown())

@@ -168,10 +168,11 @@ async fn mirror(parts: &Parts, task: &Task) -> Result<Outcome> {
     let path = scope.expand(&asked.path);
     let (own, run) = (task.project.clone(), task.run.clone());
     let shown = path.clone();
+    let policy = parts.policy.clone();
     let find = move |v: &View<'_>| {
         let Some((project, repository)) = left::place(&path, &own) else { return Ok(None) };
         let Some(asker) = Engine::head_in(v, &run)? else { return Ok(None) };
-        if !left::may_read(v, &own, &asker.actor, &project)? {
+        if !left::may_read(&policy, v, &own, &asker.actor, &project)? {
             return Ok(None);
         }
         let Some(tip) = tip::default(v, &project, &repository)? else { return Ok(None) };
@@ -451,9 +452,10 @@ async fn other(parts: &Parts, above: &Run, path: &str, refname: Option<String>) 
         return Err(unknown());
     };
     let (above, refname) = (above.clone(), refname.filter(|name| !name.is_empty()));
+    let policy = parts.policy.clone();
     let find = move |v: &View<'_>| {
         let may = project == above.project
-            || policy::allows(v, &above.actor, Permission::Change, &project)?;
+            || policy.allows(v, &above.actor, Permission::Change, &project)?;
         if !may {
             return Err(unknown());
         }

@@ -9,7 +9,7 @@ use http::{StatusCode, header};
 use kernel::kind::{KindDef, Scope, Writer};
 use kernel::resource::{Labels, Selector};
 use kernel::{Error, ErrorKind, Key, Name, Result, Text, text};
-use policy::Permission;
+use policy::{Action, Permission, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::Put;
@@ -246,6 +246,8 @@ async fn write(call: Call, body: Body) -> Result<Response> {
     writable(&kind)?;
     let expected = expected(&call)?;
     let mut spec = (kind.check)(&body.spec)?;
+    decides(&call, &key).await?;
+    call.site.policy.admit(&key, &spec).await?;
     if kind.kind == "Project" {
         spec = project::admit(&call, &key, spec).await?;
     }
@@ -293,6 +295,11 @@ async fn delete(call: Call) -> Result<Response> {
     let key = key(&call, &kind)?;
     writable(&kind)?;
     let expected = expected(&call)?;
+    decides(&call, &key).await?;
+    if kind.kind == "Project" {
+        let whole = Target::project(&key.name);
+        call.site.policy.may_do(&call.who, Action::ProjectDelete, &whole).await?;
+    }
     if call.flag("dryRun") {
         let wanted = key.clone();
         let found = call.site.store.read(move |v| v.resource(&wanted)).await?;
@@ -318,6 +325,16 @@ async fn delete(call: Call) -> Result<Response> {
         })
         .await?;
     Ok(empty())
+}
+
+/// What decides who may do what takes more to write than the rest of a project.
+async fn decides(call: &Call, key: &Key) -> Result<()> {
+    match (policy::writes(&key.kind), &key.project) {
+        (Some(action), Some(project)) => {
+            call.site.policy.may_do(&call.who, action, &Target::project(project)).await
+        }
+        _ => Ok(()),
+    }
 }
 
 fn writable(kind: &KindDef) -> Result<()> {

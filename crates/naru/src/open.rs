@@ -41,6 +41,7 @@ pub struct Platform {
     pub blobs: Blobs,
     keep_runs: Duration,
     accounts: Accounts,
+    policy: Policy,
     proxy: Proxy,
     engine: Engine,
     git: Git,
@@ -77,6 +78,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let store = Store::open(&data.join("naru.db"), storage)?;
     let accounts = Accounts::open(store.clone()).await?;
     let policy = Policy::new(&accounts);
+    policy.open().await?;
     let blobs = Blobs::open(&data.join("blobs"), store.clone()).await?;
     let host = Host::open(host::Options {
         dir: data.join("host"),
@@ -160,7 +162,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let site = Site::new(SiteOptions {
         store: store.clone(),
         accounts: accounts.clone(),
-        policy,
+        policy: policy.clone(),
         kinds: parts::all(|p| p.kinds),
         routes: parts::all(|p| p.routes),
         assets: [parts::all(|p| p.assets), web::ASSETS.to_vec()].concat(),
@@ -184,6 +186,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         blobs,
         keep_runs: Duration::from_secs(config.keep_runs_days * 24 * 3600),
         accounts,
+        policy,
         proxy,
         engine,
         git,
@@ -250,6 +253,7 @@ impl Platform {
             runs: self.keep_runs,
         };
         let mut tasks = vec![self.insight.start(stop.clone()), keeper.start(stop.clone())];
+        tasks.push(security_access::start(self.policy.clone(), stop.clone()));
         // Routes before the edge listens: a service that outlived the last server answers at once.
         let loops = self.services.start(self.engine.clone(), stop.clone());
         tasks.push(tokio::spawn(loops.join()));

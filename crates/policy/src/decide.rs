@@ -1,43 +1,163 @@
-//! The one decision.
+//! The one decision, and the thin calls that everybody uses.
 
 use crate::action::{Action, Permission};
-use crate::role::{Role, Subject};
+use crate::judge::{Question, Reason, fits};
+use crate::kind::{Context, Given};
+use crate::people::{Person, Who};
+use crate::role::Role;
 use crate::target::Target;
+use crate::world::World;
 use crate::{Policy, Project};
-use account::{User, unauthenticated};
-use kernel::{Error, Id, Key, Lang, Name, Principal, Result, Text, text};
+use account::unauthenticated;
+use kernel::{Error, Key, Lang, Name, Principal, Result, Text, text};
+use serde::Serialize;
 use store::View;
 
-/// What the decision needs to know of the principal and the project.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Standing {
-    administrator: bool,
-    role: Option<Role>,
-    exists: bool,
+/// A question.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    pub who: &'a Principal,
+    pub action: Action,
+    pub target: &'a Target,
+    pub context: &'a Context,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
-    Allow,
-    /// Sees the project, lacks the right.
-    Deny,
-    /// Does not even see it.
-    Hide,
+/// An answer with its reasons. One that denies may also hide: then the target looks as if it were not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    pub allow: bool,
+    pub hide: bool,
+    pub because: Vec<Reason>,
 }
 
-fn decide(standing: Standing, wanted: Action) -> Decision {
-    match standing {
-        Standing { exists: false, .. } => Decision::Hide,
-        Standing { administrator: true, .. } => Decision::Allow,
-        Standing { role: Some(role), .. } if wanted.role().is_some_and(|least| role >= least) => {
-            Decision::Allow
-        }
-        Standing { role: Some(_), .. } => Decision::Deny,
-        Standing { role: None, .. } => Decision::Hide,
+impl Decision {
+    fn deny(hide: bool, reason: Reason) -> Decision {
+        Decision { allow: false, hide, because: vec![reason] }
+    }
+
+    /// The reasons in a line.
+    pub fn text(&self) -> Text {
+        let join = |lang: Lang| {
+            let all: Vec<String> =
+                self.because.iter().map(|r| r.text().get(lang).to_owned()).collect();
+            all.join("; ")
+        };
+        Text::new(join(Lang::En), join(Lang::Ko))
     }
 }
 
+/// Who hears of every decision that denied. Called while the request waits: it must not block.
+pub trait Denied: Send + Sync {
+    fn denied(&self, ask: &Ask<'_>, decision: &Decision);
+}
+
+impl World {
+    /// The whole decision for a principal of whom everything is known.
+    pub(crate) fn decide(&self, q: &Question<'_>, thorough: bool) -> Result<Decision> {
+        if !fits(q.action, q.target) {
+            return Err(elsewhere(q.action, q.target));
+        }
+        let project = q.target.project_name();
+        if project.is_some_and(|p| !self.projects.contains_key(p)) {
+            return Ok(Decision::deny(true, Reason::NoProject));
+        }
+        if q.who.person.absent {
+            return Ok(Decision::deny(project.is_some(), Reason::Absent));
+        }
+        let verdict = if thorough { self.explain(q)? } else { self.judge(q)? };
+        if !verdict.allow {
+            let hide = project.is_some() && !self.sees(q)?;
+            return Ok(Decision { allow: false, hide, because: verdict.because });
+        }
+        let mut decision = Decision { allow: true, hide: false, because: verdict.because };
+        self.second_person(q, &mut decision);
+        Ok(decision)
+    }
+
+    /// Whether the principal may see the project at all.
+    fn sees(&self, q: &Question<'_>) -> Result<bool> {
+        let Some(project) = q.target.project_name() else { return Ok(true) };
+        if q.action == Action::ProjectView && q.target.sort() == crate::Sort::Project {
+            return Ok(false);
+        }
+        let target = Target::project(project);
+        let see = Question { action: Action::ProjectView, target: &target, ..*q };
+        Ok(self.judge(&see)?.allow)
+    }
+
+    /// Takes an allowed action back when it needs a second person and nobody has approved it.
+    fn second_person(&self, q: &Question<'_>, decision: &mut Decision) {
+        // What naru does by itself was asked for by somebody before.
+        if matches!(q.who.principal, Principal::Part(_)) {
+            return;
+        }
+        let rule = self.two_person(q.action, q.target, q.context.environment.as_deref());
+        let Some(project) = rule else { return };
+        let own = crate::Subject::of(&q.who.principal);
+        let approval = self.grants.values().find(|g| {
+            g.grant.give == Given::SecondPerson(q.action)
+                && Some(&g.grant.to) == own.as_ref()
+                && q.now < g.until
+                && covers(&g.grant.on, q.target)
+        });
+        match approval {
+            Some(g) => decision
+                .because
+                .push(Reason::Approved { grant: g.id.clone(), by: g.approved_by.clone() }),
+            None => *decision = Decision::deny(false, Reason::SecondPerson { project }),
+        }
+    }
+}
+
+/// Whether what was approved on one target holds on another: on itself and on what is in it.
+pub(crate) fn covers(on: &Target, target: &Target) -> bool {
+    on == target || on.sort() == crate::Sort::Project && on.project_name() == target.project_name()
+}
+
 impl Policy {
+    /// Decides. This is the one place.
+    ///
+    /// # Errors
+    /// `auth.required` for nobody, `action.elsewhere` for an action that is never done to such a target, the
+    /// store's.
+    pub async fn decide(&self, ask: &Ask<'_>) -> Result<Decision> {
+        self.answer(ask, false).await
+    }
+
+    /// As [`Policy::decide`], with everything that determines the answer, not just enough of it.
+    ///
+    /// # Errors
+    /// As [`Policy::decide`].
+    pub async fn explain(&self, ask: &Ask<'_>) -> Result<Decision> {
+        self.answer(ask, true).await
+    }
+
+    async fn answer(&self, ask: &Ask<'_>, thorough: bool) -> Result<Decision> {
+        if *ask.who == Principal::Anonymous {
+            return Err(unauthenticated());
+        }
+        let who = self.who(ask.who).await?;
+        let now = ask.context.now.unwrap_or_else(|| self.store().now());
+        let (action, target, context) = (ask.action, ask.target, ask.context);
+        let q = Question { who: &who, action, target, context, now };
+        self.in_world(|world| world.decide(&q, thorough))
+    }
+
+    /// Decides, tells of a denial, and says it as an error.
+    ///
+    /// # Errors
+    /// As [`Policy::may`], and `auth.second-person`.
+    pub async fn require(&self, ask: &Ask<'_>) -> Result<()> {
+        let decision = self.decide(ask).await?;
+        if decision.allow {
+            return Ok(());
+        }
+        if let Some(denied) = self.0.denied.get() {
+            denied.denied(ask, &decision);
+        }
+        Err(refusal(ask, &decision))
+    }
+
     /// Whether `who` may do `wanted` in `project`.
     ///
     /// # Errors
@@ -52,29 +172,7 @@ impl Policy {
     /// # Errors
     /// As [`Policy::may`].
     pub async fn may_do(&self, who: &Principal, action: Action, target: &Target) -> Result<()> {
-        if *who == Principal::Anonymous {
-            return Err(unauthenticated());
-        }
-        let Some(project) = target.project_name() else {
-            return self.may_administer(who).await;
-        };
-        let (subject, name) = (who.clone(), project.clone());
-        let standing = self.store.read(move |v| standing(v, &subject, &name)).await?;
-        match decide(standing, action) {
-            Decision::Allow => Ok(()),
-            Decision::Hide => Err(unknown_project(project)),
-            Decision::Deny => {
-                let (en, ko) = (action.words(Lang::En), action.words(Lang::Ko));
-                Err(Error::forbidden(
-                    "auth.denied",
-                    text!(
-                        "{who} may not {en}: {action} on {target}",
-                        "{who}에게 권한이 없습니다: {ko} ({target}의 {action})"
-                    ),
-                )
-                .hint(Text::fixed("ask an owner of the project", "프로젝트 소유자에게 요청하세요")))
-            }
-        }
+        self.require(&Ask { who, action, target, context: &Context::default() }).await
     }
 
     /// Whether `who` runs the platform.
@@ -82,53 +180,149 @@ impl Policy {
     /// # Errors
     /// `auth.required` for nobody, `auth.denied` for everybody but administrators.
     pub async fn may_administer(&self, who: &Principal) -> Result<()> {
-        if *who == Principal::Anonymous {
-            return Err(unauthenticated());
-        }
-        let subject = who.clone();
-        if self.store.read(move |v| administrator(v, &subject)).await? {
-            return Ok(());
-        }
-        Err(Error::forbidden(
-            "auth.denied",
-            text!("{who} does not administer this naru", "{who}은(는) 이 naru의 관리자가 아닙니다"),
-        )
-        .hint(Text::fixed("ask an administrator", "관리자에게 요청하세요")))
+        self.may_do(who, Action::PlatformAdminister, &Target::platform()).await
+    }
+
+    /// Whether `who` may, without an error and without telling anybody of a denial: for what a page shows.
+    pub async fn can(&self, who: &Principal, action: Action, target: &Target) -> bool {
+        let ask = Ask { who, action, target, context: &Context::default() };
+        self.decide(&ask).await.is_ok_and(|d| d.allow)
     }
 
     /// The projects `who` may see, by name.
     pub async fn visible(&self, who: &Principal) -> Result<Vec<Name>> {
-        let subject = who.clone();
-        self.store
-            .read(move |v| {
-                let mut seen = Vec::new();
-                for project in v.resources("Project", None, None, 10_000)? {
-                    let name = project.key.name;
-                    if decide(standing(v, &subject, &name)?, Action::ProjectView) == Decision::Allow
-                    {
-                        seen.push(name);
-                    }
+        if *who == Principal::Anonymous {
+            return Ok(Vec::new());
+        }
+        let who = self.who(who).await?;
+        let (context, now) = (Context::default(), self.store().now());
+        self.in_world(|world| {
+            let mut seen = Vec::new();
+            for name in world.projects.keys() {
+                let target = Target::project(name);
+                let action = Action::ProjectView;
+                let q = Question { who: &who, action, target: &target, context: &context, now };
+                if world.decide(&q, false)?.allow {
+                    seen.push(name.clone());
                 }
-                Ok(seen)
-            })
-            .await
+            }
+            seen.sort_unstable();
+            Ok(seen)
+        })
+    }
+
+    /// Whether `who` may do `wanted` in `project`, decided in a transaction of the caller's: accounts and members
+    /// are as the transaction sees them, policies and grants as they were last read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn allows(
+        &self,
+        view: &View<'_>,
+        who: &Principal,
+        wanted: Permission,
+        project: &Name,
+    ) -> Result<bool> {
+        if *who == Principal::Anonymous {
+            return Ok(false);
+        }
+        let Some(found) = view.resource(&Key::global::<Project>(project))? else {
+            return Ok(false);
+        };
+        let spec: Project = found.spec()?;
+        let (person, groups) = (Person::read(view, who)?, self.groups_of(who));
+        let decide = |world: &World| {
+            let mut who = world.who(who, groups.clone(), person.clone(), view.now());
+            in_transaction(&mut who, world, project, &spec);
+            let (target, context) = (Target::project(project), Context::default());
+            let (action, now) = (wanted.action(), view.now());
+            let q = Question { who: &who, action, target: &target, context: &context, now };
+            Ok(world.judge(&q)?.allow && !who.person.absent)
+        };
+        match self.at() {
+            Some(_) => self.in_world(decide),
+            // Nobody has asked anything yet. What this transaction sees may still be undone: it is not kept.
+            None => decide(&World::load(view, 0)?),
+        }
     }
 }
 
-/// Whether `who` may do `wanted` in `project`, decided in a transaction of the caller's.
-///
-/// # Errors
-/// The store's.
-pub fn allows(
-    view: &View<'_>,
-    who: &Principal,
-    wanted: Permission,
-    project: &Name,
-) -> Result<bool> {
-    Ok(decide(standing(view, who, project)?, wanted.action()) == Decision::Allow)
+/// Sets the role in one project to what a transaction sees.
+fn in_transaction(who: &mut Who, world: &World, project: &Name, spec: &Project) {
+    let subjects = who.subjects();
+    let own = spec.members.iter().filter(|m| m.subject().is_some_and(|s| subjects.contains(&s)));
+    let best: Option<Role> = own.map(|m| m.role).max();
+    let written = matches!(
+        who.roles.get(project),
+        Some((_, crate::Via::Direct | crate::Via::Group(_))) | None
+    );
+    match best {
+        Some(role) if written => {
+            who.roles.insert(project.clone(), (role, crate::Via::Direct));
+        }
+        None if written => drop(who.roles.remove(project)),
+        _ => {}
+    }
+    world.anchor(who);
 }
 
-fn unknown_project(project: &Name) -> Error {
+fn elsewhere(action: Action, target: &Target) -> Error {
+    Error::invalid(
+        "action.elsewhere",
+        text!("{action} is not done to {target}", "{action}은(는) {target}에 하는 동작이 아닙니다"),
+    )
+    .hint(Text::fixed(
+        "`naru policy actions` says what each is done to",
+        "`naru policy actions`가 동작의 대상을 보여 줍니다",
+    ))
+}
+
+fn refusal(ask: &Ask<'_>, decision: &Decision) -> Error {
+    let (who, action, target) = (ask.who, ask.action, ask.target);
+    if let (true, Some(project)) = (decision.hide, target.project_name()) {
+        return unknown_project(project);
+    }
+    if action == Action::PlatformAdminister && *target == Target::platform() {
+        return Error::forbidden(
+            "auth.denied",
+            text!("{who} does not administer this naru", "{who}은(는) 이 naru의 관리자가 아닙니다"),
+        )
+        .hint(Text::fixed("ask an administrator", "관리자에게 요청하세요"));
+    }
+    let (en, ko) = (action.words(Lang::En), action.words(Lang::Ko));
+    if decision.because.iter().any(|r| matches!(r, Reason::SecondPerson { .. })) {
+        return Error::forbidden(
+            "auth.second-person",
+            text!(
+                "this takes a second person's approval: {en} ({action} on {target})",
+                "다른 사람의 승인이 필요합니다: {ko} ({target}의 {action})"
+            ),
+        )
+        .hint(text!(
+            "`naru access request --second-person {action} {target} --reason …` asks for it",
+            "`naru access request --second-person {action} {target} --reason …`으로 요청하세요"
+        ));
+    }
+    let forbidden = decision.because.iter().find(|r| matches!(r, Reason::Forbidden { .. }));
+    let why = forbidden.map(|r| r.text()).unwrap_or_default();
+    let (why_en, why_ko) = match why.is_empty() {
+        true => (String::new(), String::new()),
+        false => (format!(": {}", why.en), format!(": {}", why.ko)),
+    };
+    Error::forbidden(
+        "auth.denied",
+        text!(
+            "{who} may not {en} ({action} on {target}){why_en}",
+            "{who}에게 권한이 없습니다: {ko} ({target}의 {action}){why_ko}"
+        ),
+    )
+    .hint(text!(
+        "`naru access request {action} {target} --reason …` asks for it for a time",
+        "`naru access request {action} {target} --reason …`으로 한동안 요청할 수 있습니다"
+    ))
+}
+
+pub(crate) fn unknown_project(project: &Name) -> Error {
     Error::not_found(
         "project.unknown",
         text!("there is no project {project}", "{project} 프로젝트가 없습니다"),
@@ -137,63 +331,4 @@ fn unknown_project(project: &Name) -> Error {
         "`naru project list` shows yours; `naru project create {project}` makes it",
         "`naru project list`로 목록을 보고, `naru project create {project}`로 만드세요"
     ))
-}
-
-fn administrator(v: &View<'_>, who: &Principal) -> Result<bool> {
-    match who {
-        Principal::Part(_) => Ok(true),
-        Principal::User(name) => {
-            let found = v.resource(&Key::global::<User>(name))?;
-            Ok(found.map(|r| r.spec::<User>()).transpose()?.is_some_and(|u| u.administrator))
-        }
-        _ => Ok(false),
-    }
-}
-
-fn standing(v: &View<'_>, who: &Principal, project: &Name) -> Result<Standing> {
-    let Some(resource) = v.resource(&Key::global::<Project>(project))? else {
-        return Ok(Standing::default());
-    };
-    let spec: Project = resource.spec()?;
-    let role = match who {
-        Principal::User(_) | Principal::Service(_) => {
-            let subject = Subject::of(who);
-            spec.members.iter().find(|m| m.subject() == subject).map(|m| m.role)
-        }
-        // A job sees its own project and changes nothing in it.
-        Principal::Run(id) => match Id::parse(id) {
-            Some(id) => {
-                (run::project_of(v, &id)?.as_ref() == Some(project)).then_some(Role::Viewer)
-            }
-            None => None,
-        },
-        _ => None,
-    };
-    Ok(Standing { administrator: administrator(v, who)?, role, exists: true })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_matrix() {
-        use Decision::*;
-        let all =
-            [Action::ProjectView, Action::ProjectChange, Action::Deploy, Action::ProjectAdminister];
-        for (role, want) in [
-            (None, [Hide, Hide, Hide, Hide]),
-            (Some(Role::Viewer), [Allow, Deny, Deny, Deny]),
-            (Some(Role::Developer), [Allow, Allow, Deny, Deny]),
-            (Some(Role::Maintainer), [Allow, Allow, Allow, Deny]),
-            (Some(Role::Owner), [Allow, Allow, Allow, Allow]),
-        ] {
-            let standing = Standing { administrator: false, role, exists: true };
-            assert_eq!(all.map(|p| decide(standing, p)), want, "{role:?}");
-            let gone = Standing { exists: false, ..standing };
-            assert_eq!(all.map(|p| decide(gone, p)), [Hide; 4]);
-        }
-        let admin = Standing { administrator: true, role: None, exists: true };
-        assert_eq!(all.map(|p| decide(admin, p)), [Allow; 4]);
-    }
 }

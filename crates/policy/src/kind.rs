@@ -239,14 +239,14 @@ pub struct PolicyTest {
     /// `project/shop`, `environment/shop/production`; in a project's policy `environment/production` will do.
     pub resource: String,
     #[serde(default)]
-    pub context: TestContext,
+    pub context: Context,
     pub expect: Expect,
 }
 
 /// What a request brings with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TestContext {
+pub struct Context {
     /// RFC 3339; now, when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now: Option<Time>,

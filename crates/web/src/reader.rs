@@ -1,6 +1,6 @@
 //! Who reads a page, and when.
 
-use kernel::{Lang, Principal, Time};
+use kernel::{Lang, Principal, Text, Time, text};
 use naru_http::Head;
 
 /// Colours: as the system is set, or as the reader chose.
@@ -42,6 +42,8 @@ pub struct Reader {
     pub who: Option<String>,
     /// The page's own address with its query: where a form leads back to.
     pub address: String,
+    /// Rights taken in an emergency, for administrators.
+    pub alarms: Vec<Text>,
     /// Position in the journal before anything was read: live parts follow from here.
     pub since: u64,
 }
@@ -59,6 +61,7 @@ impl Reader {
             theme: Theme::parse(head.cookie("naru_theme").unwrap_or("")),
             who,
             address: head.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+            alarms: alarms(head),
             since: head.since,
         }
     }
@@ -67,4 +70,22 @@ impl Reader {
     pub fn t<'a>(&self, en: &'a str, ko: &'a str) -> &'a str {
         self.lang.pick(en, ko)
     }
+}
+
+/// Told to administrators on every page, until they have ended.
+fn alarms(head: &Head) -> Vec<Text> {
+    let policy = &head.site.policy;
+    let broken = policy.alarms();
+    if broken.is_empty() || !policy.administers(&head.who) {
+        return Vec::new();
+    }
+    let say = |alarm: policy::Alarm| {
+        let (who, on, reason, until) = (alarm.who, alarm.on, alarm.reason, alarm.until);
+        let (en, ko) = (alarm.give.text().en, alarm.give.text().ko);
+        text!(
+            "{who} broke the glass and has {en} on {on} until {until}: {reason}",
+            "{who}이(가) 비상 권한으로 {until}까지 {on}의 {ko}을(를) 갖고 있습니다: {reason}"
+        )
+    };
+    broken.into_iter().map(say).collect()
 }

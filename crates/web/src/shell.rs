@@ -76,6 +76,7 @@ pub fn document(r: &Reader, asset: &dyn Fn(&str) -> String, page: &Page, body: M
                 a.skip href="#main" { (r.t("Skip to the content", "본문으로 건너뛰기")) }
                 (river(r, page))
                 main #main tabindex="-1" {
+                    (alarms(r))
                     (crumbs(r, page))
                     @if !page.bare { h1 { (page.title) } }
                     (body)
@@ -115,7 +116,7 @@ fn river(r: &Reader, page: &Page) -> Markup {
 }
 
 /// The navigation's entries: tab, English, Korean, address below the project, and the key after `g`.
-const TABS: [(&str, &str, &str, &str, &str); 8] = [
+const TABS: [(&str, &str, &str, &str, &str); 9] = [
     ("changes", "Changes", "변경", "", "c"),
     ("runs", "Runs", "실행", "/runs", "r"),
     ("tests", "Tests", "테스트", "/tests", "t"),
@@ -123,6 +124,7 @@ const TABS: [(&str, &str, &str, &str, &str); 8] = [
     ("environments", "Environments", "환경", "/environments", "n"),
     ("code", "Code", "코드", "/code", "d"),
     ("metrics", "Metrics", "지표", "/metrics", "m"),
+    ("access", "Access", "권한", "/access", "a"),
     ("events", "Events", "이벤트", "", "e"),
 ];
 
@@ -170,6 +172,7 @@ fn person(r: &Reader) -> Markup {
             div.menu-in {
                 a href="/account" { (r.t("My account", "내 계정")) }
                 a href="/tokens" { (r.t("Access tokens", "접근 토큰")) }
+                a href="/access" { (r.t("Access requests", "권한 요청")) }
                 a href="/projects" { (r.t("All projects", "모든 프로젝트")) }
                 form method="post" action="/sign-out" {
                     button.quiet { (r.t("Sign out", "로그아웃")) }
@@ -184,6 +187,18 @@ fn wave() -> Markup {
     html! {
         svg.wave viewBox="0 0 1200 8" preserveAspectRatio="none" aria-hidden="true" {
             path d="M0 0h1200v3.5C1150 7.5 1100 7.5 1050 4.5S950 1 900 3.5 800 7.5 750 4.5 650 1 600 3.5 500 7.5 450 4.5 350 1 300 3.5 200 7.5 150 4.5 50 1 0 3.5Z" {}
+        }
+    }
+}
+
+/// What whoever runs the platform must not overlook, on whatever page they are.
+fn alarms(r: &Reader) -> Markup {
+    html! {
+        @for alarm in &r.alarms {
+            (widget::flash(widget::State::Failed, alarm.get(r.lang), None))
+        }
+        @if !r.alarms.is_empty() {
+            p.actions { (widget::link_button("/access", r.t("Look at it", "확인하기"), widget::Tone::Danger)) }
         }
     }
 }

@@ -117,7 +117,9 @@ impl Job {
         };
         let optional = matches!(fetch, Fetch::Run { optional: true, .. });
         let run = self.task.run.clone();
-        let left = match self.parts.store.read(move |v| left::fetch(v, &run, &fetch)).await {
+        let policy = self.parts.policy.clone();
+        let read = move |v: &store::View<'_>| left::fetch(&policy, v, &run, &fetch);
+        let left = match self.parts.store.read(read).await {
             Err(error) if optional && error.kind() == ErrorKind::NotFound => {
                 let Text { en, ko } = error.say();
                 self.note(&text!("not needed: {en}", "없어도 됨: {ko}"));

@@ -33,8 +33,8 @@ async fn newest(world: &World, project: &str, refname: &str, job: &str) -> Optio
 }
 
 async fn fetch(world: &World, run: &Id, fetch: Fetch) -> Result<Left> {
-    let run = run.clone();
-    world.store.read(move |v| left::fetch(v, &run, &fetch)).await
+    let (run, policy) = (run.clone(), world.pipelines.0.policy.clone());
+    world.store.read(move |v| left::fetch(&policy, v, &run, &fetch)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use crate::Call;
 use kernel::kind::{KindDef, Scope, Writer};
 use kernel::{Error, Key, Name, Result, Text, text};
-use policy::Permission;
+use policy::{Action, Permission, Target};
 use serde_json::Value;
 
 /// Anybody signed in may create a project and becomes its owner; changing one takes its owner.
@@ -42,6 +42,7 @@ pub(super) async fn admit(call: &Call, key: &Key, spec: Value) -> Result<Value> 
         }
         return Ok(spec);
     }
+    call.site.policy.may_do(&call.who, Action::ProjectCreate, &Target::platform()).await?;
     let mut project: policy::Project = serde_json::from_value(spec).map_err(Error::internal)?;
     if let kernel::Principal::User(user) = &call.who
         && project.members.is_empty()
