@@ -169,6 +169,11 @@ impl Policy {
         }
     }
 
+    fn recall(&self, principal: &Principal) -> Option<Arc<Who>> {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(principal).cloned()
+    }
+
     fn known(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Principal, Arc<Who>>> {
         self.0.known.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -193,11 +198,9 @@ impl Policy {
     async fn who(&self, principal: &Principal) -> Result<Arc<Who>> {
         self.catch_up().await?;
         let (groups, now) = (self.groups_of(principal), self.0.store.now());
-        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(who) = known.get(principal).filter(|w| w.fresh(&groups, now)) {
-            return Ok(who.clone());
+        if let Some(who) = self.recall(principal).filter(|w| w.fresh(&groups, now)) {
+            return Ok(who);
         }
-        drop(known);
         let before = self.0.changes.load(Ordering::Relaxed);
         let wanted = principal.clone();
         let person = match principal {
