@@ -67,7 +67,9 @@ impl Head {
     /// # Errors
     /// Those of [`policy::Policy::may_do`], and `auth.scope`.
     pub async fn may_do(&self, action: Action, target: &Target) -> Result<()> {
-        self.site.policy.may_do(&self.who, action, target).await?;
+        let context = self.context();
+        let ask = policy::Ask { who: &self.who, action, target, context: &context };
+        self.site.policy.require(&ask).await?;
         let effect = match action {
             // A terminal is opened with GET, and a secret's value is more than what one looks at.
             Action::JobEnter | Action::SecretRead => Effect::Writes,
@@ -114,6 +116,24 @@ impl Head {
         };
         names.retain(seen);
         Ok(names)
+    }
+
+    /// What policies may look at, beside who asks for what.
+    fn context(&self) -> policy::Context {
+        use account::CredentialKind;
+        let credential = match self.credential.kind {
+            CredentialKind::None => None,
+            CredentialKind::Session => Some("session"),
+            CredentialKind::Job => Some("job"),
+            CredentialKind::Personal | CredentialKind::Project | CredentialKind::Deploy => {
+                Some("token")
+            }
+        };
+        policy::Context {
+            address: self.peer().address,
+            credential: credential.map(str::to_owned),
+            ..policy::Context::default()
+        }
     }
 
     /// What the method says that the request does.

@@ -45,7 +45,9 @@ pub(crate) fn witness(call: &Call, route: &str, error: &Error) {
     let Some(witness) = &call.site.front.witness else { return };
     let told = match error.kind() {
         ErrorKind::Unauthenticated => has_credential(call),
-        ErrorKind::Forbidden | ErrorKind::Busy => error.code() != "auth.denied",
+        ErrorKind::Forbidden | ErrorKind::Busy => {
+            !["auth.denied", "auth.second-person"].contains(&error.code())
+        }
         _ => false,
     };
     if told {

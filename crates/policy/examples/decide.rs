@@ -43,10 +43,14 @@ fn policy(dice: &mut Dice, i: usize, projects: usize) -> Result<(Option<Name>, N
         1 | 2 => format!("principal == User::\"u{}\"", dice.below(PEOPLE)),
         _ => format!("principal in Group::\"g{}\"", dice.below(GROUPS)),
     };
-    let in_projects: Vec<Action> = Action::ALL.into_iter().filter(|a| a.place() == Place::Project).collect();
+    let in_projects: Vec<Action> =
+        Action::ALL.into_iter().filter(|a| a.place() == Place::Project).collect();
     let action = match dice.below(4) {
         0 => "action in Action::\"role.developer\"".to_owned(),
-        _ => format!("action == Action::\"{}\"", dice.of(&in_projects).map_or("deploy", |a| a.name())),
+        _ => format!(
+            "action == Action::\"{}\"",
+            dice.of(&in_projects).map_or("deploy", |a| a.name())
+        ),
     };
     let on = match dice.below(4) {
         0 => "resource".to_owned(),
@@ -57,7 +61,9 @@ fn policy(dice: &mut Dice, i: usize, projects: usize) -> Result<(Option<Name>, N
     let when = match dice.below(9) {
         0 => "when { context has branch && context.branch like \"release/*\" }",
         1 => "unless { context has protected && context.protected }",
-        2 => "when { context.now < datetime(\"2026-12-01T00:00:00Z\") && resource.name like \"prod*\" }",
+        2 => {
+            "when { context.now < datetime(\"2026-12-01T00:00:00Z\") && resource.name like \"prod*\" }"
+        }
         _ => "",
     };
     Ok((Some(project), name("policy", i)?, format!("{effect} ({who}, {action}, {on}) {when};")))
@@ -114,7 +120,8 @@ struct Question {
 }
 
 fn question(dice: &mut Dice, targets: usize) -> Question {
-    let in_projects = [Action::ProjectView, Action::ProjectChange, Action::Deploy, Action::SecretRead];
+    let in_projects =
+        [Action::ProjectView, Action::ProjectChange, Action::Deploy, Action::SecretRead];
     let word = |dice: &mut Dice, all: [Option<&str>; 3]| {
         dice.of(&all).copied().flatten().map(str::to_owned)
     };
@@ -140,7 +147,10 @@ fn spread(mut nanos: Vec<u128>) -> String {
     format!("{:.2} / {:.2} / {:.2} µs", rank(0), rank(50), rank(99))
 }
 
-fn timed(questions: &[Question], mut ask: impl FnMut(&Question) -> Result<()>) -> Result<Vec<u128>> {
+fn timed(
+    questions: &[Question],
+    mut ask: impl FnMut(&Question) -> Result<()>,
+) -> Result<Vec<u128>> {
     let mut nanos = Vec::with_capacity(questions.len());
     for q in questions {
         let begin = Instant::now();
@@ -159,9 +169,8 @@ fn latency(policies: usize, plainly: usize) -> Result<()> {
     timed(&some, ask)?;
     let indexed = spread(timed(&some, ask)?);
     let few = some.get(..plainly).unwrap_or_default();
-    let plain = spread(timed(few, |q| {
-        case.plain(q.who, q.action, q.target, &q.context, NOW).map(drop)
-    })?);
+    let plain =
+        spread(timed(few, |q| case.plain(q.who, q.action, q.target, &q.context, NOW).map(drop))?);
     let made = case.policies();
     say(&format!("{made:6} policies: index {indexed}; plain Cedar {plain}"));
     Ok(())

@@ -169,6 +169,13 @@ impl Policy {
         }
     }
 
+    /// Whether the principal, if it was asked about lately, is an administrator: for what a page tells, not for
+    /// decisions.
+    pub fn administers(&self, who: &Principal) -> bool {
+        let known = self.recall(who);
+        known.is_some_and(|who| who.platform(PlatformRole::Administrator).is_some())
+    }
+
     fn recall(&self, principal: &Principal) -> Option<Arc<Who>> {
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(principal).cloned()

@@ -41,10 +41,7 @@ pub const ROUTES: &[Route] = &[
     Route::get(
         "/api/v1/access/who-can",
         Access::SignedIn,
-        (
-            "who may do something; for who answers for it",
-            "어떤 동작을 할 수 있는 사람. 책임자만",
-        ),
+        ("who may do something; for who answers for it", "어떤 동작을 할 수 있는 사람. 책임자만"),
         |c| Box::pin(who_can(c)),
     ),
     Route::post(
@@ -93,9 +90,11 @@ pub const ROUTES: &[Route] = &[
 
 async fn actions(call: Call) -> Result<Response> {
     let row = |action: Action| {
-        let roles = Role::ALL.into_iter().filter(|r| action.role().is_some_and(|least| least <= *r));
+        let roles =
+            Role::ALL.into_iter().filter(|r| action.role().is_some_and(|least| least <= *r));
         let platform = PlatformRole::ALL.into_iter().filter(|r| action.of_platform(*r));
-        let roles: Vec<&str> = roles.map(Role::name).chain(platform.map(PlatformRole::name)).collect();
+        let roles: Vec<&str> =
+            roles.map(Role::name).chain(platform.map(PlatformRole::name)).collect();
         json!({
             "name": action.name(), "about": action.words(call.lang), "roles": roles,
             "in_projects": action.in_projects(), "on_platform": action.on_platform(),

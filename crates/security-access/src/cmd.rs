@@ -46,9 +46,13 @@ fn policy_command(lang: Lang) -> clap::Command {
         .about(lang.pick("Ask who may do what, and why", "누가 무엇을 왜 할 수 있는지 묻습니다"))
         .subcommand_required(true)
         .subcommand(
-            verb("who-can", "List who may do an action", "어떤 동작을 할 수 있는 사람을 나열합니다")
-                .arg(action(lang))
-                .arg(resource(lang)),
+            verb(
+                "who-can",
+                "List who may do an action",
+                "어떤 동작을 할 수 있는 사람을 나열합니다",
+            )
+            .arg(action(lang))
+            .arg(resource(lang)),
         )
         .subcommand(
             verb(
@@ -56,14 +60,17 @@ fn policy_command(lang: Lang) -> clap::Command {
                 "Say whether somebody may, and which policy decides",
                 "누가 할 수 있는지와 어느 정책이 정하는지 보여 줍니다",
             )
-            .arg(Arg::new("principal").required(true).help(
-                lang.pick("user:NAME, group:NAME or service:NAME", "user:이름, group:이름, service:이름"),
-            ))
+            .arg(Arg::new("principal").required(true).help(lang.pick(
+                "user:NAME, group:NAME or service:NAME",
+                "user:이름, group:이름, service:이름",
+            )))
             .arg(action(lang))
             .arg(resource(lang))
-            .arg(Arg::new("environment").long("environment").help(
-                lang.pick("As if it were about this environment", "이 환경에 대한 것처럼"),
-            ))
+            .arg(
+                Arg::new("environment").long("environment").help(
+                    lang.pick("As if it were about this environment", "이 환경에 대한 것처럼"),
+                ),
+            )
             .arg(
                 Arg::new("branch")
                     .long("branch")
@@ -105,25 +112,33 @@ fn access_command(lang: Lang) -> clap::Command {
     };
     let wish = |command: clap::Command| {
         command
-            .arg(Arg::new("what").required(true).help(
-                lang.pick("A role (maintainer) or an action (deploy)", "역할(maintainer)이나 동작(deploy)"),
-            ))
+            .arg(Arg::new("what").required(true).help(lang.pick(
+                "A role (maintainer) or an action (deploy)",
+                "역할(maintainer)이나 동작(deploy)",
+            )))
             .arg(resource(lang))
-            .arg(Arg::new("reason").long("reason").required(true).help(
-                lang.pick("Why it is needed; everybody who decides reads it", "필요한 이유. 결정하는 사람이 읽습니다"),
-            ))
-            .arg(Arg::new("for").long("for").default_value("1h").help(
-                lang.pick("For how long: 30m, 4h, 2d", "기간: 30m, 4h, 2d"),
-            ))
+            .arg(Arg::new("reason").long("reason").required(true).help(lang.pick(
+                "Why it is needed; everybody who decides reads it",
+                "필요한 이유. 결정하는 사람이 읽습니다",
+            )))
+            .arg(
+                Arg::new("for")
+                    .long("for")
+                    .default_value("1h")
+                    .help(lang.pick("For how long: 30m, 4h, 2d", "기간: 30m, 4h, 2d")),
+            )
     };
     let one = |command: clap::Command| {
         command
             .arg(Arg::new("id").required(true).help(
                 lang.pick("The request, by its id or the end of it", "요청 id 또는 그 끝부분"),
             ))
-            .arg(Arg::new("remark").long("remark").default_value("").help(
-                lang.pick("What to say about it", "덧붙일 말"),
-            ))
+            .arg(
+                Arg::new("remark")
+                    .long("remark")
+                    .default_value("")
+                    .help(lang.pick("What to say about it", "덧붙일 말")),
+            )
     };
     clap::Command::new("access")
         .about(lang.pick(
@@ -137,29 +152,43 @@ fn access_command(lang: Lang) -> clap::Command {
                     "Who gets it, if not you: user:NAME, group:NAME, service:NAME",
                     "내가 아니라면 받을 대상: user:이름, group:이름, service:이름",
                 )))
-                .arg(Arg::new("second-person").long("second-person").action(ArgAction::SetTrue).help(
-                    lang.pick(
-                        "Ask for the approval that an action takes beside the right itself",
-                        "권한과 별도로 필요한 두 번째 사람의 승인을 요청합니다",
-                    ),
-                )),
+                .arg(
+                    Arg::new("second-person")
+                        .long("second-person")
+                        .action(ArgAction::SetTrue)
+                        .help(lang.pick(
+                            "Ask for the approval that an action takes beside the right itself",
+                            "권한과 별도로 필요한 두 번째 사람의 승인을 요청합니다",
+                        )),
+                ),
         )
-        .subcommand(verb("list", "List requests and grants", "요청과 임시 권한을 나열합니다").arg(
-            Arg::new("all").long("all").action(ArgAction::SetTrue).help(
-                lang.pick("Those that are over, too", "끝난 것까지"),
+        .subcommand(
+            verb("list", "List requests and grants", "요청과 임시 권한을 나열합니다").arg(
+                Arg::new("all")
+                    .long("all")
+                    .action(ArgAction::SetTrue)
+                    .help(lang.pick("Those that are over, too", "끝난 것까지")),
             ),
-        ))
+        )
         .subcommand(one(verb("approve", "Approve a request", "요청을 승인합니다")))
         .subcommand(one(verb("deny", "Deny a request", "요청을 거절합니다")))
-        .subcommand(one(verb("revoke", "Take a request or a grant back", "요청이나 임시 권한을 거둡니다")))
+        .subcommand(one(verb(
+            "revoke",
+            "Take a request or a grant back",
+            "요청이나 임시 권한을 거둡니다",
+        )))
         .subcommand(wish(verb(
             "break-glass",
             "Take a role at once in an emergency; every administrator sees it",
             "비상시 역할을 바로 얻습니다. 모든 관리자에게 보입니다",
         )))
         .subcommand(
-            verb("matrix", "Show who may do what in a project", "프로젝트에서 누가 무엇을 할 수 있는지 보여 줍니다")
-                .arg(Arg::new("project").required(true).help(lang.pick("The project", "프로젝트"))),
+            verb(
+                "matrix",
+                "Show who may do what in a project",
+                "프로젝트에서 누가 무엇을 할 수 있는지 보여 줍니다",
+            )
+            .arg(Arg::new("project").required(true).help(lang.pick("The project", "프로젝트"))),
         )
 }
 
@@ -285,14 +314,14 @@ async fn test(context: &Context, client: &cli::Client, sub: &ArgMatches) -> Resu
         }
         let body = json!({ "project": project, "name": document.name, "spec": document.spec });
         let results: Value = client.post("/api/v1/access/test", &body).await?;
-        failed += items(&results, "/items").filter(|t| t.get("passed") != Some(&true.into())).count();
+        failed +=
+            items(&results, "/items").filter(|t| t.get("passed") != Some(&true.into())).count();
         all.push(Tested { policy: document.name.to_string(), results });
     }
     let lang = context.lang;
     context.output.show(&all, |all, _| {
         let heads = ["POLICY", "TEST", lang.pick("EXPECTS", "기대"), lang.pick("GETS", "결과"), ""];
-        let mut table =
-            Table::new(heads).nothing(lang.pick("no tests in it", "테스트가 없습니다"));
+        let mut table = Table::new(heads).nothing(lang.pick("no tests in it", "테스트가 없습니다"));
         for one in all {
             for test in items(&one.results, "/items") {
                 let cells = ["/name", "/expect", "/found", "/because"].map(|p| at(test, p));
@@ -390,10 +419,11 @@ async fn whole(client: &cli::Client, words: &str) -> Result<String> {
 
 /// What a grant gives, in a word.
 pub(crate) fn gives(spec: &Value) -> String {
-    let (kind, what) = match spec.get("give").and_then(Value::as_object).and_then(|o| o.iter().next()) {
-        Some((kind, what)) => (kind.as_str(), what.as_str().unwrap_or("-")),
-        None => ("", "-"),
-    };
+    let (kind, what) =
+        match spec.get("give").and_then(Value::as_object).and_then(|o| o.iter().next()) {
+            Some((kind, what)) => (kind.as_str(), what.as_str().unwrap_or("-")),
+            None => ("", "-"),
+        };
     if kind == "second_person" { format!("{what} (2)") } else { what.to_owned() }
 }
 
@@ -407,8 +437,7 @@ fn grants<'a>(all: impl Iterator<Item = &'a Value>, lang: Lang) -> Table {
         lang.pick("UNTIL", "기한"),
         lang.pick("REASON", "이유"),
     ];
-    let mut table =
-        Table::new(heads).nothing(lang.pick("nothing is asked for", "요청이 없습니다"));
+    let mut table = Table::new(heads).nothing(lang.pick("nothing is asked for", "요청이 없습니다"));
     for grant in all {
         let id = at(grant, "/name");
         let what = gives(grant.get("spec").unwrap_or(&Value::Null));
@@ -433,7 +462,13 @@ fn matrix(found: &Value) -> Table {
         for cell in items(row, "/cells") {
             let second = items(cell, "/because").any(|r| at(r, "/kind") == "second_person");
             let allow = cell.get("allow") == Some(&Value::Bool(true));
-            cells.push(if second { "2" } else if allow { "yes" } else { "-" });
+            cells.push(if second {
+                "2"
+            } else if allow {
+                "yes"
+            } else {
+                "-"
+            });
         }
         table.row(cells);
     }

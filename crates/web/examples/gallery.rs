@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for lang in [Lang::En, Lang::Ko] {
         for theme in [Theme::Light, Theme::Dark] {
             let who = Some("han".to_owned());
-            let r = Reader { lang, now: now(), theme, who, address: "/".into(), since: 0 };
+            let address = "/".into();
+            let r = Reader { lang, now: now(), theme, who, address, ..Reader::default() };
             let page = Page { title: r.t("Widgets", "위젯").into(), ..Page::default() };
             let words = web::document(&r, &|name| name.to_owned(), &page, body(&r));
             std::fs::write(dir.join(format!("{}-{}.html", lang.tag(), theme.word())), words)?;

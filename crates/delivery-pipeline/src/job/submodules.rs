@@ -151,7 +151,9 @@ impl Job {
             Address::Elsewhere(url) => return Err(nowhere(path, &url)),
         };
         let (own, who, other) = (self.task.project.clone(), who.clone(), project.clone());
-        let may = self.parts.store.read(move |v| left::may_read(v, &own, &who, &other)).await?;
+        let policy = self.parts.policy.clone();
+        let read = move |v: &store::View<'_>| left::may_read(&policy, v, &own, &who, &other);
+        let may = self.parts.store.read(read).await?;
         if !may || !self.parts.source.git_dir(&project, &repository).is_dir() {
             return Err(unknown(path, &project, &repository));
         }

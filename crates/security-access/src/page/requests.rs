@@ -37,7 +37,8 @@ pub(super) async fn show(call: Call) -> Result<Response> {
         "A right for a time: somebody else approves it, and it ends by itself",
         "정해진 시간 동안만 쓰는 권한입니다. 다른 사람이 승인하고, 시간이 지나면 저절로 끝납니다",
     )) };
-    let glass = call.site.policy.can(&call.who, Action::AccessBreakGlass, &Target::platform()).await;
+    let glass =
+        call.site.policy.can(&call.who, Action::AccessBreakGlass, &Target::platform()).await;
     let on = project.as_ref().map(|p| format!("project/{p}"));
     let body = html! {
         (widget::heading(html! { (title) }, html! {}, about, html! {}))

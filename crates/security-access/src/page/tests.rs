@@ -12,7 +12,8 @@ fn name(words: &str) -> Name {
 #[test]
 fn the_matrix_says_who_may_and_why() {
     let decision = |allow, reason| Decision { allow, hide: false, because: vec![reason] };
-    let role = Reason::Role { role: Role::Owner, project: name("shop"), via: Via::Group(name("leads")) };
+    let role =
+        Reason::Role { role: Role::Owner, project: name("shop"), via: Via::Group(name("leads")) };
     let matrix = Matrix {
         actions: vec![Action::ProjectView, Action::Deploy, Action::ProjectDelete],
         rows: vec![MatrixRow {
@@ -79,7 +80,10 @@ fn policies_show_their_tests() {
         found: Expect::Allow,
         because: Text::fixed("owner", "소유자"),
     };
-    let spec = PolicySpec { cedar: "forbid (principal, action, resource);".into(), ..PolicySpec::default() };
+    let spec = PolicySpec {
+        cedar: "forbid (principal, action, resource);".into(),
+        ..PolicySpec::default()
+    };
     let shown = policies::Shown { name: name("freeze"), spec, tests: Ok(vec![test]) };
     let html = drawn(NOW, |r| policies::draw(r, std::slice::from_ref(&shown)));
     assert!(html.contains("owners wait") && html.contains("1 failing"), "{html}");
