@@ -14,7 +14,14 @@ pub const TEST: &[Need] = &[
     ("curl", "curl"),
     ("bash", "bash"),
     ("chromium", "chromium"),
+    // Servers that stand in for the images of services, and their clients.
     ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
+    ("pg_ctlcluster", "postgresql"),
+    ("mariadbd", "mariadb-server"),
+    ("memcached", "memcached"),
+    ("nginx", "nginx-light"),
+    ("rabbitmqctl", "rabbitmq-server"),
 ];
 
 /// The package that has the official JSON Schema of `.gitlab-ci.yml`, pinned: the schema moves with GitLab.

@@ -136,6 +136,23 @@ fn shape(lang: Lang, command: clap::Command) -> clap::Command {
             "HTTP/2, without TLS by prior knowledge",
             "HTTP/2 사용 (TLS 없이도)",
         ))
+        .arg(flag(
+            lang,
+            "insecure",
+            "believe any certificate of a server",
+            "서버의 인증서를 확인하지 않음",
+        ))
+        .arg(
+            option(
+                lang,
+                "cacert",
+                "FILE",
+                "authorities in PEM to trust, instead of the machine's own",
+                "컴퓨터의 인증 기관 대신 믿을 인증서 파일 (PEM)",
+            )
+            .conflicts_with("insecure")
+            .value_parser(value_parser!(PathBuf)),
+        )
         .arg(
             option(lang, "workers", "N", "threads of the generator", "부하 생성기의 스레드 수")
                 .value_parser(value_parser!(usize)),

@@ -24,6 +24,8 @@ mod create;
 mod cron;
 mod desk;
 mod form;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gitlab;
 mod graph;
 mod handed;

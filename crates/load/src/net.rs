@@ -2,7 +2,7 @@
 
 use crate::file::HttpVersion;
 use crate::metric::Parts;
-use crate::plan::Settings;
+use crate::plan::{Settings, Trust};
 use crate::wire::{Meter, Wire};
 use bytes::{Bytes, BytesMut};
 use http::uri::PathAndQuery;
@@ -507,13 +507,17 @@ fn tls(settings: &Settings) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?;
-    let mut config = if settings.insecure {
-        builder
+    let mut config = match &settings.trust {
+        Trust::Machine => builder.with_root_certificates(machine()).with_no_client_auth(),
+        Trust::Only(authorities) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(authorities.iter().cloned());
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+        Trust::Anyone => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-            .with_no_client_auth()
-    } else {
-        builder.with_root_certificates(roots()).with_no_client_auth()
+            .with_no_client_auth(),
     };
     config.alpn_protocols = match settings.version {
         HttpVersion::One => vec![b"http/1.1".to_vec()],
@@ -523,8 +527,8 @@ fn tls(settings: &Settings) -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// The machine's own: `SSL_CERT_FILE`, or where distributions keep them.
-fn roots() -> RootCertStore {
+/// See [`Trust::Machine`].
+fn machine() -> RootCertStore {
     const PLACES: [&str; 4] = [
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
@@ -543,7 +547,7 @@ fn roots() -> RootCertStore {
     roots
 }
 
-/// `insecureSkipTLSVerify`: whoever answers is believed to be the server; signatures still have to be right.
+/// Whoever answers is believed to be the server; signatures still have to be right.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);
 

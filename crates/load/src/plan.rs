@@ -10,6 +10,8 @@ use crate::threshold::{Expression, MetricKind, Selector, Threshold};
 use http::{HeaderName, HeaderValue, Method};
 use kernel::{Error, Result, Text, text};
 use regex::Regex;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,9 +103,36 @@ pub struct CheckInfo {
     pub name: String,
 }
 
+/// Whose word is taken that a server is the one that was meant, over TLS.
+#[derive(Clone, Debug, Default)]
+pub enum Trust {
+    /// The authorities that the machine knows: `SSL_CERT_FILE`, or where distributions keep them.
+    #[default]
+    Machine,
+    /// These alone.
+    Only(Vec<CertificateDer<'static>>),
+    /// `insecureSkipTLSVerify`: whoever answers.
+    Anyone,
+}
+
+impl Trust {
+    /// The authorities of a file in PEM.
+    ///
+    /// # Errors
+    /// `load.cacert` when it has none.
+    pub fn only(pem: &[u8]) -> Result<Trust> {
+        let found: Vec<_> = CertificateDer::pem_slice_iter(pem).flatten().collect();
+        if found.is_empty() {
+            let say = text!("there is no certificate in PEM", "PEM 형식의 인증서가 없습니다");
+            return Err(Error::invalid("load.cacert", say));
+        }
+        Ok(Trust::Only(found))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub insecure: bool,
+    pub trust: Trust,
     pub reuse: bool,
     pub version: HttpVersion,
     pub redirects: u32,
@@ -189,7 +218,7 @@ pub fn compile(source: &Source, with: &With<'_>) -> Result<Plan> {
     let scenarios = maker.scenarios()?;
     let thresholds = thresholds(source, &maker, &scenarios)?;
     let settings = Settings {
-        insecure: test.insecure_skip_tls_verify,
+        trust: if test.insecure_skip_tls_verify { Trust::Anyone } else { Trust::Machine },
         reuse: !test.no_connection_reuse,
         version: test.http_version,
         redirects: test.max_redirects.unwrap_or(REDIRECTS).min(50),
@@ -201,6 +230,12 @@ pub fn compile(source: &Source, with: &With<'_>) -> Result<Plan> {
 }
 
 impl Plan {
+    /// The same test of servers that somebody else vouches for.
+    pub fn trusting(mut self, trust: Trust) -> Plan {
+        self.settings.trust = trust;
+        self
+    }
+
     /// Sessions that can be open at the same time.
     pub fn vus(&self) -> u32 {
         self.scenarios.iter().fold(0, |sum, s| s.how.vus().saturating_add(sum))

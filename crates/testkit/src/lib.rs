@@ -6,9 +6,11 @@
 
 mod authenticator;
 mod browser;
+mod terminal;
 
 pub use authenticator::{Authenticator, totp};
 pub use browser::{Browser, Look};
+pub use terminal::Terminal;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};

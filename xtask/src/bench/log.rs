@@ -77,15 +77,20 @@ fn waiting(naru: &Naru) -> Result<String> {
 /// Seconds from the first to the last line, by the log's own times; every line is looked at.
 fn written(naru: &Naru, run: &str) -> Result<f64> {
     let log = std::fs::read(naru.data().join(format!("runs/{run}/0.1.log")))?;
-    let (mut next, mut times) = (0, (0, 0));
+    let (mut next, mut times, mut begun) = (0, (0, 0), String::new());
     for record in log.split(|b| *b == b'\n') {
         let record = std::str::from_utf8(record)?;
         let mut fields = record.splitn(3, ' ');
-        let (Some(time), Some("o."), Some(text)) = (fields.next(), fields.next(), fields.next())
+        let (Some(time), Some(kind), Some(text)) = (fields.next(), fields.next(), fields.next())
         else {
             continue;
         };
-        if text == format!("{next:010}{WORDS}") {
+        // A line whose end came late is in pieces.
+        begun.push_str(text);
+        if kind == "o+" {
+            continue;
+        }
+        if std::mem::take(&mut begun) == format!("{next:010}{WORDS}") {
             let time: i64 = time.parse()?;
             times = (if next == 0 { time } else { times.0 }, time);
             next += 1;
@@ -131,6 +136,8 @@ struct Reader {
     next: u64,
     /// Number of the last frame.
     id: u64,
+    /// The beginning of a line that comes in pieces.
+    begun: String,
     head_over: bool,
     ended: bool,
 }
@@ -166,7 +173,8 @@ impl Reader {
             self.next
         );
         let at = before.len() + TIME.len();
-        let same = rest.starts_with(before.as_bytes())
+        let same = self.begun.is_empty()
+            && rest.starts_with(before.as_bytes())
             && rest.get(at..).is_some_and(|rest| rest.starts_with(after.as_bytes()));
         if !same {
             return 0;
@@ -175,15 +183,26 @@ impl Reader {
         at + after.len()
     }
 
-    /// Any other frame: the command itself, naru's notes, the end.
+    /// Any other frame: the command itself, naru's notes, a piece of a line whose end came late, the end.
     fn other(&mut self, rest: &[u8]) -> Result<usize> {
         let Some(end) = rest.windows(2).position(|w| w == b"\n\n") else { return Ok(0) };
         let frame = std::str::from_utf8(rest.get(..end).unwrap_or_default())?;
-        let printed = frame.contains("the quick brown fox");
-        ensure!(!printed, "instead of line {} came {frame:?}", self.next);
         if frame.starts_with("id: ") {
             self.id += 1;
             ensure!(frame.starts_with(&format!("id: {}\n", self.id)), "{frame:?} is out of turn");
+            let data = frame.split("data: ").nth(1).context("no data")?;
+            let line: serde_json::Value = serde_json::from_str(data)?;
+            self.begun.push_str(line["text"].as_str().unwrap_or_default());
+            if line["whole"] == true {
+                let text = std::mem::take(&mut self.begun);
+                let printed = text.ends_with(WORDS);
+                ensure!(
+                    !printed || text.starts_with(&format!("{:010} ", self.next)),
+                    "{text:?} for line {}",
+                    self.next
+                );
+                self.next += u64::from(printed);
+            }
         }
         self.ended |= frame.starts_with("event: end");
         Ok(end + 2)

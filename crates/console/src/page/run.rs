@@ -80,7 +80,7 @@ async fn read(engine: &Engine, run: &Run, step: &StepView, asked: Asked) -> Resu
     let wanted =
         log::Asked { line: asked.line, lines: TAIL, words: asked.words.clone(), hits: HITS };
     let part = match attempt {
-        0 => Part { first: 1, ..Part::default() },
+        0 => Part::none(),
         _ => engine.log_part(&run.id, &step.name, Some(attempt), wanted).await?,
     };
     let hits = part.hits;

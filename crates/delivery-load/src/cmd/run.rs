@@ -4,7 +4,7 @@ use super::{THRESHOLDS, draw, exit, is_address, variables};
 use clap::ArgMatches;
 use cli::{Context, Format};
 use kernel::{Error, ErrorKind, Result, text};
-use load::plan::{Plan, With, compile};
+use load::plan::{Plan, Trust, With, compile};
 use load::report::{Report, Wanted, report, summary};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -101,7 +101,21 @@ pub fn plan(
     };
     let beside = |name: &str| std::fs::read_to_string(dir.join(name));
     let source = load::read(&name, &words)?;
-    compile(&source, &With { variables: variables.clone(), file: &beside })
+    let plan = compile(&source, &With { variables: variables.clone(), file: &beside })?;
+    Ok(match trust(matches)? {
+        Some(trust) => plan.trusting(trust),
+        None => plan,
+    })
+}
+
+/// Whom the command says to trust; `None` leaves that to the file.
+fn trust(matches: &ArgMatches) -> Result<Option<Trust>> {
+    if matches.get_flag("insecure") {
+        return Ok(Some(Trust::Anyone));
+    }
+    let Some(file) = matches.get_one::<PathBuf>("cacert") else { return Ok(None) };
+    let trust = Trust::only(read(file)?.as_bytes());
+    trust.map(Some).map_err(|e| e.at(file.display().to_string(), 1, 1))
 }
 
 /// A test of one address, as its file would be.

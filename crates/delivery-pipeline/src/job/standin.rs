@@ -182,8 +182,12 @@ default_vhost = ${RABBITMQ_DEFAULT_VHOST:-/}
 loopback_users = none
 END
 [ -z "$NOBODY" ] || chown -R 65534:65534 .
-export HOME=$D RABBITMQ_NODENAME=naru$$@localhost RABBITMQ_MNESIA_BASE=$D/db RABBITMQ_LOGS=- \
-  RABBITMQ_CONFIG_FILE=$D/rabbit RABBITMQ_ENABLED_PLUGINS_FILE=$D/plugins RABBITMQ_DIST_PORT=0
+# Nodes of Erlang talk to each other at ports of the whole machine; this one has its own, by its address.
+P=$(echo "$A" | { IFS=. read -r _ _ b c; echo $((10000 + (b * 256 + c) % 11000)); })
+export HOME=$D RABBITMQ_NODENAME=naru@localhost RABBITMQ_MNESIA_BASE=$D/db RABBITMQ_LOGS=- RABBITMQ_LOG_BASE=$D \
+  RABBITMQ_CONFIG_FILE=$D/rabbit RABBITMQ_ENABLED_PLUGINS_FILE=$D/plugins \
+  ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$P RABBITMQ_DIST_PORT=$((P + 11000)) \
+  RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
 exec $NOBODY rabbitmq-server
 "#
         ),

@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
+use testkit::Terminal;
 
 /// A developer's machine: a repository and a home with a cache.
 struct Desk {
@@ -457,7 +458,16 @@ fn a_running_job_of_the_server_is_entered_by_those_who_may() {
         .unwrap();
     let lines = BufReader::new(log.stdout.take().unwrap()).lines();
     assert!(lines.map(Result::unwrap).any(|l| l == "started"));
-    let mut shell = naru.command(&["run", "-p", "shop", "attach", &run, "wait"]);
+    let attach = ["run", "-p", "shop", "attach", &run, "wait"];
+    let mut terminal = typed(naru.command(&attach));
+    terminal.until("`exit` leaves").unwrap();
+    terminal.press("echo \"<$(cat mine.txt) $CI_JOB_NAME>\"\n").unwrap();
+    terminal.until("<here wait>").unwrap();
+    is_at_a_terminal(&mut terminal);
+    terminal.press("exit 6\n").unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(6));
+    // Without a terminal, for programs.
+    let mut shell = naru.command(&attach);
     let shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut shell = shell.spawn().unwrap();
     shell
@@ -501,4 +511,76 @@ fn a_finished_run_goes_to_the_server_and_counts_for_nothing_there() {
     assert_eq!(odd.status, 413, "{}", odd.body);
     let none = naru.api("POST", "/api/v1/projects/shop/runs/import", "").unwrap();
     assert_eq!(none.status, 400, "{}", none.body);
+}
+
+/// A terminal in which the command was typed.
+fn typed(command: Command) -> Terminal {
+    Terminal::start(command, 40, 132).unwrap()
+}
+
+/// What everybody expects of a shell at a terminal. The screen shows what is typed, too; quotes tell the
+/// answers from that.
+fn is_at_a_terminal(terminal: &mut Terminal) {
+    terminal.press("[ -t 0 ] && echo \"it is $(stty size)\"\n").unwrap();
+    terminal.until("it is 40 132").unwrap();
+    terminal.press("echo so it be'gins'; sleep 1000\n").unwrap();
+    terminal.until("so it begins").unwrap();
+    terminal.press("\x03").unwrap();
+    terminal.press("echo \"interrupted: $?\"\n").unwrap();
+    terminal.until("interrupted: 130").unwrap();
+    terminal.resize(24, 80).unwrap();
+    terminal.press("until [ \"$(stty size)\" = '24 80' ]; do :; done; echo re'sized'\n").unwrap();
+    terminal.until("resized").unwrap();
+}
+
+#[test]
+fn who_sits_at_a_terminal_enters_the_job_that_failed_at_once() {
+    let ci = "broken: {script: [echo made > made.txt, 'false']}\nfine: {script: echo fine}\n";
+    let desk = Desk::new(&[(".gitlab-ci.yml", ci)]);
+    let mut terminal = typed(desk.command(&["--shell-on-failure"]));
+    terminal.until("the place that broken left").unwrap();
+    terminal.press("echo \"<$(cat made.txt) $CI_JOB_NAME $PWD>\"\n").unwrap();
+    terminal.until("<made broken /builds/shop/shop>").unwrap();
+    is_at_a_terminal(&mut terminal);
+    terminal.press("exit 7\n").unwrap();
+    let (code, seen) = terminal.end().unwrap();
+    assert_eq!(code, Some(1), "the run has failed, whatever was done about it: {seen}");
+    // Later, as often as one likes; then the shell's own code counts.
+    let mut terminal = typed(desk.command(&["shell", "broken"]));
+    terminal.until("the place that broken left").unwrap();
+    terminal.press("cat made.txt; exit 7\n").unwrap();
+    terminal.until("made\r\n").unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(7));
+    assert_eq!(desk.processes(), Vec::<String>::new());
+    // What passes leaves nobody in a shell.
+    let terminal = typed(desk.command(&["fine", "--shell-on-failure"]));
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[test]
+fn grouped_jobs_come_whole_though_they_run_at_the_same_time() {
+    // Each waits for the other in the middle of what it says.
+    let ci = "a: {script: 'echo a1; touch ~/a; until test -e ~/b; do sleep 0.01; done; echo a2'}
+b: {script: 'until test -e ~/a; do sleep 0.01; done; echo b1; touch ~/b; echo b2'}
+";
+    let desk = Desk::new(&[(".gitlab-ci.yml", ci)]);
+    let ran = desk.run(&["--group", "--jobs", "2"]).ends(0);
+    let wanted = ["▶ a", "a1", "a2", "▶ b", "b1", "b2"];
+    let found: Vec<&str> = ran.out.lines().filter(|l| wanted.contains(l)).collect();
+    let (a, b) = wanted.split_at(3);
+    assert!(found == [a, b].concat() || found == [b, a].concat(), "{}", ran.out);
+    assert!(!ran.has("│"), "no names before lines: {}", ran.out);
+}
+
+#[test]
+fn a_stage_runs_with_what_it_takes_and_a_stage_that_is_not_there_is_named() {
+    let desk = Desk::new(&[(".gitlab-ci.yml", CI), ("words.txt", "mine\n")]);
+    let ran = desk.run(&["--stage", "build"]).ends(0);
+    assert!(ran.has("lint  │ linted") && !ran.has("test  │"), "{}", ran.out);
+    let ran = desk.run(&["--stage", "test"]).ends(0);
+    assert!(ran.has("test  │ mine") && !ran.has("shipped"), "{}", ran.out);
+    let ran = desk.run(&["--stage", "build", "--stage", "deploy", "--all"]).ends(0);
+    assert!(ran.has("linted") && ran.has("shipped"), "{}", ran.out);
+    let ran = desk.run(&["--stage", "biuld"]).ends(1);
+    assert!(ran.err.contains("in the stage “biuld”") && ran.err.contains("build"), "{}", ran.err);
 }

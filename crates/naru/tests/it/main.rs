@@ -16,6 +16,7 @@ mod local;
 mod page;
 mod report;
 mod route;
+mod service;
 mod simulation;
 mod tls;
 

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use testkit::Naru;
 
-/// A self-made certificate for the service's host, and its key.
-fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
+/// A self-made certificate for a host, and its key.
+pub fn certificate(dir: &Path, name: &str, host: &str) -> (PathBuf, PathBuf) {
     let CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed([WEB.to_owned()]).unwrap();
+        rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
     let (chain, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
     std::fs::write(&chain, cert.pem()).unwrap();
     std::fs::write(&key, signing_key.serialize_pem()).unwrap();
@@ -34,7 +34,7 @@ fn curl(naru: &Naru, authority: &Path, protocol: &str) -> String {
 #[test]
 fn a_service_answers_over_tls_in_both_protocols() {
     let dir = tempfile::tempdir().unwrap();
-    let (chain, key) = certificate(dir.path(), "edge");
+    let (chain, key) = certificate(dir.path(), "edge", WEB);
     let words = |p: &Path| p.to_str().unwrap().to_owned();
     let (chain_flag, key_flag) = (words(&chain), words(&key));
     let tls = ["--edge-tls", "127.0.0.1:0", "--edge-cert", &chain_flag, "--edge-key", &key_flag];
@@ -45,7 +45,7 @@ fn a_service_answers_over_tls_in_both_protocols() {
     assert_eq!(curl(&naru, &chain, "--http2"), "hello 2 200");
     assert_eq!(curl(&naru, &chain, "--http1.1"), "hello 1.1 200");
     assert_eq!(naru.visit(WEB, "/").unwrap().body, "hello", "the plain way in is still there");
-    let (other, _) = certificate(dir.path(), "other");
+    let (other, _) = certificate(dir.path(), "other", WEB);
     let distrusted = curl(&naru, &other, "--http2");
     assert!(distrusted.contains("certificate") && distrusted.contains(" 000"), "{distrusted}");
 }
@@ -53,8 +53,8 @@ fn a_service_answers_over_tls_in_both_protocols() {
 #[test]
 fn settings_that_do_not_fit_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    let (chain, key) = certificate(dir.path(), "edge");
-    let (_, other) = certificate(dir.path(), "other");
+    let (chain, key) = certificate(dir.path(), "edge", WEB);
+    let (_, other) = certificate(dir.path(), "other", WEB);
     let absent = dir.path().join("absent.pem");
     let nonsense = dir.path().join("nonsense.pem");
     std::fs::write(&nonsense, "words").unwrap();

@@ -25,7 +25,7 @@ pub struct Asked {
 }
 
 /// A part of a log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Part {
     pub lines: Vec<Line>,
     /// Number of the first of them, from 1.
@@ -36,17 +36,24 @@ pub struct Part {
     pub hits: Vec<(usize, Line)>,
 }
 
+impl Part {
+    /// Of a log that is not there.
+    pub fn none() -> Part {
+        Part { lines: Vec::new(), first: 1, count: 0, hits: Vec::new() }
+    }
+}
+
 /// Reads a part of the file at `path`; of one that is not there, nothing.
 ///
 /// Lines have numbers, so all of the file passes by, but only to count: what is shown alone is decoded.
 pub(super) fn read(path: &Path, asked: &Asked, ended: bool) -> io::Result<Part> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Part::default()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Part::none()),
         Err(e) => return Err(e),
     };
     let (began, mut offset) = (Instant::now(), 0);
-    let mut part = Part::default();
+    let mut part = Part::none();
     let mut window = Window::new(asked);
     let words = asked.words.as_ref().map(|w| w.to_lowercase());
     while let Some(page) = Page::read(&file, offset, part.count, ended)? {
@@ -156,7 +163,8 @@ mod tests {
         let asked = Asked { lines: 100, ..Asked::default() };
         let (_dir, short) = log(7);
         assert_eq!(numbers(&read(&short, &asked, false).unwrap()), (7, 1, 7));
-        assert_eq!(numbers(&read(&path.with_extension("none"), &asked, true).unwrap()), (0, 0, 0));
+        let none = read(&path.with_extension("none"), &asked, true).unwrap();
+        assert_eq!((none.first, numbers(&none)), (1, (0, 0, 0)));
     }
 
     #[test]
