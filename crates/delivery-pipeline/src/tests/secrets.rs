@@ -221,7 +221,7 @@ a:
     assert_eq!(lines, want, "one login is enough");
     world.close().await;
     for secret in ["v4ult-p4ssw0rd", "line-two", "s.entry", "signed.https://vault"] {
-        assert_eq!(holding(dir.path(), secret), [PathBuf::new(); 0], "{secret}");
+        assert_eq!(holding(dir.path(), secret), Vec::<PathBuf>::new(), "{secret}");
     }
 }
 
@@ -351,5 +351,5 @@ async fn a_secret_in_a_dotenv_report_is_handed_on_to_jobs_and_to_nobody_else() {
     world.pipelines.forget(&second).await.unwrap();
     assert_eq!(sealed().await, 0);
     world.close().await;
-    assert_eq!(holding(dir.path(), "kept-p4ssw0rd"), [PathBuf::new(); 0]);
+    assert_eq!(holding(dir.path(), "kept-p4ssw0rd"), Vec::<PathBuf>::new());
 }

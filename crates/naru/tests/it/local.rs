@@ -584,3 +584,46 @@ fn a_stage_runs_with_what_it_takes_and_a_stage_that_is_not_there_is_named() {
     let ran = desk.run(&["--stage", "biuld"]).ends(1);
     assert!(ran.err.contains("in the stage “biuld”") && ran.err.contains("build"), "{}", ran.err);
 }
+
+#[test]
+fn submodules_are_those_of_the_working_tree_as_they_lie_there() {
+    let ci = "variables: {GIT_SUBMODULE_STRATEGY: normal}
+a: {script: ['echo \"lib is $(cat lib/code)\"', 'git -C lib log -1 --format=\"at %s\"']}
+b: {script: 'true', rules: [{changes: {paths: [other], compare_to: main}}]}
+";
+    let desk = Desk::new(&[(".gitlab-ci.yml", ci)]);
+    let lib = desk.dir.path().join("lib.git");
+    let inside = |dir: &Path, args: &[&str]| {
+        let out = Command::new("git")
+            .args(["-c", "user.name=Kim", "-c", "user.email=kim@example.org"])
+            .args(args)
+            .current_dir(dir)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    std::fs::create_dir_all(&lib).unwrap();
+    inside(&lib, &["init", "--quiet", "--initial-branch=main"]);
+    std::fs::write(lib.join("code"), "one\n").unwrap();
+    inside(&lib, &["add", "--all"]);
+    inside(&lib, &["commit", "--quiet", "-m", "Lib"]);
+    let url = lib.to_str().unwrap();
+    desk.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, "lib"]);
+    desk.git(&["commit", "--quiet", "-m", "With lib"]);
+
+    let ran = desk.run(&[]).ends(0);
+    assert!(ran.has("lib is one") && ran.has("at Lib"), "{}\n{}", ran.out, ran.err);
+    desk.write("lib/code", "changed\n");
+    let ran = desk.run(&[]).ends(0);
+    assert!(ran.has("lib is changed"), "{}\n{}", ran.out, ran.err);
+    let ran = desk.run(&["--committed"]).ends(0);
+    assert!(ran.has("lib is one"), "{}\n{}", ran.out, ran.err);
+    assert_eq!(desk.git(&["-C", "lib", "status", "--porcelain"]), " M code\n");
+
+    std::fs::remove_dir_all(desk.repository().join("lib")).unwrap();
+    std::fs::create_dir(desk.repository().join("lib")).unwrap();
+    let ran = desk.run(&["--committed"]).ends(1);
+    let said = format!("{}{}", ran.out, ran.err);
+    assert!(said.contains("the submodule lib is not in the working tree"), "{said}");
+}

@@ -18,6 +18,7 @@ mod report;
 mod route;
 mod service;
 mod simulation;
+mod submodule;
 mod tls;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
