@@ -1,10 +1,9 @@
 //! The journal's rows and its hash chain.
 
+use crate::chain::{self, link};
 use crate::error::sql;
-use kernel::{Error, ErrorKind, Event, NewEvent, Result, Time, text};
+use kernel::{Error, Event, NewEvent, Result, Time};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 pub(crate) type Hash = [u8; 32];
 
@@ -13,24 +12,6 @@ pub(crate) type Hash = [u8; 32];
 pub(crate) struct Head {
     pub seq: u64,
     pub hash: Hash,
-}
-
-/// What [`crate::Store::verify`] found in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verified {
-    pub entries: u64,
-    /// Hash of the last entry, lower-case hex: write it down elsewhere and a cut tail is noticed too.
-    pub head: String,
-}
-
-/// SHA-256 over the hash before, the sequence and time (big endian) and the body as stored.
-fn link(before: &Hash, seq: u64, time: Time, body: &str) -> Hash {
-    let mut hasher = Sha256::new();
-    hasher.update(before);
-    hasher.update(seq.to_be_bytes());
-    hasher.update(time.0.to_be_bytes());
-    hasher.update(body.as_bytes());
-    hasher.finalize().into()
 }
 
 pub(crate) fn hex(hash: &[u8]) -> String {
@@ -51,7 +32,7 @@ pub(crate) fn head(conn: &Connection) -> Result<Head> {
         .map_err(sql)?;
     Ok(match last {
         Some((seq, hash)) => Head { seq: seq.unsigned_abs(), hash },
-        None => Head { seq: 0, hash: [0; 32] },
+        None => chain::base(conn)?,
     })
 }
 
@@ -62,7 +43,8 @@ pub(crate) fn append(conn: &Connection, head: Head, time: Time, fact: NewEvent) 
     let project = fact.project.as_ref().map_or("", |p| p.as_str());
     let change = fact.change.as_ref().map_or("", |c| c.as_str());
     let subject = fact.subject.as_ref().map(ToString::to_string).unwrap_or_default();
-    conn.prepare_cached("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?)")
+    let address = fact.origin.as_ref().and_then(|o| o.address.as_deref()).unwrap_or("");
+    conn.prepare_cached("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?,?)")
         .and_then(|mut s| {
             s.execute(params![
                 seq.cast_signed(),
@@ -72,7 +54,9 @@ pub(crate) fn append(conn: &Connection, head: Head, time: Time, fact: NewEvent) 
                 change,
                 subject,
                 body,
-                hash
+                hash,
+                fact.actor.to_string(),
+                address
             ])
         })
         .map_err(sql)?;
@@ -92,30 +76,4 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Event> {
         fact,
         hash: hex(&hash),
     })
-}
-
-pub(crate) fn verify(conn: &Connection) -> Result<Verified> {
-    let mut statement =
-        conn.prepare("SELECT seq, time, body, hash FROM journal ORDER BY seq").map_err(sql)?;
-    let mut rows = statement.query([]).map_err(sql)?;
-    let mut before = Head { seq: 0, hash: [0; 32] };
-    while let Some(row) = rows.next().map_err(sql)? {
-        let seq = row.get::<_, i64>(0).map_err(sql)?.unsigned_abs();
-        let time = Time(row.get(1).map_err(sql)?);
-        let body: String = row.get(2).map_err(sql)?;
-        let hash: Hash = row.get(3).map_err(sql)?;
-        if seq != before.seq + 1 || hash != link(&before.hash, seq, time, &body) {
-            let wanted = before.seq + 1;
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "journal.broken",
-                text!(
-                    "the journal's chain breaks at entry {wanted}: an entry was changed or removed",
-                    "저널의 해시 체인이 {wanted}번 항목에서 끊겼습니다. 항목이 바뀌었거나 지워졌습니다"
-                ),
-            ));
-        }
-        before = Head { seq, hash };
-    }
-    Ok(Verified { entries: before.seq, head: hex(&before.hash) })
 }

@@ -10,21 +10,25 @@
 //! - Parts see [`View`] and [`Tx`], never SQL: the same calls can be served by another database.
 //! - A closure given to [`Store::write`] runs at most once and does no IO of its own.
 
+mod chain;
 mod chaos;
 pub mod clock;
 mod error;
 mod feed;
 mod journal;
+mod layout;
 mod lease;
 pub mod origin;
+mod search;
 mod tx;
 mod view;
 mod writer;
 
+pub use chain::{Entry, Verified, broken, link};
 pub use chaos::{Chaos, Moment};
 pub use feed::Feed;
-pub use journal::Verified;
 pub use lease::Lease;
+pub use search::Search;
 pub use tx::{Put, Tx};
 pub use view::{Filter, View};
 
@@ -82,7 +86,7 @@ impl Store {
     pub fn open(path: &Path, options: Options) -> Result<Store> {
         let mut conn = Connection::open(path).map_err(sql)?;
         tune(&conn, options.durability)?;
-        create(&mut conn)?;
+        layout::create(&mut conn)?;
         let head = journal::head(&conn)?;
         let feed = Arc::new(feed::Hub::new(head.seq));
         let readers = (0..READERS).map(|_| reader(path)).collect::<Result<Vec<_>>>()?;
@@ -149,15 +153,13 @@ impl Store {
         self.shared.clock.now()
     }
 
-    /// Walks the hash chain of the journal from its start.
+    /// Walks the hash chain of the journal from the oldest entry that is kept.
     ///
     /// # Errors
     /// `journal.broken`, naming the first entry that does not fit.
     pub async fn verify(&self) -> Result<Verified> {
         let path = self.shared.path.clone();
-        tokio::task::spawn_blocking(move || journal::verify(&reader(&path)?))
-            .await
-            .map_err(Error::internal)?
+        tokio::task::spawn_blocking(move || chain::verify(&path)).await.map_err(Error::internal)?
     }
 }
 
@@ -207,49 +209,6 @@ fn tune(conn: &Connection, durability: Durability) -> Result<()> {
     .map_err(sql)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(())
-}
-
-/// The layout's number. Raise it with a migration beside it.
-const LAYOUT: i64 = 1;
-
-fn create(conn: &mut Connection) -> Result<()> {
-    let found: i64 = conn.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(sql)?;
-    if found == LAYOUT {
-        return Ok(());
-    }
-    if found != 0 {
-        return Err(Error::conflict(
-            "store.newer",
-            Text::fixed(
-                "this data was written by a newer naru",
-                "더 새로운 naru가 쓴 데이터입니다",
-            ),
-        )
-        .hint(Text::fixed(
-            "start that version, or restore a backup",
-            "그 버전으로 시작하거나 백업을 복원하세요",
-        ))
-        .why(format!("layout {found}, this naru knows {LAYOUT}")));
-    }
-    let tx = conn.transaction().map_err(sql)?;
-    tx.execute_batch(
-        "CREATE TABLE resource (
-             kind TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL, uid TEXT NOT NULL,
-             revision INTEGER NOT NULL, generation INTEGER NOT NULL, labels TEXT NOT NULL,
-             created INTEGER NOT NULL, updated INTEGER NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL,
-             PRIMARY KEY (kind, project, name)) WITHOUT ROWID;
-         CREATE TABLE journal (
-             seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, project TEXT NOT NULL,
-             change TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL, hash BLOB NOT NULL);
-         CREATE INDEX journal_change ON journal (project, change, seq) WHERE change <> '';
-         CREATE INDEX journal_subject ON journal (subject, seq) WHERE subject <> '';
-         CREATE TABLE row (
-             space TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
-             PRIMARY KEY (space, key)) WITHOUT ROWID;",
-    )
-    .map_err(sql)?;
-    tx.pragma_update(None, "user_version", LAYOUT).map_err(sql)?;
-    tx.commit().map_err(sql)
 }
 
 #[cfg(test)]

@@ -259,3 +259,70 @@ async fn an_event_says_where_from_it_was_asked_however_deep_it_was_written() {
     assert_eq!(origins, [Some(want.clone()), Some(want), None]);
     assert_eq!(store.verify().await.unwrap().entries, 3);
 }
+
+#[tokio::test]
+async fn a_search_finds_who_what_where_from_and_when_page_by_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = std::sync::Arc::new(clock::Manual::new(Time(0)));
+    let options =
+        Options { durability: Durability::Process, clock: clock.clone(), ..Options::default() };
+    let store = Store::open(&dir.path().join("naru.db"), options).unwrap();
+    for n in 0..60_u64 {
+        clock.advance(std::time::Duration::from_secs(3600));
+        let who = if n % 2 == 0 { "ann" } else { "eve" };
+        let kind = ["git.pushed", "token.created", "secret.used"][n as usize % 3];
+        let address = Some(format!("192.0.2.{}", n % 4));
+        let origin = kernel::Origin { address, ..Default::default() };
+        let actor = Principal::User(Name::parse(who).unwrap());
+        let event = NewEvent::new(kind, actor, Text::plain("x"));
+        origin::scope(origin, store.write(move |tx| tx.append(event))).await.unwrap();
+    }
+    let all = Search::default();
+    let seqs = async |before: u64, limit: usize, search: Search| -> Vec<u64> {
+        let found = store.read(move |v| v.search(before, limit, &search)).await.unwrap();
+        found.into_iter().map(|e| e.seq).collect()
+    };
+    assert_eq!(seqs(u64::MAX, 3, all.clone()).await, [60, 59, 58]);
+    let ann = Search { actor: Some("user:ann".into()), ..all.clone() };
+    assert_eq!(seqs(u64::MAX, 2, ann.clone()).await, [59, 57]);
+    assert_eq!(seqs(57, 2, ann.clone()).await, [55, 53]);
+    let kinds = Search { kinds: vec!["secret.".into(), "token.created".into()], ..all.clone() };
+    assert_eq!(seqs(u64::MAX, 4, kinds.clone()).await, [60, 59, 57, 56]);
+    let both = Search { kinds: vec!["secret.".into()], ..ann };
+    assert_eq!(seqs(u64::MAX, 2, both).await, [57, 51]);
+    assert_eq!(
+        seqs(u64::MAX, 9, Search { kinds: vec!["no.".into()], ..all.clone() }).await,
+        [0_u64; 0]
+    );
+    let here = Search { address: Some("192.0.2.3".into()), ..all.clone() };
+    assert_eq!(seqs(u64::MAX, 2, here).await, [60, 56]);
+    let hours = |h: i64| Some(Time(h * 3_600_000));
+    let when = Search { from: hours(10), until: hours(13), ..all.clone() };
+    assert_eq!(seqs(u64::MAX, 9, when).await, [12, 11, 10]);
+    assert_eq!(seqs(u64::MAX, 9, Search { from: hours(900), ..all.clone() }).await, [0_u64; 0]);
+    assert_eq!(seqs(u64::MAX, 9, Search { until: hours(1), ..all }).await, [0_u64; 0]);
+}
+
+#[tokio::test]
+async fn what_was_let_go_is_gone_and_the_rest_still_hangs_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for _ in 0..100 {
+        store.write(|tx| tx.append(fact("test.old"))).await.unwrap();
+    }
+    let hash = store.read(|v| v.hash_at(40)).await.unwrap().unwrap();
+    assert_eq!(store.write(|tx| tx.trim_journal(40)).await.unwrap(), 40);
+    for _ in 0..2 {
+        let verified = store.verify().await.unwrap();
+        assert_eq!((verified.entries, verified.base, verified.last), (60, 40, 100));
+        assert_eq!(verified.base_hash, hash);
+        let found = store.read(|v| v.entries(0, 1000)).await.unwrap();
+        assert_eq!((found.len(), found[0].seq), (60, 41));
+        assert_eq!(store.read(|v| v.search(50, 100, &Search::default())).await.unwrap().len(), 9);
+        while store.write(|tx| tx.sweep_journal(7)).await.unwrap() > 0 {}
+    }
+    assert_eq!(store.write(|tx| tx.trim_journal(30)).await.unwrap(), 0, "never back");
+    assert_eq!(store.write(|tx| tx.trim_journal(100)).await.unwrap(), 0, "the last one stays");
+    drop(store);
+    assert_eq!(open(dir.path()).head(), 100);
+}

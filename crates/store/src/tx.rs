@@ -199,6 +199,20 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    /// Lets go of the journal's entries up to `through`, which stays as what the next is linked to: how many
+    /// are no longer part of it. [`Tx::sweep_journal`] takes their room back.
+    pub fn trim_journal(&mut self, through: u64) -> Result<u64> {
+        if through >= self.head.seq {
+            return Ok(0);
+        }
+        crate::chain::rebase(self.conn, through)
+    }
+
+    /// Deletes entries that were let go, at most `limit`: how many.
+    pub fn sweep_journal(&mut self, limit: usize) -> Result<usize> {
+        crate::chain::sweep(self.conn, limit)
+    }
+
     /// Whether there was one.
     pub fn delete_row(&mut self, space: &str, key: &str) -> Result<bool> {
         let gone = self

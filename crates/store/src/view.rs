@@ -1,7 +1,7 @@
 //! Reading.
 
 use crate::error::sql;
-use crate::journal;
+use crate::{chain, journal};
 use kernel::{Error, Event, Id, Key, Name, Resource, Result, Time, resource::Labels};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
@@ -168,6 +168,27 @@ impl<'a> View<'a> {
     /// Events before `seq` that match, newest first. `u64::MAX` starts at the end.
     pub fn events_back(&self, before: u64, limit: usize, filter: &Filter) -> Result<Vec<Event>> {
         self.select("seq < ?", before, "DESC", limit, filter)
+    }
+
+    /// Entries after `seq` exactly as they are stored, oldest first.
+    pub fn entries(&self, after: u64, limit: usize) -> Result<Vec<chain::Entry>> {
+        chain::entries(self.conn, after, limit)
+    }
+
+    /// The hash of an entry, or of the one before the oldest; lower-case hex.
+    pub fn hash_at(&self, seq: u64) -> Result<Option<String>> {
+        Ok(chain::hash_at(self.conn, seq)?.map(|hash| journal::hex(&hash)))
+    }
+
+    /// The sequence of the last entry before the oldest that is kept; 0 when nothing was let go.
+    pub fn journal_base(&self) -> Result<u64> {
+        Ok(chain::base(self.conn)?.seq)
+    }
+
+    /// When an entry was made.
+    pub fn time_of(&self, seq: u64) -> Result<Option<Time>> {
+        let entry = self.entries(seq.saturating_sub(1), 1)?.into_iter().next();
+        Ok(entry.filter(|e| e.seq == seq).map(|e| e.time))
     }
 
     fn select(
