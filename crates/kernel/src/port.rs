@@ -206,7 +206,11 @@ pub trait Secrets: Send + Sync {
         project: &'a Name,
         name: &'a str,
         of: &'a SecretUse,
-    ) -> BoxFuture<'a, Result<OpenedSecret>>;
+    ) -> BoxFuture<'a, Result<OpenedSecret>> {
+        let _ = (project, of);
+        let say = crate::text!("there is no secret {name}", "{name} 비밀 값이 없습니다");
+        Box::pin(std::future::ready(Err(crate::Error::not_found("secret.unknown", say))))
+    }
 }
 
 /// What is known of tests beyond one job. Implemented by `delivery-report`.
