@@ -2,7 +2,7 @@
 
 use crate::edge_tls::{EdgeTls, Given};
 use clap::ArgMatches;
-use kernel::{Error, Result, Text, text};
+use kernel::{Error, Result, SecretText, Text, text};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -33,6 +33,12 @@ pub struct Config {
     pub environments: usize,
     /// Instances of services in all environments together.
     pub environment_instances: u32,
+    /// The file with the master key of secrets.
+    pub secret_key: PathBuf,
+    /// Given, the master key of secrets is derived from it instead.
+    pub secret_passphrase: Option<SecretText>,
+    /// What it was before.
+    pub secret_passphrase_before: Option<SecretText>,
     pub demo: bool,
     /// The command that starts the parent of a workload: this very program.
     pub shim: Vec<OsString>,
@@ -56,6 +62,7 @@ struct File {
     keep_runs: Option<u64>,
     environments: Option<u64>,
     environment_instances: Option<u64>,
+    secret_key: Option<PathBuf>,
 }
 
 impl Config {
@@ -101,11 +108,49 @@ impl Config {
                 file.environment_instances,
                 100,
             )),
+            secret_key: path("secret-key", file.secret_key)
+                .unwrap_or_else(|| data.join("secret-key.json")),
+            secret_passphrase: passphrase(matches)?,
+            secret_passphrase_before: environment("NARU_SECRET_PASSPHRASE_BEFORE"),
             demo: matches.get_flag("demo"),
             shim: vec![std::env::current_exe().map_err(Error::internal)?.into(), "shim".into()],
             data,
         })
     }
+}
+
+/// From a file descriptor or the environment; never an argument, which everybody on the machine can read.
+fn passphrase(matches: &ArgMatches) -> Result<Option<SecretText>> {
+    let Some(fd) = matches.get_one::<u32>("secret-passphrase-fd") else {
+        return Ok(environment("NARU_SECRET_PASSPHRASE"));
+    };
+    let read = |words: std::io::Result<String>| {
+        let words = words.map_err(|e| unreadable_passphrase(*fd).why(e))?;
+        let words = SecretText::new(words.trim_end_matches(['\n', '\r']));
+        match words.is_empty() {
+            true => Err(unreadable_passphrase(*fd)),
+            false => Ok(Some(words)),
+        }
+    };
+    read(std::fs::read_to_string(format!("/proc/self/fd/{fd}")))
+}
+
+fn environment(name: &str) -> Option<SecretText> {
+    std::env::var(name).ok().filter(|words| !words.is_empty()).map(SecretText::new)
+}
+
+fn unreadable_passphrase(fd: u32) -> Error {
+    Error::invalid(
+        "config.invalid",
+        text!(
+            "--secret-passphrase-fd: there is no passphrase on file descriptor {fd}",
+            "--secret-passphrase-fd: 파일 디스크립터 {fd}에 암호문이 없습니다"
+        ),
+    )
+    .hint(Text::fixed(
+        "naru up --secret-passphrase-fd 3 3< passphrase.txt",
+        "naru up --secret-passphrase-fd 3 3< passphrase.txt",
+    ))
 }
 
 /// A number of things that nobody has more than a million of.

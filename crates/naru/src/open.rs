@@ -15,13 +15,16 @@ use delivery_report::Reports;
 use host::Host;
 use insight::Insight;
 use kernel::port::{Edge, Source};
-use kernel::{Error, Name, Principal, Result};
+use kernel::{Error, Name, Principal, Result, SecretText};
 use naru_http::{Site, SiteOptions};
 use network_proxy::{Proxy, Scheme};
 use orchestration_service::Services;
 use policy::Policy;
 use run::Engine;
 use rustls::ServerConfig;
+use secret::lease::Leases;
+use secret::{KeyFile, Kms, Passphrase, Vault};
+use security_secret::Secrets;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -51,6 +54,7 @@ pub struct Platform {
     loads: Loads,
     services: Services,
     insight: Insight,
+    secrets: Secrets,
     site: Arc<Site>,
 }
 
@@ -106,6 +110,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let reports = Reports::open(store.clone(), blobs.clone(), source.clone());
     let signer = Signer::open(&data.join("signing-keys.json"), &url, store.clock().clone())?;
     accounts.trust(signer.clone());
+    let secrets = secrets(config, &store).await?;
     let pipelines = Pipelines::open(delivery_pipeline::Options {
         store: store.clone(),
         blobs: blobs.clone(),
@@ -115,7 +120,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         policy: policy.clone(),
         remote_hosts: config.include_from.clone(),
         verdicts: Some(Arc::new(reports.clone())),
-        secrets: None,
+        secrets: Some(Arc::new(secrets.clone())),
         dir: data.join("work"),
         url: url.clone(),
         limits: delivery_pipeline::Limits {
@@ -176,6 +181,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     .with(loads.clone())
     .with(services.clone())
     .with(insight.clone())
+    .with(secrets.clone())
     .with(proxy.clone())
     .with(blobs.clone());
     Ok(Platform {
@@ -196,8 +202,29 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         loads,
         services,
         insight,
+        secrets,
         site: Arc::new(site),
     })
+}
+
+/// The vault with the master key that naru was started with. Without it everything else works, and whatever asks
+/// for a secret says what to do.
+async fn secrets(config: &Config, store: &Store) -> Result<Secrets> {
+    let file = || Arc::new(KeyFile::new(&config.secret_key)) as Arc<dyn Kms>;
+    let words = |words: &SecretText| Arc::new(Passphrase::new(words.clone())) as Arc<dyn Kms>;
+    let before = config.secret_passphrase_before.as_ref().map(words);
+    let (kms, before) = match &config.secret_passphrase {
+        // From the file to a passphrase: the file is the one before.
+        Some(given) => (words(given), before.or_else(|| config.secret_key.exists().then(file))),
+        None => (file(), before),
+    };
+    let vault = Vault::new(store.clone(), kms, before);
+    let secrets = Secrets::new(vault, Leases::new(store.clone(), Vec::new()));
+    if let Err(error) = secrets.look().await {
+        let hint = error.get_hint().map(|h| h.en.to_string()).unwrap_or_default();
+        tracing::error!(%error, hint, why = error.get_why(), "jobs and services that need a secret fail");
+    }
+    Ok(secrets)
 }
 
 /// The token with which commands on this machine speak to the server, kept beside the data. One that
@@ -257,6 +284,7 @@ impl Platform {
         // Routes before the edge listens: a service that outlived the last server answers at once.
         let loops = self.services.start(self.engine.clone(), stop.clone());
         tasks.push(tokio::spawn(loops.join()));
+        tasks.push(self.secrets.start(stop.clone()));
         tasks.push(self.reports.start(stop.clone()));
         tasks.push(self.environments.start(stop.clone()).await);
         tasks.push(self.loads.start(stop.clone()));

@@ -86,6 +86,27 @@ pub fn command(lang: Lang) -> clap::Command {
             ),
         ))
         .arg(
+            Arg::new("secret-key")
+                .long("secret-key")
+                .env("NARU_SECRET_KEY")
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(std::path::PathBuf))
+                .help(lang.pick(
+                    "The master key of secrets [default: secret-key.json in the data directory]",
+                    "비밀 값의 마스터 키 [기본: 데이터 디렉터리의 secret-key.json]",
+                )),
+        )
+        .arg(
+            Arg::new("secret-passphrase-fd")
+                .long("secret-passphrase-fd")
+                .value_name("FD")
+                .value_parser(clap::value_parser!(u32))
+                .help(lang.pick(
+                    "Derive the master key of secrets from the passphrase on this file descriptor; else from NARU_SECRET_PASSPHRASE",
+                    "이 파일 디스크립터의 암호문에서 비밀 값의 마스터 키를 만듦. 없으면 NARU_SECRET_PASSPHRASE",
+                )),
+        )
+        .arg(
             Arg::new("include-from")
                 .long("include-from")
                 .env("NARU_INCLUDE_FROM")

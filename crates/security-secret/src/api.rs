@@ -5,14 +5,14 @@ use crate::{Generate, Secrets, lease, plan};
 use http::StatusCode;
 use kernel::{Error, Name, Result, SecretText, Text, text};
 use naru_http::{Access, Call, Response, Route, empty, json, json_status};
-use policy::Permission;
+use policy::{Action, Permission};
 use serde::Deserialize;
 use serde_json::json;
 
 const VIEW: Access = Access::Project(Permission::View);
 /// Who may set a value may say whom it is for.
-const SET: Access = Access::Project(Permission::Deploy);
-const REVEAL: Access = Access::Project(Permission::Administer);
+const SET: Access = Access::Action(Action::SecretWrite);
+const REVEAL: Access = Access::Action(Action::SecretRead);
 /// Secrets in one import.
 const MOST_IMPORTED: usize = 200;
 

@@ -5,7 +5,7 @@ use clap::{Arg, ArgMatches};
 use cli::{Command, Context, Table, segment};
 use kernel::{Error, Id, Lang, Result, Text};
 use naru_http::{Access, Call, Response, Route, json};
-use policy::Permission;
+use policy::{Action, Permission};
 use secret::lease::Leases;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     Route::post(
         "/api/v1/projects/{project}/leases/{lease}/revoke",
-        Access::Project(Permission::Deploy),
+        Access::Action(Action::SecretWrite),
         ("take back what was lent, now", "빌려준 것을 지금 회수"),
         |c| Box::pin(revoke(c)),
     ),

@@ -11,13 +11,13 @@ use crate::{Generate, Secrets, plan};
 use kernel::{Error, Result, SecretText, Text};
 use maud::{Markup, html};
 use naru_http::{Access, Call, Response, Route, found};
-use policy::Permission;
+use policy::{Action, Permission};
 use std::collections::BTreeMap;
 use web::Reader;
 
 const VIEW: Access = Access::Project(Permission::View);
-const SET: Access = Access::Project(Permission::Deploy);
-const REVEAL: Access = Access::Project(Permission::Administer);
+const SET: Access = Access::Action(Action::SecretWrite);
+const REVEAL: Access = Access::Action(Action::SecretRead);
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
