@@ -11,6 +11,7 @@ use kernel::{Error, Id, Result};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use run::Run;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -57,7 +58,7 @@ impl Seal {
     }
 
     /// Closed under the name of the row, so that no row can stand in for another.
-    fn close(&self, name: &str, values: &Values) -> Result<String> {
+    pub fn close(&self, name: &str, values: &impl Serialize) -> Result<String> {
         let mut nonce = [0_u8; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(Error::internal)?;
         let mut bytes = serde_json::to_vec(values).map_err(Error::internal)?;
@@ -71,7 +72,7 @@ impl Seal {
     }
 
     /// `None` for what was closed with another key, or under another name.
-    pub fn unseal(&self, name: &str, words: &str) -> Option<Values> {
+    pub fn unseal<T: DeserializeOwned>(&self, name: &str, words: &str) -> Option<T> {
         let bytes = BASE64.decode(words).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
         let again = Seal::open(&file).unwrap();
         assert!(again.unseal("a-0", &words) == Some(values()));
-        assert!(again.unseal("a-1", &words).is_none());
+        assert!(again.unseal::<Values>("a-1", &words).is_none());
         let other = Seal::open(&dir.path().join("other")).unwrap();
         assert!(other.unseal("a-0", &words).is_none());
         assert!(again.unseal("a-0", "").is_none() && again.unseal("a-0", "AAAA").is_none());

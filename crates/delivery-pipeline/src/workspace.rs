@@ -12,6 +12,7 @@
 //!                                                     learned secrets that it has fetched
 //! ```
 
+use crate::handed::Seal;
 use crate::layers::Layers;
 use crate::variables::Variable;
 use blob::Blobs;
@@ -20,6 +21,7 @@ use kernel::{Error, Name, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{Mutex, RwLock};
@@ -154,24 +156,32 @@ impl Place {
         names.filter_map(|(p, r)| Some((Name::parse(p).ok()?, Name::parse(r).ok()?))).collect()
     }
     /// Keeps what an attempt has fetched for itself, for naru's own user alone and as long as the place is.
-    pub fn remember(&self, learned: &Learned) -> std::io::Result<()> {
+    pub fn remember(&self, learned: &Learned, seal: &Seal) -> Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         if learned.is_empty() {
             return Ok(());
         }
+        let words = seal.close(&self.learned_name(), learned)?;
         let mut options = std::fs::OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(self.learned_file())?;
-        serde_json::to_writer(file, learned).map_err(std::io::Error::from)
+        let file = options.write(true).create_new(true).mode(0o600).open(self.learned_file());
+        file.and_then(|mut file| file.write_all(words.as_bytes())).map_err(io)
     }
 
     /// What was kept so; `None` when nothing was.
-    pub fn learned(&self) -> std::io::Result<Option<Learned>> {
-        match std::fs::read(self.learned_file()) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+    pub fn learned(&self, seal: &Seal) -> Result<Option<Learned>> {
+        match std::fs::read_to_string(self.learned_file()) {
+            Ok(words) => Ok(seal.unseal(&self.learned_name(), &words)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
+            Err(e) => Err(io(e)),
         }
     }
+
+    /// What it is sealed under: that of one attempt is of no use to another.
+    fn learned_name(&self) -> String {
+        let name = self.dir.file_name().unwrap_or_default();
+        format!("learned {}", name.to_string_lossy())
+    }
+
     fn learned_file(&self) -> PathBuf {
         self.dir.join("learned")
     }

@@ -2,6 +2,7 @@
 
 use crate::abilities::{Abilities, Namespaces};
 use crate::link::{Link, Settled, Talk, settle};
+use crate::shim::private;
 use crate::spec::Spec;
 use crate::state::{self, StateDir, check_id, io, make_dir};
 use crate::wire::Say;
@@ -142,13 +143,21 @@ impl Host {
 /// What can be refused without starting anything.
 fn check(spec: &Spec) -> Result<()> {
     check_id(&spec.id)?;
-    let text = spec.argv.iter().chain(spec.env.iter().flat_map(|(k, v)| [k, v]));
+    let env = spec.env.iter().chain(&spec.private.env);
+    let text = spec.argv.iter().chain(env.flat_map(|(k, v)| [k, v]));
+    let named = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let files = &spec.private.files;
     let wrong = if spec.argv.first().is_none_or(String::is_empty) {
         Text::fixed("there is no program to run", "실행할 프로그램이 없습니다")
     } else if text.into_iter().any(|t| t.contains('\0')) {
         Text::fixed(
             "arguments and environment must not contain NUL",
             "인자와 환경 변수에 NUL이 들어갈 수 없습니다",
+        )
+    } else if !files.iter().all(|(name, _)| !name.is_empty() && name.bytes().all(named)) {
+        Text::fixed(
+            "a file of a secret is named like a variable",
+            "비밀 파일의 이름은 변수 이름이어야 합니다",
         )
     } else if !spec.dir.is_absolute() || !spec.log.is_absolute() {
         Text::fixed(
@@ -221,12 +230,17 @@ fn spawn(shim: &[OsString], dir: StateDir, spec: Spec) -> Result<Spawned> {
         .args(args)
         .arg(dir.path())
         .env_clear()
+        .env(private::TOLD, "1")
         .current_dir("/")
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .map_err(|e| Error::internal(format!("{}: {e}", program.display())))?;
+    // One that is gone already cannot be told anything; that shows at its first word.
+    if let Err(error) = private::send(&ours, &spec.private) {
+        tracing::warn!(id = spec.id, %error, "a shim did not take what it was told");
+    }
     let talk = Talk::new(ours).map_err(io)?;
     Ok(Spawned::New { dir, spec, child, talk })
 }

@@ -30,10 +30,13 @@ pub use console::{Console, Terminal};
 pub use host::{Host, Options};
 pub use mask::Mask;
 pub use shim::shim_main;
-pub use spec::{Exit, Hidden, Keep, Limits, Mount, MountKind, Reason, Sandbox, Spec};
+pub use spec::{Exit, Hidden, Keep, Limits, Mount, MountKind, Private, Reason, Sandbox, Spec};
 pub use toolchain::toolchain_mounts;
 pub use wire::{Size, Usage};
 pub use workload::Workload;
+
+/// Where a sandbox finds the files of [`Private`].
+pub const SECRETS: &str = "/run/secrets";
 
 /// A TCP port on 127.0.0.1 that is free right now. Nothing reserves it: whoever is told to listen there
 /// must be ready to find it taken.

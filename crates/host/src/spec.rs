@@ -38,6 +38,35 @@ pub struct Spec {
     /// [`Workload::hold`](crate::Workload::hold).
     #[serde(default)]
     pub hold_ms: u64,
+    /// What is never written down.
+    #[serde(skip)]
+    pub private: Private,
+}
+
+/// Secrets of a workload. They go from the server to the shim over their first connection and are in no file of the
+/// state directory; a server that attaches later does not know them.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Private {
+    /// More of its environment, over `env`.
+    pub env: Vec<(String, String)>,
+    /// Variables and contents: each is found in a file that only the workload's user can read, in memory where it
+    /// has a sandbox ([`SECRETS`](crate::SECRETS)), and that file's path in the variable.
+    pub files: Vec<(String, String)>,
+    /// As [`Spec::mask`].
+    pub mask: Vec<String>,
+}
+
+impl Private {
+    pub fn is_empty(&self) -> bool {
+        self.env.is_empty() && self.files.is_empty() && self.mask.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Private {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.env.iter().chain(&self.files).map(|(name, _)| name.as_str());
+        f.debug_list().entries(names).finish()
+    }
 }
 
 /// What the workload sees: the machine's root, read-only, with places hidden and places added.
@@ -87,6 +116,9 @@ pub enum MountKind {
     },
     /// Memory, with a size limit in bytes.
     Memory { size: u64 },
+    /// Memory with these files in it, by name, readable by the workload's user alone. For [`Private::files`]:
+    /// whoever writes it into a spec writes its contents to disk.
+    Files { files: Vec<(String, String)> },
 }
 
 /// `None` and 0 mean no limit. What the machine cannot enforce is said in the log as a note.

@@ -120,6 +120,7 @@ impl Launch<'_> {
             mask: Vec::new(),
             log_as: None,
             hold_ms: 0,
+            private: Default::default(),
             id,
         }
     }

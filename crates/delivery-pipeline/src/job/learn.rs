@@ -7,7 +7,7 @@ use crate::handed::Whole;
 use crate::variables::{Scope, Variable};
 use crate::vault::{self, Entry};
 use crate::work::{Output, Secret, SecretFrom, VaultSecret};
-use crate::workspace::{Learned, io};
+use crate::workspace::Learned;
 use crate::{Parts, handed};
 use kernel::port::{OpenedSecret, SecretText, SecretUse, SecretUser};
 use kernel::{Error, ErrorKind, Result, Text, text};
@@ -56,7 +56,7 @@ impl Job {
     pub(super) async fn learn(&mut self, handed: &Handed) -> Result<()> {
         let main = format!("{}-{}", self.task.key, self.task.attempt);
         let begun = self.parts.host.find(&main).is_some();
-        let learned = match self.place.learned().map_err(io)? {
+        let learned = match self.place.learned(&self.parts.seal)? {
             Some(learned) if begun => learned,
             _ if self.task.cancel.is_cancelled() => Learned::default(),
             _ => Learned { offered: self.offered().await?, asked: self.fetch_secrets().await? },

@@ -30,9 +30,9 @@ impl Job {
         let mut tokens = self.tokens().await?;
         tokens.extend(self.pass());
         scope.add(&tokens);
-        spec.mask = self.secrets.values();
-        spec.mask.extend(tokens.into_iter().filter(|v| v.masked).map(|v| v.value));
-        spec.env = scope.all();
+        let tokens = tokens.into_iter().filter(|v| v.masked).map(|v| v.value);
+        let mask: Vec<String> = self.secrets.values().into_iter().chain(tokens).collect();
+        (spec.env, spec.private) = self.secrets.parted(scope.all(), mask);
         Ok(self.watch(self.parts.host.start(spec).await?).await)
     }
 
@@ -155,6 +155,7 @@ impl Job {
             mask: Vec::new(),
             log_as: None,
             hold_ms: 0,
+            private: Default::default(),
         })
     }
 }

@@ -79,8 +79,7 @@ impl Job {
                 self.lay(&tree).await?;
             }
         }
-        self.secrets.write(&place.control()).map_err(io)?;
-        place.remember(&self.learned).map_err(io)?;
+        place.remember(&self.learned, &self.parts.seal)?;
         for name in self.secrets.too_short() {
             let least = host::Mask::SHORTEST;
             self.note(&text!(

@@ -1,15 +1,8 @@
 //! What a job knows and nobody may read in its log.
 
-use super::CONTROL;
 use crate::variables::{Scope, Variable, is_name};
-use host::Mask;
+use host::{Mask, Private};
 use kernel::Text;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
-
-/// Below the control directory.
-const FILES: &str = "files";
 
 pub struct Secrets {
     /// Names and values.
@@ -27,7 +20,7 @@ impl Secrets {
         masked.extend(more);
         let mut files = scope.files();
         files.retain(|(name, _)| is_name(name));
-        let path = |name: &String| Variable::literal(name, format!("{CONTROL}/{FILES}/{name}"));
+        let path = |name: &String| Variable::literal(name, format!("{}/{name}", host::SECRETS));
         scope.add(&files.iter().map(|(name, _)| path(name)).collect::<Vec<_>>());
         let values: Vec<String> = masked.iter().map(|(_, value)| value.clone()).collect();
         Secrets { masked, files, mask: Mask::new(&values) }
@@ -58,18 +51,42 @@ impl Secrets {
         Text { en: en.into(), ko: ko.into() }
     }
 
-    /// Writes the files, for naru's own user alone: that is whom a job runs as.
-    pub fn write(&self, control: &Path) -> std::io::Result<()> {
-        if self.files.is_empty() {
-            return Ok(());
-        }
-        let dir = control.join(FILES);
-        std::fs::DirBuilder::new().mode(0o700).create(&dir)?;
-        for (name, content) in &self.files {
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = options.write(true).create_new(true).mode(0o600).open(dir.join(name))?;
-            file.write_all(content.as_bytes())?;
-        }
-        Ok(())
+    /// An environment, as what may be written down and what may not: that is whatever holds one of these values, in
+    /// a variable of its own or as a part of another.
+    pub fn parted(
+        &self,
+        env: Vec<(String, String)>,
+        mask: Vec<String>,
+    ) -> (Vec<(String, String)>, Private) {
+        let tells = |(_, words): &(String, String)| {
+            mask.iter().any(|value| !value.is_empty() && words.contains(value.as_str()))
+        };
+        let (private, open) = env.into_iter().partition(tells);
+        (open, Private { env: private, files: self.files.clone(), mask })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_a_secret_is_not_written_down() {
+        let masked = |n: &str, v: &str| Variable { masked: true, ..Variable::literal(n, v) };
+        let file = Variable { file: true, ..masked("KEY", "k3y k3y") };
+        let layer = [
+            masked("PASSWORD", "s3cret!"),
+            file,
+            Variable::new("URL", "postgres://u:$PASSWORD@db"),
+            Variable::literal("PLAIN", "x"),
+        ];
+        let mut scope = Scope::new([layer.as_slice()]);
+        let secrets = Secrets::take(&mut scope, Vec::new());
+        let (open, private) = secrets.parted(scope.all(), secrets.values());
+        let pair = |n: &str, v: &str| (n.to_owned(), v.to_owned());
+        assert_eq!(open, [pair("KEY", "/run/secrets/KEY"), pair("PLAIN", "x")]);
+        assert_eq!(private.env.len(), 2);
+        assert_eq!(private.files, [pair("KEY", "k3y k3y")]);
+        assert!(!format!("{private:?}").contains("s3cret!"));
     }
 }

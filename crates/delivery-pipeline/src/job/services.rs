@@ -144,10 +144,13 @@ impl Job {
         });
         let limits = &self.parts.limits;
         let life = self.timeout() + limits.after_script_ms;
+        let mut mask: Vec<String> = scope.masked().into_iter().map(|(_, value)| value).collect();
+        mask.extend(self.secrets.values());
+        let (env, private) = self.secrets.parted(scope.all(), mask);
         Ok(Spec {
             id: self.service_id(at),
             argv,
-            env: scope.all(),
+            env,
             dir: PathBuf::from(DATA),
             sandbox: Some(Sandbox {
                 mounts,
@@ -168,14 +171,10 @@ impl Job {
             },
             log: self.task.log.path().to_owned(),
             stop_signal: SIGTERM,
-            mask: scope
-                .masked()
-                .into_iter()
-                .map(|(_, value)| value)
-                .chain(self.secrets.values())
-                .collect(),
+            mask: Vec::new(),
             log_as: Some(format!("{} | ", found.names.last().map_or("service", String::as_str))),
             hold_ms: 0,
+            private,
         })
     }
 

@@ -10,12 +10,13 @@ mod launch;
 mod logs;
 mod mounts;
 mod overlay;
+pub(crate) mod private;
 mod root;
 mod tree;
 mod watch;
 
 use crate::cgroup::{Group, Layout};
-use crate::spec::{Exit, Reason, Spec};
+use crate::spec::{Exit, Private, Reason, Spec};
 use crate::state::{Lock, StateDir};
 use crate::sys;
 use crate::wire::Say;
@@ -42,7 +43,10 @@ pub fn shim_main(dir: &Path) -> ExitCode {
     // Fails only where the shim leads a session already.
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let mut control = Control::new(control::take_stdin());
+    let first = control::take_stdin();
+    // Without what it was to know it is not run: the server finds that nothing was.
+    let Ok(private) = private::receive(first.as_ref()) else { return ExitCode::FAILURE };
+    let mut control = Control::new(first);
     let Ok(dir) = std::path::absolute(dir).map(StateDir::new) else { return ExitCode::FAILURE };
     let _ = rustix::process::chdir("/");
     let lock = match dir.lock() {
@@ -58,7 +62,7 @@ pub fn shim_main(dir: &Path) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let begun = sys::now();
-    let (ended, group) = match run(&dir, &lock, begun, &mut control) {
+    let (ended, group) = match run(&dir, &lock, begun, private, &mut control) {
         Ok((ended, group)) => (ended, Some(group)),
         Err(why) => (Ended::not_started(why), None),
     };
@@ -79,9 +83,11 @@ fn run(
     dir: &StateDir,
     lock: &Lock,
     begun: Time,
+    private: Private,
     control: &mut Control,
 ) -> Result<(Ended, Group), String> {
-    let spec = dir.read_spec().map_err(|e| e.to_string())?;
+    let mut spec = dir.read_spec().map_err(|e| e.to_string())?;
+    private::complete(&mut spec, private, dir.path())?;
     let mut log = Log::open(&spec.log, &spec.limits)
         .map_err(|e| format!("cannot open the log {}: {e}", spec.log.display()))?;
     let (group, missing) = Group::create(&Layout::look(), &spec.id, dir.path(), &spec.limits);

@@ -11,8 +11,9 @@ use rustix::fs::{CWD, FileType, Mode};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use std::ffi::CString;
 use std::fs;
+use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Why the sandbox cannot be built, for the log and the exit.
@@ -288,7 +289,24 @@ fn add(new: &mut Root, mount: &Mount, root: bool, note: Note<'_>) -> Result<()> 
             let target = new.place(&mount.at, Want::Directory)?;
             tmpfs(&super::root::through(&target), &format!("mode=1777,size={size}"))
         }
+        MountKind::Files { files } => {
+            let size: usize = files.iter().map(|(_, content)| content.len() + 4096).sum();
+            let target = new.place(&mount.at, Want::Directory)?;
+            tmpfs(&super::root::through(&target), &format!("mode=0700,size={}", size + 65_536))?;
+            // The place again: the directory that was there is below it now.
+            let target = new.place(&mount.at, Want::Directory)?;
+            let dir = super::root::through(&target);
+            files.iter().try_for_each(|(name, content)| secret_file(&dir.join(name), content))
+        }
     }
+}
+
+/// A file that its owner alone may read, and nobody write.
+pub fn secret_file(at: &Path, content: &str) -> Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o400).open(at);
+    file.and_then(|mut file| file.write_all(content.as_bytes()))
+        .map_err(|e| format!("cannot write {}: {e}", at.display()))
 }
 
 fn tmpfs(at: &Path, options: &str) -> Result<()> {

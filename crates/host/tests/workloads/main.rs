@@ -4,6 +4,7 @@
 mod console;
 mod lifetime;
 mod limits;
+mod private;
 mod restart;
 mod rig;
 mod sandbox;

@@ -73,6 +73,7 @@ impl Rig {
             mask: Vec::new(),
             log_as: None,
             hold_ms: 0,
+            private: Default::default(),
         }
     }
 

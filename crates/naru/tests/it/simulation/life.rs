@@ -44,6 +44,9 @@ impl Data {
             keep_runs_days: 30,
             environments: 50,
             environment_instances: 100,
+            secret_key: self.0.path().join("secret-key.json"),
+            secret_passphrase: None,
+            secret_passphrase_before: None,
             demo: false,
             shim: vec![EXE.into(), "shim".into()],
         }
