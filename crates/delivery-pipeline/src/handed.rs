@@ -154,11 +154,14 @@ mod tests {
         let words = Seal::open(&file).unwrap().close("a-0", &values()).unwrap();
         assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
         let again = Seal::open(&file).unwrap();
-        assert!(again.unseal("a-0", &words) == Some(values()));
+        assert!(again.unseal::<Values>("a-0", &words) == Some(values()));
         assert!(again.unseal::<Values>("a-1", &words).is_none());
         let other = Seal::open(&dir.path().join("other")).unwrap();
-        assert!(other.unseal("a-0", &words).is_none());
-        assert!(again.unseal("a-0", "").is_none() && again.unseal("a-0", "AAAA").is_none());
+        assert!(other.unseal::<Values>("a-0", &words).is_none());
+        assert!(
+            again.unseal::<Values>("a-0", "").is_none()
+                && again.unseal::<Values>("a-0", "AAAA").is_none()
+        );
         assert!(again.close("a-0", &values()).unwrap() != words, "a nonce of its own each time");
         std::fs::write(&file, "short").unwrap();
         assert!(Seal::open(&file).is_err());

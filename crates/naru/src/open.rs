@@ -138,6 +138,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         host,
         source,
         edge: edge.clone(),
+        secrets: Some(Arc::new(secrets.clone())),
         dir: data.clone(),
         limits: orchestration_service::Limits {
             copies: config.environment_instances,

@@ -1,5 +1,6 @@
 //! What makes no sense in the spec of a service, although its types fit.
 
+use crate::env::Env;
 use crate::error;
 use crate::kind::{MAX_REPLICAS, Service, Strategy};
 use crate::measure::Share;
@@ -37,10 +38,13 @@ fn command(service: &Service) -> Result<()> {
 }
 
 fn env(service: &Service) -> Result<()> {
-    for name in service.env.keys() {
+    for (name, value) in &service.env {
+        if let Env::Secret(secret) = value {
+            secret.check(name)?;
+        }
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let sound = name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit());
-        if name.is_empty() || !sound || service.env.values().any(|v| v.contains('\0')) {
+        if name.is_empty() || !sound || matches!(value, Env::Plain(words) if words.contains('\0')) {
             let shown = name.escape_default();
             return Err(error::spec(
                 text!(

@@ -1,10 +1,11 @@
 //! A release and a place turned into a workload's spec. Pure.
 
+use crate::env::Env;
 use crate::files::Files;
 use crate::kind::Release;
 use crate::state::ServiceKey;
 use crate::tools::Tools;
-use host::{Hidden, Keep, Limits, Mount, MountKind, Sandbox, Spec};
+use host::{Hidden, Keep, Limits, Mount, MountKind, Private, Sandbox, Spec};
 use kernel::Name;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -90,6 +91,8 @@ pub(crate) struct Launch<'a> {
     pub data: Option<&'a Path>,
     /// Bytes of log kept.
     pub log: u64,
+    /// The secrets that it names.
+    pub private: Private,
 }
 
 impl Launch<'_> {
@@ -120,7 +123,7 @@ impl Launch<'_> {
             mask: Vec::new(),
             log_as: None,
             hold_ms: 0,
-            private: Default::default(),
+            private: self.private.clone(),
             id,
         }
     }
@@ -137,7 +140,10 @@ impl Launch<'_> {
         env.push(pair("PATH", self.path.to_owned()));
         env.extend(self.tools.env.iter().cloned());
         env.retain(|(name, _)| !config.env.contains_key(name));
-        env.extend(config.env.iter().map(|(k, v)| (k.clone(), v.clone())));
+        env.extend(config.env.iter().filter_map(|(name, value)| match value {
+            Env::Plain(words) => Some((name.clone(), words.clone())),
+            Env::Secret(_) => None,
+        }));
         env.extend(self.port.map(|port| pair("PORT", port.to_string())));
         env.extend([
             pair("NARU_PROJECT", self.place.key.project.to_string()),

@@ -19,6 +19,7 @@ mod check;
 mod cmd;
 mod copies;
 mod crew;
+mod env;
 mod environment;
 mod error;
 mod files;
@@ -40,6 +41,7 @@ mod reader;
 mod record;
 mod release;
 mod rollout;
+mod sealed;
 mod service;
 mod state;
 mod sweep;
@@ -50,6 +52,7 @@ mod volume;
 mod wait;
 mod yard;
 
+pub use env::{Env, SecretRef};
 pub use kind::{
     Condition, Data, Health, InEnvironments, Instance, InstanceState, InstanceStatus, MAX_REPLICAS,
     Release, ReleaseStatus, Resources, Restart, Service, ServiceStatus, Stop, Strategy,
@@ -63,7 +66,7 @@ pub use view::{Deployed, InstanceView, ReleaseView, RolledBack, ServiceView};
 use blob::Blobs;
 use host::Host;
 use kernel::Result;
-use kernel::port::{Edge, Source};
+use kernel::port::{Edge, Secrets, Source};
 use part::Part;
 use reconcile::Handle;
 use run::{Actor, Engine};
@@ -75,6 +78,8 @@ use tools::Tools;
 use yard::Yard;
 
 pub(crate) const PART_NAME: &str = "orchestration-service";
+/// The follower of new values of secrets.
+const SECRETS: &str = "orchestration-service.secrets";
 
 pub static PART: Part = Part {
     name: PART_NAME,
@@ -91,6 +96,8 @@ pub struct Options {
     pub host: Host,
     pub source: Arc<dyn Source>,
     pub edge: Arc<dyn Edge>,
+    /// Who keeps the secrets that services name; without it one that does is not started.
+    pub secrets: Option<Arc<dyn Secrets>>,
     /// The data directory: `releases/` and `instances/` are made in it.
     pub dir: PathBuf,
     pub limits: Limits,
@@ -134,6 +141,7 @@ pub struct Loops {
     services: Handle<ServiceKey>,
     environments: Handle<environment::Place>,
     endings: tokio::task::JoinHandle<()>,
+    secrets: tokio::task::JoinHandle<()>,
 }
 
 impl Loops {
@@ -144,6 +152,7 @@ impl Loops {
         self.environments.join().await;
         // Only the runtime's own end cancels it.
         let _ = self.endings.await;
+        let _ = self.secrets.await;
     }
 }
 
@@ -154,10 +163,11 @@ impl Services {
     /// # Errors
     /// When the directories cannot be made or the store does not read.
     pub async fn open(options: Options) -> Result<Services> {
-        let Options { store, blobs, host, source, edge, dir, limits } = options;
+        let Options { store, blobs, host, source, edge, secrets, dir, limits } = options;
         let files = files::Files::open(&dir, blobs).await?;
         let volumes = volume::Volumes::open(&dir, limits.release_bytes).await?;
-        let yard = Yard::new(store, host, edge, (files, volumes), Tools::of_machine(), limits);
+        let yard =
+            Yard::new((store, host, edge, secrets), (files, volumes), Tools::of_machine(), limits);
         yard.reattach().await?;
         Ok(Services { yard, source, limits, open: Arc::default() })
     }
@@ -199,7 +209,9 @@ impl Services {
         let environments = reconcile::spawn(store.clone(), places, options, stop.clone());
         let filter = Filter { kind: Some("run.finished".into()), ..Filter::default() };
         let endings =
-            reconcile::follow_some(store, PART_NAME, filter, rollout::ended, stop.clone());
+            reconcile::follow_some(store.clone(), PART_NAME, filter, rollout::ended, stop.clone());
+        let filter = Filter { kind: Some("secret.set".into()), ..Filter::default() };
+        let secrets = reconcile::follow_some(store, SECRETS, filter, sealed::changed, stop.clone());
         let end = yard.stop().clone();
         tokio::spawn(async move {
             stop.cancelled().await;
@@ -211,7 +223,7 @@ impl Services {
                 () = sweep::keep_swept(&yard) => {}
             }
         });
-        Loops { releases, services, environments, endings }
+        Loops { releases, services, environments, endings, secrets }
     }
 }
 

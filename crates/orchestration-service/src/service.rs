@@ -1,5 +1,6 @@
 //! What people say of a service: the spec of the kind.
 
+use crate::env::Env;
 use crate::measure::{Cores, Length, Share, Size};
 use kernel::Result;
 use schemars::JsonSchema;
@@ -22,7 +23,7 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Env>,
     /// Whether it listens on `$PORT`. One that does not, such as a queue worker, has no address and counts
     /// as ready when it has stayed up for a second.
     #[serde(default = "yes")]
@@ -75,7 +76,7 @@ pub struct InEnvironments {
     pub replicas: Option<u32>,
     /// Added to the service's own, or in place of those.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Env>,
 }
 
 /// An HTTP probe: a `GET` whose answer has a status from 200 to 399.

@@ -8,9 +8,9 @@ use crate::probe::Probe;
 use crate::state::{ServiceKey, State};
 use crate::tools::Tools;
 use crate::volume::{Source, Volumes};
-use crate::{Limits, error, state};
+use crate::{Limits, error, sealed, state};
 use host::{Host, Workload};
-use kernel::port::Edge;
+use kernel::port::{Edge, Secrets};
 use kernel::{Error, Name, Result, Time};
 use reconcile::Poker;
 use std::collections::BTreeMap;
@@ -35,6 +35,7 @@ struct Inner {
     store: Store,
     host: Host,
     edge: Arc<dyn Edge>,
+    secrets: Option<Arc<dyn Secrets>>,
     files: Files,
     volumes: Volumes,
     tools: Tools,
@@ -49,9 +50,7 @@ struct Inner {
 
 impl Yard {
     pub fn new(
-        store: Store,
-        host: Host,
-        edge: Arc<dyn Edge>,
+        (store, host, edge, secrets): (Store, Host, Arc<dyn Edge>, Option<Arc<dyn Secrets>>),
         (files, volumes): (Files, Volumes),
         tools: Tools,
         limits: Limits,
@@ -60,6 +59,7 @@ impl Yard {
             store,
             host,
             edge,
+            secrets,
             files,
             volumes,
             tools,
@@ -205,6 +205,8 @@ impl Yard {
     ) -> Result<Arc<Member>> {
         let _kept = self.0.files.in_use().await;
         self.0.files.ensure(&release.tree).await?;
+        // First of all: one that is missing leaves no trace of an instance.
+        let private = sealed::open(self.0.secrets.as_ref(), &crew.key, name, release).await?;
         let fails = crew.trouble_of(release.number, slot).fails;
         let predecessor = crew.in_slot(release.number, slot);
         let place = crew.next_place(release.number, slot);
@@ -236,6 +238,7 @@ impl Yard {
             neighbours,
             data,
             log,
+            private,
         };
         let workload = self.0.host.start(launch.spec(&self.0.files)).await?;
         if let Some(gone) = predecessor.filter(|m| matches!(m.phase(), Phase::Ended(_))) {

@@ -232,7 +232,12 @@ fn configuration(r: &Reader, spec: &Service) -> Markup {
             // Only the names: a value may be a secret.
             p.part-in.row {
                 span.faint { (r.t("Environment", "환경 변수")) }
-                @for name in spec.env.keys() { code.tag { (name) } }
+                @for (name, value) in &spec.env {
+                    @match value {
+                        crate::Env::Secret(_) => code.tag { (name) " = " (r.t("a secret", "비밀 값")) },
+                        crate::Env::Plain(_) => code.tag { (name) },
+                    }
+                }
             }
         }
     }

@@ -87,6 +87,7 @@ impl Node {
             host: host.clone(),
             source: Arc::new(commits.clone()),
             edge: Arc::new(edge.clone()),
+            secrets: None,
             dir: dir.path().to_owned(),
             limits: Limits { instance_log: 64 << 10, ..Limits::default() },
         })
