@@ -6,6 +6,7 @@
 use super::naru;
 use crate::run;
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ fn once(readers: usize) -> Result<String> {
     run::step("compile the printer", "rustc", &["-O", "bench/lines.rs", "-o", &lines])?;
     work.commit("The printer", &[])?;
     work.push(&["naru", "main"])?;
-    let run = waiting(&naru)?;
+    let run = until(&naru, |_| true)?;
     let path = format!("/api/v1/projects/shop/runs/{run}/steps/print/log?follow=true");
     let (address, token) = (naru.address()?, naru.token()?);
     let followers: Vec<_> = (0..readers)
@@ -51,8 +52,7 @@ fn once(readers: usize) -> Result<String> {
         follower.join().map_err(|_| anyhow::anyhow!("a reader died"))??;
     }
     let all = began.elapsed().as_secs_f64();
-    // Returns when the log has ended.
-    naru.say(&["run", "log", &run, "print", "-p", "shop"])?;
+    until(&naru, |run| run["state"] == "passed")?;
     let written = written(&naru, &run)?;
     let megabytes = (LINES * LINE) as f64 / 1e6;
     let sum = megabytes * readers as f64 / all;
@@ -62,16 +62,16 @@ fn once(readers: usize) -> Result<String> {
     ))
 }
 
-/// The run, when its job waits for a hand.
-fn waiting(naru: &Naru) -> Result<String> {
-    for _ in 0..500 {
+/// The run's id, when it is as it should be.
+fn until(naru: &Naru, wanted: impl Fn(&Value) -> bool) -> Result<String> {
+    for _ in 0..2000 {
         let run = naru.json(&["run", "list", "-p", "shop", "--limit", "1"])?;
-        if let Some(id) = run[0]["id"].as_str() {
+        if let Some(id) = run[0]["id"].as_str().filter(|_| wanted(&run[0])) {
             return Ok(id.to_owned());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    bail!("the push made no run")
+    bail!("the run is not as it should be")
 }
 
 /// Seconds from the first to the last line, by the log's own times; every line is looked at.
@@ -191,7 +191,7 @@ impl Reader {
             self.id += 1;
             ensure!(frame.starts_with(&format!("id: {}\n", self.id)), "{frame:?} is out of turn");
             let data = frame.split("data: ").nth(1).context("no data")?;
-            let line: serde_json::Value = serde_json::from_str(data)?;
+            let line: Value = serde_json::from_str(data)?;
             self.begun.push_str(line["text"].as_str().unwrap_or_default());
             if line["whole"] == true {
                 let text = std::mem::take(&mut self.begun);
