@@ -5,9 +5,10 @@ use crate::parts;
 use account::{Accounts, User};
 use kernel::{Key, Name, Principal};
 use naru_http::{Access, Route, Site, SiteOptions};
-use policy::{Policy, Project};
+use policy::{Action, Member, Policy, Project, Role};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Put, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,8 +16,18 @@ use tokio_util::sync::CancellationToken;
 struct World {
     address: SocketAddr,
     stranger: String,
+    /// Sees the project `shop` and changes nothing.
+    viewer: String,
+    /// Owns another project.
+    neighbour: String,
+    /// Of somebody who owns `shop`, but its time is over.
+    expired: String,
     stop: CancellationToken,
     _dir: tempfile::TempDir,
+}
+
+fn name(words: &str) -> Name {
+    Name::parse(words).unwrap()
 }
 
 async fn world() -> (World, Vec<Route>) {
@@ -24,8 +35,6 @@ async fn world() -> (World, Vec<Route>) {
     let store = Store::open(&dir.path().join("naru.db"), store::Options::default()).unwrap();
     let accounts = Accounts::open(store.clone()).await.unwrap();
     let policy = Policy::new(&accounts);
-    let eve = Name::parse("eve").unwrap();
-    let named = eve.clone();
     store
         .write(move |tx| {
             let put = |key, spec| Put {
@@ -35,17 +44,34 @@ async fn world() -> (World, Vec<Route>) {
                 expected: None,
                 actor: Principal::part("test"),
             };
-            tx.put(put(
-                Key::global::<User>(&named),
-                serde_json::json!({ "title": "", "administrator": false }),
-            ))?;
-            let spec = serde_json::to_value(Project::default()).unwrap();
-            tx.put(put(Key::global::<Project>(&Name::parse("shop")?), spec))
+            for who in ["eve", "vic", "ann", "olga"] {
+                let spec = serde_json::json!({ "title": "", "administrator": false });
+                tx.put(put(Key::global::<User>(&name(who)), spec))?;
+            }
+            let project = |members| Project { members, ..Project::default() };
+            let shop = project(vec![
+                Member::user(name("vic"), Role::Viewer),
+                Member::user(name("olga"), Role::Owner),
+            ]);
+            let web = project(vec![Member::user(name("ann"), Role::Owner)]);
+            for (which, project) in [("shop", shop), ("web", web)] {
+                let spec = serde_json::to_value(project).unwrap();
+                tx.put(put(Key::global::<Project>(&name(which)), spec))?;
+            }
+            Ok(())
         })
         .await
         .unwrap();
-    let who = Principal::User(eve.clone());
-    let stranger = accounts.create_token(who.clone(), eve, None, who).await.unwrap();
+    let token = async |whose: &str, lasts: Option<Duration>| {
+        let who = Principal::User(name(whose));
+        accounts.create_token(who.clone(), name(whose), lasts, who).await.unwrap()
+    };
+    let (stranger, viewer, neighbour, expired) = (
+        token("eve", None).await,
+        token("vic", None).await,
+        token("ann", None).await,
+        token("olga", Some(Duration::ZERO)).await,
+    );
     let site = Site::new(SiteOptions {
         store,
         accounts,
@@ -60,7 +86,7 @@ async fn world() -> (World, Vec<Route>) {
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(naru_http::serve(Arc::new(site), listener, stop.clone()));
-    (World { address, stranger, stop, _dir: dir }, routes)
+    (World { address, stranger, viewer, neighbour, expired, stop, _dir: dir }, routes)
 }
 
 fn path(route: &Route) -> String {
@@ -90,6 +116,16 @@ async fn ask(world: &World, route: &Route, token: Option<&str>) -> u16 {
     asked.await.unwrap().unwrap().status
 }
 
+/// What the table says that a route takes: an action, and whether it is done in the project of the path.
+fn takes(route: &Route) -> Option<(Action, bool)> {
+    match route.access {
+        Access::Public | Access::Inside | Access::SignedIn => None,
+        Access::Action(action) => Some((action, route.path.contains("{project}"))),
+        Access::Project(wanted) => Some((wanted.action(), true)),
+        Access::Platform => Some((Action::PlatformAdminister, false)),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_through_and_a_stranger_only_to_what_is_theirs() {
     let (world, routes) = world().await;
@@ -98,16 +134,43 @@ async fn nobody_gets_through_and_a_stranger_only_to_what_is_theirs() {
         let name = format!("{} {}", route.method.http(), route.path);
         let (nobody, stranger) =
             (ask(&world, route, None).await, ask(&world, route, Some(&world.stranger)).await);
-        match route.access {
-            Access::Public | Access::Inside => {}
-            Access::SignedIn => assert_eq!(nobody, 401, "{name}"),
-            Access::Action(_) if !route.path.contains("{project}") => {
-                assert_eq!((nobody, stranger), (401, 403), "{name}")
-            }
-            Access::Action(_) => assert_eq!((nobody, stranger), (401, 404), "{name}"),
-            Access::Platform => assert_eq!((nobody, stranger), (401, 403), "{name}"),
-            Access::Project(_) => assert_eq!((nobody, stranger), (401, 404), "{name}"),
+        match takes(route) {
+            Some((_, true)) => assert_eq!((nobody, stranger), (401, 404), "{name}"),
+            Some((_, false)) => assert_eq!((nobody, stranger), (401, 403), "{name}"),
+            None if route.access == Access::SignedIn => assert_eq!(nobody, 401, "{name}"),
+            None => {}
         }
     }
     world.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_changes_nothing_a_neighbour_sees_nothing_and_an_old_token_is_none() {
+    let (world, routes) = world().await;
+    let mut refused = 0;
+    for route in &routes {
+        let name = format!("{} {}", route.method.http(), route.path);
+        if route.access != Access::Public {
+            assert_eq!(ask(&world, route, Some(&world.expired)).await, 401, "expired: {name}");
+        }
+        let Some((action, in_project)) = takes(route) else { continue };
+        let neighbour = ask(&world, route, Some(&world.neighbour)).await;
+        assert_eq!(neighbour, if in_project { 404 } else { 403 }, "neighbour: {name}");
+        if action.role() != Some(Role::Viewer) {
+            let viewer = ask(&world, route, Some(&world.viewer)).await;
+            assert_eq!(viewer, 403, "viewer: {name}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 40, "{refused}");
+    world.stop.cancel();
+}
+
+#[test]
+fn every_action_of_a_route_is_one_that_is_done_there() {
+    for route in parts::all(|p| p.routes) {
+        let Some((action, in_project)) = takes(&route) else { continue };
+        let fits = if in_project { action.in_projects() } else { action.on_platform() };
+        assert!(fits, "{} names {action}", route.path);
+    }
 }

@@ -9,6 +9,7 @@ use crate::kind::{Given, Grant, GrantStatus, Phase};
 use crate::role::{PlatformRole, Role, Subject};
 use crate::target::{Sort, Target};
 use crate::{Permission, Policy};
+use account::Ending;
 use kernel::{Error, Key, Kind, Name, NewEvent, Principal, Resource, Result, Text, Time, text};
 use serde_json::json;
 use std::time::Duration;
@@ -181,7 +182,21 @@ impl Policy {
         }
         let (id, actor, remark) = (id.clone(), who.clone(), remark.chars().take(500).collect());
         let done = self.store().write(move |tx| decide(tx, &id, &actor, verb, remark)).await?;
+        if verb == Verb::Revoke {
+            self.end(&grant.to);
+        }
         Ok(done)
+    }
+
+    /// Ends what somebody has open: some of it was opened with a right that they have no more. Whoever still may
+    /// comes back at once. Members of a group are not looked up: what they have open they could open before.
+    fn end(&self, whose: &Subject) {
+        let who = match whose {
+            Subject::User(name) => Principal::User(name.clone()),
+            Subject::Service(name) => Principal::Service(name.clone()),
+            Subject::Group(_) => return,
+        };
+        self.0.accounts.end(Ending::Principal(who));
     }
 
     async fn may_decide(
@@ -277,9 +292,8 @@ impl Policy {
     /// # Errors
     /// The store's.
     pub async fn expire(&self) -> Result<Option<Time>> {
-        self.store()
-            .write(|tx| {
-                let mut next: Option<Time> = None;
+        let (next, over) = self.store().write(|tx| {
+                let (mut next, mut over): (Option<Time>, Vec<Subject>) = (None, Vec::new());
                 let all = tx.resources(Grant::KIND, None, None, 10 * KEPT)?;
                 let surplus = all.len().saturating_sub(KEPT);
                 for (i, resource) in all.into_iter().enumerate() {
@@ -288,6 +302,9 @@ impl Policy {
                     let open = matches!(status.phase, Phase::Requested | Phase::Active);
                     match status.until.filter(|_| open) {
                         Some(until) if until <= tx.now() => {
+                            if status.phase == Phase::Active {
+                                over.push(grant.to.clone());
+                            }
                             status.phase = Phase::Expired;
                             let actor = Principal::part("policy");
                             write(
@@ -306,9 +323,11 @@ impl Policy {
                         None => {}
                     }
                 }
-                Ok(next)
+                Ok((next, over))
             })
-            .await
+            .await?;
+        over.iter().for_each(|whose| self.end(whose));
+        Ok(next)
     }
 }
 
