@@ -292,7 +292,9 @@ impl Policy {
     /// # Errors
     /// The store's.
     pub async fn expire(&self) -> Result<Option<Time>> {
-        let (next, over) = self.store().write(|tx| {
+        let (next, over) = self
+            .store()
+            .write(|tx| {
                 let (mut next, mut over): (Option<Time>, Vec<Subject>) = (None, Vec::new());
                 let all = tx.resources(Grant::KIND, None, None, 10 * KEPT)?;
                 let surplus = all.len().saturating_sub(KEPT);

@@ -154,7 +154,6 @@ impl World {
         let open = built_in.or_else(|| found.permits.first().map(|n| self.reason(*n)));
         let mut asked = found.may_forbid;
         match &open {
-            Some(_) if asked.is_empty() => {}
             Some(_) => {}
             None if found.may_permit.is_empty() => return Ok(verdict(false, Reason::Nothing)),
             None => asked.extend(&found.may_permit),

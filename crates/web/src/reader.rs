@@ -80,11 +80,13 @@ fn alarms(head: &Head) -> Vec<Text> {
         return Vec::new();
     }
     let say = |alarm: policy::Alarm| {
-        let (who, on, reason, until) = (alarm.who, alarm.on, alarm.reason, alarm.until);
+        let (who, on, reason) = (alarm.who, alarm.on, alarm.reason);
+        let until = alarm.until.to_string().replace('T', " ");
+        let until = until.get(..16).unwrap_or(&until);
         let (en, ko) = (alarm.give.text().en, alarm.give.text().ko);
         text!(
-            "{who} broke the glass and has {en} on {on} until {until}: {reason}",
-            "{who}이(가) 비상 권한으로 {until}까지 {on}의 {ko}을(를) 갖고 있습니다: {reason}"
+            "{who} broke the glass and has {en} on {on} until {until} UTC: {reason}",
+            "{who}이(가) 비상 권한으로 {until} UTC까지 {on}의 {ko}을(를) 갖고 있습니다: {reason}"
         )
     };
     broken.into_iter().map(say).collect()

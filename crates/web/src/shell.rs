@@ -195,10 +195,10 @@ fn wave() -> Markup {
 fn alarms(r: &Reader) -> Markup {
     html! {
         @for alarm in &r.alarms {
-            (widget::flash(widget::State::Failed, alarm.get(r.lang), None))
-        }
-        @if !r.alarms.is_empty() {
-            p.actions { (widget::link_button("/access", r.t("Look at it", "확인하기"), widget::Tone::Danger)) }
+            div.flash.is-failed role="alert" {
+                (icon::bang())
+                div { p { a href="/access" { (alarm.get(r.lang)) } } }
+            }
         }
     }
 }

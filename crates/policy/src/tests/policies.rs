@@ -161,3 +161,19 @@ async fn the_matrix_shows_members_and_why() {
     let names: Vec<String> = holders.iter().map(|h| h.who.to_string()).collect();
     assert_eq!((names, more), (vec!["user:ada".to_owned(), "user:admin".to_owned()], true));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    #[test]
+    fn any_text_is_taken_or_refused_with_a_place_in_it(at in 0..FREEZE.len(), cut in 0..12_usize, put in "[a-z{}()\"=;:. \n]{0,6}") {
+        let end = (at + cut).min(FREEZE.len());
+        let words = format!("{}{put}{}", &FREEZE[..at], &FREEZE[end..]);
+        let lines = words.matches('\n').count() + 1;
+        if let Err(error) = crate::plain::read(&words) {
+            proptest::prop_assert!(error.code().starts_with("policy."), "{error}");
+            let line = error.place().map_or(1, |p| p.line as usize);
+            proptest::prop_assert!((1..=lines).contains(&line), "{error}");
+        }
+    }
+}

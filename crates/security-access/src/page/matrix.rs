@@ -37,7 +37,7 @@ pub(super) fn draw(r: &Reader, matrix: &Matrix) -> Markup {
             &["naru apply -f project.yaml"],
         );
     }
-    let head = |action: &Action| ("num", action.name().replace('.', " "));
+    let head = |action: &Action| ("mark", action.name().replace('.', " "));
     let mut heads = vec![("grow", r.t("Who", "누구").to_owned())];
     heads.extend(matrix.actions.iter().map(head));
     let rows = matrix.rows.iter().map(|row| (None, cells(r, row, &matrix.actions)));

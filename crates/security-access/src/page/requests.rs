@@ -121,7 +121,10 @@ pub(super) fn form(r: &Reader, on: &str, glass: bool) -> Markup {
     let actions = Action::ALL.map(|action| (action.name(), action.text()));
     let group = |label: &str, all: &[(&str, kernel::Text)]| {
         html! { optgroup label=(label) {
-            @for (name, words) in all { option value=(name) { (name) " – " (words.get(r.lang)) } }
+            @for (name, words) in all {
+                @let words = words.get(r.lang);
+                option value=(name) { (name) @if words != *name { " – " (words) } }
+            }
         } }
     };
     html! {
@@ -219,7 +222,7 @@ fn what(r: &Reader, give: Given) -> String {
     give.text().get(r.lang).to_owned()
 }
 
-fn phase<'a>(r: &'a Reader, phase: Phase, broken: bool) -> (State, &'a str) {
+fn phase(r: &Reader, phase: Phase, broken: bool) -> (State, &str) {
     match phase {
         Phase::Requested => (State::Waiting, r.t("asked", "요청됨")),
         Phase::Active if broken => (State::Failed, r.t("broken glass", "비상 권한")),

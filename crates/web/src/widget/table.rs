@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-/// One cell: its class (`num` to the right, `grow` takes what is left, `wide` only on wide screens).
+/// One cell: its class (`num` to the right, `mark` in the middle under a head of several lines, `grow` takes what
+/// is left, `wide` only on wide screens).
 pub type Cell = (&'static str, Markup);
 
 #[derive(Default)]
