@@ -19,7 +19,9 @@ pub struct Endpoint {
 /// `--data`, else `NARU_DATA`, else `$XDG_DATA_HOME/naru`, else `~/.local/share/naru`.
 pub fn data_dir(given: Option<&Path>) -> PathBuf {
     let named = given.map(Path::to_owned).or_else(|| var("NARU_DATA").map(PathBuf::from));
-    named.unwrap_or_else(|| xdg("XDG_DATA_HOME", ".local/share").join("naru"))
+    let dir = named.unwrap_or_else(|| xdg("XDG_DATA_HOME", ".local/share").join("naru"));
+    // git and the shims of workloads start in directories of their own.
+    std::path::absolute(&dir).unwrap_or(dir)
 }
 
 fn login_file() -> PathBuf {
