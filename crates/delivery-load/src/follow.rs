@@ -3,64 +3,40 @@
 use crate::Loads;
 use crate::record::{self, Row};
 use kernel::journey::{Fact, JobReported, LoadVerdict, ReportFile};
-use kernel::{Error, Event, Name, NewEvent, Principal, Result, Text, text};
+use kernel::{BoxFuture, Error, Event, Name, NewEvent, Principal, Result, Text, text};
 use load::judge::{Judgement, Rules, Verdict};
 use load::report::{Measured, Report, measured};
-use std::time::Duration;
+use reconcile::{Effect, Taker, Want, Write};
 use store::Tx;
-use tokio_util::sync::CancellationToken;
 
-const CURSOR: &str = "load.cursor";
-const PLACE: &str = "jobs";
 pub(crate) const FORMAT: &str = "load_performance";
-/// Events of no concern that are passed before the cursor is written for their sake alone.
-const PASSED: u64 = 1_024;
 /// Bytes of one file.
 pub(crate) const MAX_FILE: u64 = 32 << 20;
 /// Files of one attempt, and scenarios of one file.
 const MAX_FILES: usize = 32;
 const MAX_SCENARIOS: usize = 64;
-const PAUSE: Duration = Duration::from_secs(5);
 
-/// Until `stop`. A try that fails is made again; what was written stays written once.
-pub(crate) async fn run(loads: Loads, stop: CancellationToken) {
-    loop {
-        let ended = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            ended = follow(&loads) => ended,
-        };
-        let Err(error) = ended else { return };
-        if error.code() == "store.closed" {
-            return;
-        }
-        tracing::warn!(%error, "keeping results of performance tests failed; it will be tried again");
-        let wake = loads.store.clock().sleep_until(loads.store.now().plus(PAUSE));
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = wake => {}
-        }
+impl Taker for Loads {
+    fn name(&self) -> &'static str {
+        "performance tests"
     }
-}
 
-async fn follow(loads: &Loads) -> Result<()> {
-    let mut cursor = loads.store.read(|v| v.row::<u64>(CURSOR, PLACE)).await?.unwrap_or(0);
-    let mut feed = loads.store.follow(cursor);
-    loads.read.send_replace(cursor);
-    loop {
-        let event = feed.next().await?;
-        let Some((project, fact)) = ours(&event) else {
-            if event.seq - cursor >= PASSED {
-                let seq = event.seq;
-                loads.store.write(move |tx| tx.set_row(CURSOR, PLACE, &seq)).await?;
-                cursor = seq;
-            }
-            loads.read.send_replace(event.seq);
-            continue;
-        };
-        take(loads, project, fact, &event).await?;
-        cursor = event.seq;
-        loads.read.send_replace(cursor);
+    fn cursor(&self) -> (&'static str, &'static str) {
+        ("load.cursor", "jobs")
+    }
+
+    fn want(&self, event: &Event) -> Want {
+        if ours(event).is_some() { Want::Heavy } else { Want::Nothing }
+    }
+
+    fn take<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<Effect>> {
+        Box::pin(async move {
+            let write: Write = match ours(event) {
+                Some((project, fact)) => kept(self, project, fact, event).await?,
+                None => Box::new(|_| Ok(())),
+            };
+            Ok(Effect { write, held: None })
+        })
     }
 }
 
@@ -77,13 +53,13 @@ struct Found {
     report: Option<Report>,
 }
 
-async fn take(loads: &Loads, project: Name, fact: JobReported, event: &Event) -> Result<()> {
+async fn kept(loads: &Loads, project: Name, fact: JobReported, event: &Event) -> Result<Write> {
     let mut found = Vec::new();
     for file in fact.files.iter().filter(|f| f.format == FORMAT).take(MAX_FILES) {
         found.extend(read(loads, file).await?);
     }
     let (seq, at) = (event.seq, event.time);
-    let work = move |tx: &mut Tx<'_>| {
+    Ok(Box::new(move |tx| {
         for file in &found {
             for m in file.measured.iter().take(MAX_SCENARIOS) {
                 let mut row = Row::of(seq, at, &fact, m, file.report.as_ref());
@@ -91,9 +67,8 @@ async fn take(loads: &Loads, project: Name, fact: JobReported, event: &Event) ->
                 one(tx, &project, row, file.report.as_ref())?;
             }
         }
-        tx.set_row(CURSOR, PLACE, &seq)
-    };
-    loads.store.write(work).await
+        Ok(())
+    }))
 }
 
 async fn read(loads: &Loads, file: &ReportFile) -> Result<Option<Found>> {

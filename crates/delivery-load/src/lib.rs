@@ -18,10 +18,8 @@ pub mod record;
 
 use blob::Blobs;
 use kernel::Result;
-use std::sync::Arc;
-use std::time::Duration;
+use reconcile::Reached;
 use store::Store;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -31,25 +29,22 @@ pub struct Loads {
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
     /// How far the journal has been read.
-    pub(crate) read: Arc<watch::Sender<u64>>,
+    read: Reached,
 }
 
 impl Loads {
     pub fn open(store: Store, blobs: Blobs) -> Result<Loads> {
-        Ok(Loads { store, blobs, read: Arc::new(watch::Sender::new(0)) })
+        Ok(Loads { store, blobs, read: Reached::default() })
     }
 
     /// Follows what jobs report, until `stop`.
     pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
-        tokio::spawn(follow::run(self.clone(), stop))
+        reconcile::take(self.store.clone(), self.clone(), self.read.clone(), stop)
     }
 
     /// Waits a little until all that had happened at this position of the journal is in the answers.
     pub async fn caught_up(&self, seq: u64) {
-        const LONGEST: Duration = Duration::from_secs(5);
-        let mut read = self.read.subscribe();
-        // Late is better than not at all: the answer then tells of a moment before.
-        let _ = tokio::time::timeout(LONGEST, read.wait_for(|at| *at >= seq)).await;
+        self.read.caught_up(seq).await;
     }
 }
 

@@ -80,12 +80,13 @@ fn shards(lang: Lang) -> clap::Command {
         .arg(
             Arg::new("times")
                 .long("times")
+                .env(crate::job::times::VARIABLE)
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
                 .help(
                     lang.pick(
-                        "what each took: a JSON object of seconds by file, or lines `FILE SECONDS`",
-                        "파일별 소요 시간. 파일별 초를 담은 JSON 객체나 `FILE SECONDS` 줄",
+                        "what each took, in place of what was measured: a JSON object of seconds by file, or lines `FILE SECONDS`",
+                        "측정값 대신 쓸 파일별 소요 시간. 파일별 초를 담은 JSON 객체나 `FILE SECONDS` 줄",
                     )
                     .to_owned(),
                 ),
@@ -192,7 +193,7 @@ fn print_share(context: &Context, matches: &ArgMatches) -> Result<()> {
             file => files.push(file.to_owned()),
         }
     }
-    let mine = shard::share(&files, &times, index, total);
+    let mine = shard::share(&files, &shard::of_files(&files, &times), index, total);
     context.output.print(&mine.iter().map(|file| format!("{file}\n")).collect::<String>())
 }
 

@@ -14,6 +14,7 @@ mod secrets;
 pub(crate) mod services;
 mod standin;
 mod submodules;
+pub(crate) mod times;
 
 use crate::Parts;
 use crate::keep;

@@ -42,6 +42,7 @@ fn forget(tx: &mut Tx<'_>, id: &Id) -> Result<()> {
     }
     crate::trigger::forget(tx, id)?;
     crate::handed::forget(tx, id, run.as_ref())?;
+    crate::job::times::forget(tx, id)?;
     blob::release_all(tx, &owner(id))?;
     tx.delete_row(REPORTS, id.as_str()).map(drop)
 }

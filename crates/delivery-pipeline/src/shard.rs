@@ -1,6 +1,6 @@
 //! Which of the test files one of several jobs runs, so that all take about as long. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The share of job `index` (from 1) of `total`: longest files first, each to whoever has least so far. A
 /// file whose time is not known counts as the median of those whose is. Every job that is given the same
@@ -32,6 +32,83 @@ pub fn share(
     }
     mine.sort();
     mine
+}
+
+/// The times under the names by which `files` are called. Reports name a test's file as its runner saw it, or
+/// only its class: `tests.test_cart.TestCart` counts for `tests/test_cart.py`, `org.shop.CartTest` for
+/// `src/test/java/org/shop/CartTest.java`, `tests/cart.js` for `./web/tests/cart.js`. What could mean several
+/// files counts for none. Several classes of one file are added up.
+pub fn of_files(files: &[String], times: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let (ends, named) = (Ends::of(files), files.iter().collect::<HashSet<_>>());
+    let mut found: BTreeMap<String, f64> = BTreeMap::new();
+    for (unit, seconds) in times {
+        let exact = named.get(unit).map(|file| file.as_str());
+        if let Some(file) = exact.or_else(|| ends.find(unit)) {
+            *found.entry(file.to_owned()).or_default() += seconds;
+        }
+    }
+    found
+}
+
+/// Files by each end of their path, dotted and without extension: `a/b/c.py` by `a.b.c`, `b.c` and `c`.
+/// `None`: of several.
+struct Ends<'a>(HashMap<String, Option<&'a str>>);
+
+impl<'a> Ends<'a> {
+    fn of(files: &'a [String]) -> Ends<'a> {
+        let mut ends: HashMap<String, Option<&str>> = HashMap::new();
+        for file in files {
+            for end in ends_of(&dotted(file)) {
+                let one = ends.entry(end.to_owned()).or_insert(Some(file));
+                if *one != Some(file.as_str()) {
+                    *one = None;
+                }
+            }
+        }
+        // The whole path of one may be the end of another's: it is the nearer one.
+        ends.extend(files.iter().map(|file| (dotted(file), Some(file.as_str()))));
+        Ends(ends)
+    }
+
+    /// The file of a unit: by the unit's whole name, then without what it names inside of the file, then
+    /// without the directories that lead to where the tests were started.
+    fn find(&self, unit: &str) -> Option<&'a str> {
+        let path = unit.contains('/');
+        let whole = if path { dotted(unit) } else { unit.to_owned() };
+        if let Some(found) = self.0.get(&whole) {
+            return *found;
+        }
+        if !path {
+            let outer = |name: &&str| name.contains('.') || whole.matches('.').count() == 1;
+            let mut outer = outwards(&whole).skip(1).filter(outer);
+            if let Some(found) = outer.find_map(|name| self.0.get(name)) {
+                return *found;
+            }
+        }
+        let mut ends = ends_of(&whole).skip(1).filter(|end| end.contains('.'));
+        ends.find_map(|end| *self.0.get(end)?)
+    }
+}
+
+/// `./tests/test_cart.py` as `tests.test_cart`.
+fn dotted(path: &str) -> String {
+    let path = path.trim_start_matches("./");
+    let last = path.rfind('/').map_or(0, |at| at + 1);
+    let stem = match path.rfind('.') {
+        Some(dot) if dot > last => path.get(..dot).unwrap_or(path),
+        _ => path,
+    };
+    stem.replace('/', ".")
+}
+
+/// `a.b.c`, `a.b`, `a`
+fn outwards(dotted: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(dotted), |rest| rest.rsplit_once('.').map(|(rest, _)| rest))
+}
+
+/// `a.b.c`, `b.c`, `c`
+fn ends_of(dotted: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(dotted), |rest| rest.split_once('.').map(|(_, rest)| rest))
 }
 
 /// Seconds, if they are sound.
@@ -78,6 +155,28 @@ mod tests {
         assert_eq!(share(&names("x"), &BTreeMap::new(), 2, 3), Vec::<String>::new());
         assert_eq!(times("{\"a\": 1.5}").unwrap()["a"], 1.5);
         assert_eq!(times("a b"), None);
+    }
+
+    #[test]
+    fn what_reports_call_a_file_is_found_again() {
+        let of = |files: &str, units: &str| {
+            let times = units.split_whitespace().map(|unit| (unit.to_owned(), 1.0)).collect();
+            let found = of_files(&names(files), &times);
+            found.iter().map(|(file, s)| format!("{file} {s}")).collect::<Vec<_>>().join(", ")
+        };
+        let python = "tests/test_cart.py ./tests/test_till.py other/test_cart.py";
+        assert_eq!(of(python, "tests.test_cart.TestA tests.test_cart.TestB"), "tests/test_cart.py 2");
+        assert_eq!(of(python, "tests/test_till.py"), "./tests/test_till.py 1");
+        assert_eq!(of(python, "test_cart.TestA"), "", "there are two");
+        assert_eq!(of("tests.py a/tests.py", "tests.test_gone.TestA"), "");
+        assert_eq!(of("test_cart.py", "test_cart.py"), "test_cart.py 1");
+        assert_eq!(of("test_cart.py", "test_cart.TestA"), "test_cart.py 1");
+        assert_eq!(of("test_cart.py", "/builds/shop/web/tests/test_cart.py"), "");
+        assert_eq!(of("a/test_cart.py", "/builds/shop/web/a/test_cart.py"), "a/test_cart.py 1");
+        assert_eq!(of("web/a/cart.test.js", "a/cart.test.js"), "web/a/cart.test.js 1");
+        let java = "src/test/java/org/shop/CartTest.java src/test/java/org/shop/TillTest.java";
+        assert_eq!(of(java, "org.shop.TillTest"), "src/test/java/org/shop/TillTest.java 1");
+        assert_eq!(of("example.org/shop/cart", "example.org/shop/cart"), "example.org/shop/cart 1");
     }
 
     proptest! {

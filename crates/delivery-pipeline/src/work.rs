@@ -75,6 +75,10 @@ pub struct Work {
     /// A regular expression of the regex crate, looked for in what the job printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<String>,
+    /// It is one of several jobs that share the tests of the job with this name: they are told how long each
+    /// file took on earlier runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<String>,
     /// Milliseconds of wall time for the script; `None`: the server's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,

@@ -9,96 +9,45 @@ use crate::read::{self, Case, Results};
 use crate::record::{BY_RUN, ENTRY, Entry, Measured};
 use blob::Held;
 use kernel::journey::{Fact, JobReported, ReportFile};
-use kernel::{Error, Event, Kind, Name, Principal, Resource, Result, Text, text};
+use kernel::{BoxFuture, Error, Event, Kind, Name, Principal, Resource, Result, Text, Time, text};
+use reconcile::{Effect, Taker, Want, Write};
 use serde::Deserialize;
 use std::sync::Arc;
-use std::time::Duration;
-use store::Feed;
-use tokio_util::sync::CancellationToken;
 
-/// The sequence of the last event that was folded.
-const CURSOR: &str = "report.cursor";
-const PLACE: &str = "jobs";
-/// Events of no concern that are passed before the cursor is written for their sake alone.
-const PASSED: u64 = 1_024;
-/// Entries without files that are written together.
-const BATCH: usize = 64;
 /// Bytes of a digest.
 pub(crate) const MAX_DIGEST: u64 = 128 << 20;
 /// Bytes of all files of one attempt.
 const MAX_ALL: u64 = 256 << 20;
-/// Between tries when something fails.
-const PAUSE: Duration = Duration::from_secs(5);
 
-/// Until `stop`. A try that fails is made again; what was written stays written once.
-pub(crate) async fn run(reports: Reports, stop: CancellationToken) {
-    loop {
-        let ended = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            ended = follow(&reports) => ended,
-        };
-        let Err(error) = ended else { return };
-        if error.code() == "store.closed" {
-            return;
-        }
-        tracing::warn!(%error, "folding reports failed; it will be tried again");
-        let wake = reports.store.clock().sleep_until(reports.store.now().plus(PAUSE));
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = wake => {}
+impl Taker for Reports {
+    fn name(&self) -> &'static str {
+        "reports"
+    }
+
+    fn cursor(&self) -> (&'static str, &'static str) {
+        ("report.cursor", "jobs")
+    }
+
+    fn want(&self, event: &Event) -> Want {
+        match interest(event) {
+            Interest::Nothing => Want::Nothing,
+            Interest::Quarantine(resource) => Want::Light(quarantined(resource, event.time)),
+            Interest::Job(project, fact) if fact.files.is_empty() => {
+                let entry = plain(event, &fact);
+                Want::Light(Box::new(move |tx| fold::entry(tx, &project, &entry, None)))
+            }
+            Interest::Job(..) => Want::Heavy,
         }
     }
-}
 
-async fn follow(reports: &Reports) -> Result<()> {
-    let mut cursor = reports.store.read(|v| v.row::<u64>(CURSOR, PLACE)).await?.unwrap_or(0);
-    let mut feed = reports.store.follow(cursor);
-    reports.folded.send_replace(cursor);
-    let mut small: Vec<(Name, Entry)> = Vec::new();
-    loop {
-        let event = next(&mut feed, small.is_empty(), reports).await?;
-        let done = match event {
-            Some(event) => match interest(&event) {
-                Interest::Nothing => None,
-                Interest::Quarantine(resource) => {
-                    quarantined(reports, resource, &event).await?;
-                    None
-                }
-                Interest::Job(project, fact) if fact.files.is_empty() => {
-                    small.push((project.clone(), plain(&event, &fact)));
-                    None
-                }
-                Interest::Job(project, fact) => Some((project, fact, event)),
-            },
-            None => None,
-        };
-        let place = feed.place();
-        if done.is_none() && small.is_empty() {
-            reports.folded.send_replace(place);
-        }
-        let caught_up = place >= reports.store.head();
-        let due = done.is_some() || small.len() >= BATCH || (caught_up && !small.is_empty());
-        if due || place - cursor >= PASSED {
-            let before = done.as_ref().map_or(place, |(.., event)| event.seq - 1);
-            flush(reports, std::mem::take(&mut small), before).await?;
-            cursor = before;
-            reports.folded.send_replace(before);
-        }
-        if let Some((project, fact, event)) = done {
-            take(reports, &project, &event, fact).await?;
-            cursor = event.seq;
-            reports.folded.send_replace(cursor);
-        }
+    fn take<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<Effect>> {
+        Box::pin(async move {
+            match interest(event) {
+                Interest::Job(project, fact) => folded(self, project, event, fact).await,
+                _ => Ok(Effect { write: Box::new(|_| Ok(())), held: None }),
+            }
+        })
     }
-}
-
-/// The next event. When entries wait to be written, only one that is there already.
-async fn next(feed: &mut Feed, patient: bool, reports: &Reports) -> Result<Option<Arc<Event>>> {
-    if patient || feed.place() < reports.store.head() {
-        return feed.next().await.map(Some);
-    }
-    Ok(None)
 }
 
 enum Interest {
@@ -144,20 +93,15 @@ fn plain(event: &Event, fact: &JobReported) -> Entry {
     }
 }
 
-async fn flush(reports: &Reports, small: Vec<(Name, Entry)>, place: u64) -> Result<()> {
-    let work = move |tx: &mut store::Tx<'_>| {
-        for (project, entry) in &small {
-            fold::entry(tx, project, entry, None)?;
-        }
-        tx.set_row(CURSOR, PLACE, &place)
-    };
-    reports.store.write(work).await
-}
-
 /// One attempt with files.
-async fn take(reports: &Reports, project: &Name, event: &Event, fact: JobReported) -> Result<()> {
+async fn folded(
+    reports: &Reports,
+    project: Name,
+    event: &Event,
+    fact: JobReported,
+) -> Result<Effect> {
     let results = gather(reports, &fact.files).await?;
-    let paths = paths(reports, project, &fact).await;
+    let paths = paths(reports, &project, &fact).await;
     let (results, found) = tokio::task::spawn_blocking(move || {
         let found = digest::digest(&results, &paths);
         (results, found)
@@ -172,14 +116,10 @@ async fn take(reports: &Reports, project: &Name, event: &Event, fact: JobReporte
     let (whose, known) = (project.clone(), entry.clone());
     let around = reports.store.read(move |v| fold::around(v, whose, known)).await?;
     tests(reports, Arc::new(around), results.cases).await?;
-    let (project, seq) = (project.clone(), event.seq);
-    let work = move |tx: &mut store::Tx<'_>| {
-        fold::entry(tx, &project, &entry, measured.as_ref())?;
-        tx.set_row(CURSOR, PLACE, &seq)
-    };
-    reports.store.write(work).await?;
-    drop(held);
-    Ok(())
+    Ok(Effect {
+        write: Box::new(move |tx| fold::entry(tx, &project, &entry, measured.as_ref())),
+        held: held.map(|held| Box::new(held) as _),
+    })
 }
 
 /// Reads all files. One that is gone, too large or broken is a problem of its own.
@@ -282,15 +222,14 @@ async fn tests(reports: &Reports, around: Arc<Around>, mut cases: Vec<Case>) -> 
 }
 
 /// Says when a quarantine ends, counted from when it was written.
-async fn quarantined(reports: &Reports, resource: Resource, event: &Event) -> Result<()> {
-    let Ok(spec) = Quarantine::deserialize(&resource.spec) else { return Ok(()) };
-    let status = kind::ends(&spec, event.time);
-    let work = move |tx: &mut store::Tx<'_>| {
+fn quarantined(resource: Resource, written: Time) -> Write {
+    Box::new(move |tx| {
+        let Ok(spec) = Quarantine::deserialize(&resource.spec) else { return Ok(()) };
         // Deleted since: there is nothing to say any more.
         if tx.resource(&resource.key)?.is_none() {
             return Ok(());
         }
+        let status = kind::ends(&spec, written);
         tx.put_status(&resource.key, &status, Principal::part("delivery-report")).map(drop)
-    };
-    reports.store.write(work).await
+    })
 }

@@ -1,5 +1,6 @@
 //! The port [`Verdicts`]: which failures do not count, and what to try again.
 
+use crate::ask::tests::{Times, times};
 use crate::kind::{self, Quarantine};
 use crate::read::{Outcome, Results};
 use crate::select::{self, Chosen};
@@ -49,6 +50,27 @@ impl Verdicts for Reports {
             }
             let tests = failed(&follow::gather(self, &files).await?);
             Ok((!tests.is_empty()).then(|| select::all(&tests)))
+        })
+    }
+
+    fn times<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        job: &'a str,
+    ) -> BoxFuture<'a, Result<Times>> {
+        Box::pin(async move {
+            self.caught_up(self.store.head()).await;
+            let (project, repository, job) = (project.clone(), repository.clone(), job.to_owned());
+            let read = move |v: &View<'_>| {
+                let mut found = times(v, &project, &repository, Some(&job))?;
+                // What moved here from another job, or is run by several, is known from there.
+                for (unit, seconds) in times(v, &project, &repository, None)? {
+                    found.entry(unit).or_insert(seconds);
+                }
+                Ok(found)
+            };
+            self.store.read(read).await
         })
     }
 }

@@ -32,11 +32,10 @@ use blob::Blobs;
 use digest::Digest;
 use kernel::port::Source;
 use kernel::{Error, Result};
+use reconcile::Reached;
 use record::Entry;
 use std::sync::Arc;
-use std::time::Duration;
 use store::Store;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -46,32 +45,27 @@ pub struct Reports {
     store: Store,
     blobs: Blobs,
     source: Arc<dyn Source>,
-    folded: Arc<watch::Sender<u64>>,
+    folded: Reached,
 }
 
 impl Reports {
     pub fn open(store: Store, blobs: Blobs, source: Arc<dyn Source>) -> Reports {
-        let folded = Arc::new(watch::Sender::new(0));
-        Reports { store, blobs, source, folded }
+        Reports { store, blobs, source, folded: Reached::default() }
     }
 
     /// Follows what jobs report, until `stop`.
     pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
-        tokio::spawn(follow::run(self.clone(), stop))
+        reconcile::take(self.store.clone(), self.clone(), self.folded.clone(), stop)
     }
 
     /// Resolves when the event at this position of the journal has been folded: answers include it then.
     pub async fn folded(&self, seq: u64) {
-        // The sender is ours: it does not go away.
-        let _ = self.folded.subscribe().wait_for(|at| *at >= seq).await;
+        self.folded.passed(seq).await;
     }
 
-    /// Waits a little until all that had happened at this position of the journal is in the answers. Whoever
-    /// sees a pipeline end and asks what it came to is answered with that pipeline.
+    /// As [`Reached::caught_up`].
     pub async fn caught_up(&self, seq: u64) {
-        const LONGEST: Duration = Duration::from_secs(5);
-        // Late is better than not at all: the answer then tells of a moment before.
-        let _ = tokio::time::timeout(LONGEST, self.folded(seq)).await;
+        self.folded.caught_up(seq).await;
     }
 
     /// The details of an entry; empty when it left nothing.

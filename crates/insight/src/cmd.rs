@@ -182,6 +182,9 @@ pub fn traced(found: &Value, lang: Lang) -> Table {
     };
     remark(lang.pick("why", "까닭"), &change["reason"][lang.tag()]);
     remark(lang.pick("serves at", "주소"), &change["url"]);
+    for one in change["performance"].as_array().into_iter().flatten() {
+        remark(lang.pick("performance", "성능"), &one["say"][lang.tag()]);
+    }
     table
 }
 

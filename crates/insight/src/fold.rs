@@ -1,8 +1,8 @@
 //! One event into one change. Pure.
 
-use crate::record::{Change, Pipeline, Release, Rollout, Step};
+use crate::record::{Change, Performance, Pipeline, Release, Rollout, Step};
 use kernel::journey::{
-    Fact, Outcome, PipelineCreated, PipelineFinished, ReleaseMade, ReleaseSkipped, RolloutFinished,
+    Fact, LoadVerdict, Outcome, PipelineCreated, PipelineFinished, ReleaseMade, ReleaseSkipped, RolloutFinished,
     RolloutStarted, Verdict,
 };
 use kernel::{Event, Text, Time};
@@ -36,6 +36,8 @@ struct StepFact {
     reason: Option<Text>,
 }
 
+/// Scenarios of performance tests that one change tells of.
+const SCENARIOS: usize = 64;
 /// Events kept by sequence: enough to explain a change, bounded for one with endless retries.
 const EVENTS: usize = 2000;
 
@@ -75,6 +77,10 @@ pub(crate) fn fold(change: &mut Change, event: &Event) -> Option<End> {
     if let Some(fact) = RolloutFinished::of(event) {
         return rolled(change, event.time, fact);
     }
+    if let Some(fact) = LoadVerdict::of(event) {
+        performed(change, event, fact);
+        return None;
+    }
     if event.fact.kind.starts_with("run.step.") {
         step(change, event);
     }
@@ -89,6 +95,26 @@ pub(crate) fn aside(event: &Event) -> bool {
     let kind = &event.fact.kind;
     (kind.starts_with("release.") || kind.starts_with("rollout."))
         && event.fact.data.get("environment").is_some_and(|e| !e.is_null())
+}
+
+/// A later word on a scenario takes the place of the earlier one.
+fn performed(change: &mut Change, event: &Event, fact: LoadVerdict) {
+    let all = &mut change.performance;
+    all.retain(|p| p.scenario != fact.scenario || p.step != fact.step);
+    if all.len() >= SCENARIOS {
+        return;
+    }
+    all.push(Performance {
+        scenario: fact.scenario,
+        base: fact.base,
+        verdict: fact.verdict,
+        say: event.fact.say.clone(),
+        address: fact.address,
+        run: fact.run,
+        step: fact.step,
+        at: event.time,
+    });
+    all.sort_by(|a, b| (&a.scenario, &a.step).cmp(&(&b.scenario, &b.step)));
 }
 
 /// The pipeline goes on when somebody says so.

@@ -170,6 +170,7 @@ fn fresh(
         finished: None,
         url: None,
         undone: None,
+        performance: vec![],
         events: vec![event.seq],
     }
 }

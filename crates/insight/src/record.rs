@@ -31,8 +31,40 @@ pub struct Change {
     pub url: Option<String>,
     /// It served and was rolled back.
     pub undone: Option<Time>,
+    /// Its performance beside that of its base: the newest word on each scenario, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub performance: Vec<Performance>,
     /// Sequences of the events this was made from.
     pub events: Vec<u64>,
+}
+
+/// What a performance test said of a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Performance {
+    pub scenario: String,
+    /// The branch it is compared with.
+    pub base: String,
+    /// `better`, `same`, `worse` or `cannot_tell`.
+    pub verdict: String,
+    /// The judge's sentence, with its numbers.
+    pub say: Text,
+    /// The page of the result.
+    pub address: String,
+    pub run: Id,
+    /// The job that measured it.
+    pub step: String,
+    pub at: Time,
+}
+
+impl Change {
+    /// Whether this made its job fail, so that the change goes no further.
+    pub fn held_by(&self, performance: &Performance) -> bool {
+        let ours = |p: &&Pipeline| p.run.as_ref() == Some(&performance.run);
+        let steps = self.pipeline.iter().filter(ours).flat_map(|p| &p.steps);
+        let newest = steps.filter(|s| s.name == performance.step).max_by_key(|s| s.attempt);
+        matches!(performance.verdict.as_str(), "worse" | "cannot_tell")
+            && newest.and_then(|s| s.verdict.as_deref()) == Some("failed")
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -361,3 +361,27 @@ async fn a_followed_journal_gives_the_same_as_one_told_fact_by_fact() -> Result<
     assert_eq!(again.change(1).await, told);
     Ok(())
 }
+
+#[tokio::test]
+async fn the_newest_word_on_each_scenario_stays_with_the_change() {
+    let w = World::new();
+    w.push("main", &[1], &[]).await;
+    let said = |scenario: &str, verdict: &str| LoadVerdict {
+        repository: name("web"),
+        commit: sha(1),
+        run: Id::new(1, 1),
+        step: "performance".into(),
+        scenario: scenario.into(),
+        base: "main".into(),
+        verdict: verdict.into(),
+        address: "/projects/shop/load/web/checkout/7".into(),
+        judgement: serde_json::Value::Null,
+    };
+    w.tell(said("checkout", "worse"), 1).await;
+    w.tell(said("browse", "same"), 1).await;
+    w.tell(said("checkout", "better"), 1).await;
+    let kept = w.change(1).await.performance;
+    let words: Vec<_> = kept.iter().map(|p| (&*p.scenario, &*p.verdict)).collect();
+    assert_eq!(words, [("browse", "same"), ("checkout", "better")]);
+    assert_eq!(w.change(1).await.outcome, None, "it says nothing of its way");
+}

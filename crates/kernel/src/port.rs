@@ -4,6 +4,7 @@ pub use crate::SecretText;
 use crate::journey::{Commit, ReportFile};
 use crate::{BoxFuture, Id, Name, Origin, Principal, Result, Text, Time};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -232,6 +233,15 @@ pub trait Verdicts: Send + Sync {
         step: &'a str,
         attempt: u32,
     ) -> BoxFuture<'a, Result<Option<FailedTests>>>;
+
+    /// Seconds that each test file of a job usually takes, as its earlier reports tell; by class or suite
+    /// where they name no files. Includes all that had been reported when this is asked. Empty: nothing yet.
+    fn times<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        job: &'a str,
+    ) -> BoxFuture<'a, Result<BTreeMap<String, f64>>>;
 }
 
 /// What a failure comes to.

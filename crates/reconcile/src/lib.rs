@@ -11,16 +11,18 @@
 //! - Nothing to do means no timer but the slow listing's.
 //!
 //! [`follow`] is for projections and outboxes: each event's effect happens exactly once, in the transaction
-//! that moves the follower's cursor.
+//! that moves the follower's cursor. [`take()`] is the same for effects that need IO before it.
 
 mod backoff;
 mod drive;
 mod follow;
 mod queue;
+mod take;
 
 pub use backoff::Backoff;
 pub use drive::{Handle, Poker, spawn};
 pub use follow::{follow, follow_kinds, follow_some};
+pub use take::{Effect, Reached, Taker, Want, Write, take};
 
 use kernel::{BoxFuture, Event, Result, Time};
 use std::fmt::Debug;

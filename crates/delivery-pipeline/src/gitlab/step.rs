@@ -115,6 +115,7 @@ impl Pipeline<'_> {
             site,
             tag: job.release.clone(),
             coverage: job.coverage.clone(),
+            shares: job.parallel.is_some().then(|| job.name.clone()),
             timeout_ms: job.timeout_ms,
             interruptible: interruptible(from),
             variables: own.variables,

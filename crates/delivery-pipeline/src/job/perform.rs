@@ -27,6 +27,7 @@ impl Job {
         let mut scope = self.scope.clone();
         scope.add(&[Variable::literal("NARU_JOB_STATUS", status)]);
         scope.add(&self.failed_before().await);
+        scope.add(self.times_variable().as_slice());
         let mut tokens = self.tokens().await?;
         tokens.extend(self.pass());
         scope.add(&tokens);

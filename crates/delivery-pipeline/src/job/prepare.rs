@@ -87,6 +87,7 @@ impl Job {
                 "{name}의 값이 {least}자보다 짧아 로그에서 가리지 않습니다"
             ));
         }
+        self.share_by_time().await?;
         let before = [&*self.work.checkout.before, &commands].concat();
         let script = script::render_after(&before, &self.work.script);
         std::fs::write(place.control().join("script.sh"), script).map_err(io)?;

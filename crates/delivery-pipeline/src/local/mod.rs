@@ -33,6 +33,7 @@ mod shell;
 mod signals;
 mod source;
 mod submodules;
+mod times;
 mod upload;
 mod watch;
 mod watcher;

@@ -11,6 +11,7 @@ use super::screen::Screen;
 use super::secrets;
 use super::shell;
 use super::signals::Signals;
+use super::times;
 use super::upload::{arrived, upload};
 use super::watch::watch;
 use super::world::{Wants, World};
@@ -201,6 +202,9 @@ impl Session {
         first: Option<Instant>,
     ) -> Result<Outcome> {
         let run = self.world.engine.show(run).await?;
+        if let Err(error) = times::learn(&self.world, &run).await {
+            tracing::warn!(%error, "what tests took is not remembered");
+        }
         let jobs = outcome::gather(&self.world, &run, self.flags.artifacts.as_deref()).await?;
         let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         Ok(Outcome {

@@ -4,6 +4,7 @@ use super::elsewhere;
 use super::place::Place;
 use super::repository::{Names, Repository};
 use super::source::Local;
+use super::times::Times;
 use crate::variables::Variable;
 use crate::{Limits, Options, Pipelines};
 use blob::Blobs;
@@ -73,7 +74,7 @@ impl World {
             policy: policy::Policy::new(&account::Accounts::open(store.clone()).await?),
             remote_hosts: Vec::new(),
             identity: None,
-            verdicts: None,
+            verdicts: Some(Arc::new(Times::of(&dir))),
             secrets: None,
             dir: dir.join("work"),
             // Nobody listens there; files of pipelines use it to make addresses.

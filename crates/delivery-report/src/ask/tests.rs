@@ -351,6 +351,11 @@ pub(crate) fn history(
 /// Seconds of one file or class of tests.
 pub type Times = BTreeMap<String, f64>;
 
+/// Whether a job is that one, or one of its matrix: `unit: [3.12]` of `unit`.
+fn is_part(job: &str, of: &str) -> bool {
+    job.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(": ["))
+}
+
 /// How long the tests of a job usually take, by file, or by class where reports name no files.
 pub(crate) fn times(
     v: &View<'_>,
@@ -360,7 +365,7 @@ pub(crate) fn times(
 ) -> Result<Times> {
     let mut sums: HashMap<String, f64> = HashMap::new();
     each(v, project, repository, |_, test| {
-        if job.is_some_and(|job| job != test.job) {
+        if job.is_some_and(|job| !is_part(&test.job, job)) {
             return;
         }
         let recent = test.recent();

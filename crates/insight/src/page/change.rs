@@ -2,7 +2,7 @@
 
 use super::crossing::{self, Serving};
 use crate::Insight;
-use crate::record::{Change, Pipeline, Rollout, Step};
+use crate::record::{Change, Performance, Pipeline, Rollout, Step};
 use crate::trace::{Stage, State as Seen, Trace, trace};
 use kernel::journey::{Cause, Outcome};
 use kernel::{Result, Text};
@@ -53,6 +53,7 @@ pub(super) fn draw(r: &Reader, change: &Change, serving: &Serving) -> Markup {
             widget::waterfall(r, &bars(r, change, &trace.stages)),
         ))
         (written(r, change, &trace))
+        (performance(r, change))
         div.two {
             (widget::section("commit", r.t("Commit", "커밋"), html! {}, commit(r, change)))
             (widget::section("landing", r.t("In production", "운영"), html! {}, rollouts(r, change)))
@@ -249,6 +250,50 @@ fn written(r: &Reader, change: &Change, trace: &Trace) -> Markup {
     let raw = Some(raw).filter(|_| stage.end.is_some());
     let log = Log { id: "step-log", follow: Some(&follow), after: Some(0), raw, ..Log::default() };
     widget::section("log", title, beside, widget::log(r, &log))
+}
+
+/// What performance tests said of it, beside its base; a gate that failed says so.
+fn performance(r: &Reader, change: &Change) -> Markup {
+    if change.performance.is_empty() {
+        return html! { section.part #performance hidden data-part {} };
+    }
+    let title = r.t("Performance beside its base", "기준과 비교한 성능");
+    widget::section("performance", title, html! {}, html! {
+        @for one in &change.performance { (scenario(r, change, one)) }
+    })
+}
+
+fn scenario(r: &Reader, change: &Change, one: &Performance) -> Markup {
+    let held = change.held_by(one);
+    let (state, word) = match one.verdict.as_str() {
+        "better" => (State::Passed, r.t("better", "좋아짐")),
+        "same" => (State::Passed, r.t("the same", "같음")),
+        "worse" if held => (State::Failed, r.t("worse", "나빠짐")),
+        "worse" => (State::Warned, r.t("worse", "나빠짐")),
+        _ => (State::Skipped, r.t("cannot tell", "판단 불가")),
+    };
+    let job = format!(
+        "{}?step={}#log",
+        crossing::run_address(change, &one.run),
+        web::segment(&one.step)
+    );
+    html! {
+        div.service-line {
+            (widget::badge(r, state, Some(word)))
+            a.title-link href=(one.address) { (one.scenario) }
+            span.grow.soft { (one.say.get(r.lang)) }
+            @if held {
+                a href=(job) {
+                    @match r.lang {
+                        kernel::Lang::En => { "the gate failed the job " (one.step) }
+                        kernel::Lang::Ko => { "게이트가 " (one.step) " 작업을 실패시킴" }
+                    }
+                }
+            } @else {
+                a href=(job) { (one.step) }
+            }
+        }
+    }
 }
 
 fn commit(r: &Reader, change: &Change) -> Markup {

@@ -4,7 +4,9 @@ use super::crossing::Serving;
 use super::home::Home;
 use super::{change, home, metrics};
 use crate::dora;
-use crate::record::{Carried, Change, Deployment, Pipeline, Release, Rollout, Step};
+use crate::record::{
+    Carried, Change, Deployment, Performance, Pipeline, Release, Rollout, Step,
+};
 use kernel::journey::{Cause, Commit, Outcome, Verdict};
 use kernel::{Id, Key, Lang, Name, Principal, Resource, Text, Time};
 use maud::Markup;
@@ -67,6 +69,7 @@ fn pushed(n: u8) -> Change {
         finished: None,
         url: None,
         undone: None,
+        performance: vec![],
         events: vec![],
     }
 }
@@ -253,4 +256,30 @@ fn a_change_that_waits_for_a_person_says_so_and_leads_to_the_step() {
     let home = project(vec![held.clone()]);
     let (en, _) = drawn(|r| home::draw(r, &home));
     assert!(en.contains("stop is-waiting"), "the ferry is held");
+}
+
+#[test]
+fn a_change_tells_of_its_performance_and_of_the_gate_that_held_it() {
+    let said = |verdict: &str, step: &str| Performance {
+        scenario: format!("{step} <checkout>"),
+        base: "main".into(),
+        verdict: verdict.into(),
+        say: Text::fixed("p95 +18.2 %", "p95 18.2 % 증가"),
+        address: format!("/projects/shop/load/web/{step}/7"),
+        run: id(6),
+        step: step.into(),
+        at: NOW,
+    };
+    let steps = vec![step("gate", Some("failed")), step("look", Some("passed"))];
+    let mut change = in_pipeline(6, Some(Verdict::Failed), steps);
+    let (none, _) = drawn(|r| change::draw(r, &change, &Serving::of(&[])));
+    assert!(!words(&none).contains("Performance"));
+    change.performance = vec![said("worse", "gate"), said("worse", "look")];
+    let (en, ko) = drawn(|r| change::draw(r, &change, &Serving::of(&[])));
+    let seen = words(&en);
+    assert!(seen.contains("Performance beside its base"), "{seen}");
+    assert!(seen.contains("p95 +18.2 % the gate failed the job gate"), "{seen}");
+    assert!(seen.contains("p95 +18.2 % look") && !seen.contains("the job look"), "{seen}");
+    assert!(en.contains("href=\"/projects/shop/load/web/gate/7\""), "{en}");
+    assert!(words(&ko).contains("p95 18.2 % 증가 게이트가 gate 작업을 실패시킴"), "{}", words(&ko));
 }

@@ -627,3 +627,19 @@ b: {script: 'true', rules: [{changes: {paths: [other], compare_to: main}}]}
     let said = format!("{}{}", ran.out, ran.err);
     assert!(said.contains("the submodule lib is not in the working tree"), "{said}");
 }
+
+#[test]
+fn local_jobs_share_a_suite_by_what_was_measured_here() {
+    let desk = Desk::new(&[
+        (".gitlab-ci.yml", crate::report::SHARING),
+        ("report.py", crate::report::SHARED_REPORT),
+        ("tests/test_a.py", ""),
+        ("tests/test_b.py", ""),
+        ("tests/test_c.py", ""),
+        ("tests/test_d.py", ""),
+    ]);
+    let first = desk.run(&[]).ends(0);
+    assert!(first.has("mine=tests/test_a.py tests/test_c.py"), "{}", first.out);
+    let second = desk.run(&[]).ends(0);
+    assert!(second.has("mine=tests/test_b.py tests/test_c.py tests/test_d.py"), "{}", second.out);
+}

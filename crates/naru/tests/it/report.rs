@@ -194,3 +194,64 @@ fn commands(naru: &Naru) {
     let words = String::from_utf8_lossy(&unknown.stderr).into_owned();
     assert!(!unknown.status.success() && words.contains("naru test list"), "{words}");
 }
+
+/// Two jobs share four files; each says which it got, and reports that one file takes as long as all others.
+pub const SHARING: &str = "unit:
+  parallel: 2
+  script:
+    - naru pipeline shard tests/test_*.py > mine; echo mine=$(cat mine)
+    - python3 report.py
+  artifacts: { when: always, reports: { junit: report.xml } }
+";
+
+pub const SHARED_REPORT: &str = r#"import os
+times = {"a": 0.9, "b": 0.3, "c": 0.3, "d": 0.3}
+cases = ""
+for path in open("mine").read().split():
+    name = path.removesuffix(".py").replace("/", ".")
+    cases += f'<testcase classname="{name}.TestIt" name="test_it" time="{times[name[-1]]}"/>'
+open("report.xml", "w").write(f"<testsuites><testsuite name='pytest'>{cases}</testsuite></testsuites>")
+"#;
+
+/// `mine=…` of a log.
+fn mine(log: &str) -> String {
+    let line = log.lines().find_map(|l| l.split_once("mine=").filter(|(before, _)| !before.contains('$')));
+    line.map(|(_, files)| files.split('"').next().unwrap_or("").trim().to_owned()).unwrap_or_default()
+}
+
+#[test]
+fn jobs_share_a_suite_by_the_times_of_the_pipeline_before() {
+    let naru = shop();
+    let files = [
+        (".gitlab-ci.yml", SHARING),
+        ("report.py", SHARED_REPORT),
+        ("tests/test_a.py", ""),
+        ("tests/test_b.py", ""),
+        ("tests/test_c.py", ""),
+        ("tests/test_d.py", ""),
+    ];
+    let work = naru.repository("shop", "web", &files).unwrap();
+    let shares = |run: &str| {
+        ["unit%201%2F2", "unit%202%2F2"].map(|step| {
+            let path = format!("/api/v1/projects/shop/runs/{run}/steps/{step}/log");
+            let log = naru.api("GET", &path, "").unwrap().body;
+            (mine(&log), log.contains("measured times of 4 test files"))
+        })
+    };
+    push(&work);
+    let first = newest_run(&naru);
+    let even = [("tests/test_a.py tests/test_c.py", false), ("tests/test_b.py tests/test_d.py", false)];
+    assert_eq!(shares(&first), even.map(|(files, told)| (files.to_owned(), told)));
+    // The long file alone, and what takes as long together.
+    work.commit("Again", &[("note", "1")]).unwrap();
+    push(&work);
+    let by_time = [("tests/test_a.py", true), ("tests/test_b.py tests/test_c.py tests/test_d.py", true)];
+    let by_time = by_time.map(|(files, told)| (files.to_owned(), told));
+    assert_eq!(shares(&newest_run(&naru)), by_time);
+    // A retry of the first pipeline cuts as that one did: its other jobs are not run again.
+    let again = format!("/api/v1/projects/shop/runs/{first}/steps/unit%202%2F2/retry");
+    let again = naru.api("POST", &again, "{}").unwrap().json().unwrap();
+    let again = again["id"].as_str().unwrap().to_owned();
+    naru.say(&["run", "log", &again, "unit 2/2", "-p", "shop"]).unwrap();
+    assert_eq!(shares(&again)[1].0, even[1].0);
+}
