@@ -1,10 +1,14 @@
 //! Looking up what a pipeline is made of: gathering says what it wants, a library finds it, until all is there.
 
 use crate::gitlab::{self, Context, Files, Gathered, Given, Got, Loaded, Wanted};
+use futures_util::StreamExt;
 use kernel::{BoxFuture, Error, Result, text};
 
 /// Rounds of looking up. Each goes one level of includes deeper, or reads a list of paths.
 const MAX_ROUNDS: usize = 120;
+
+/// Files that are looked up at a time.
+const AT_ONCE: usize = 8;
 
 /// Whoever can look things up.
 pub trait Library: Send + Sync {
@@ -34,9 +38,12 @@ pub async fn load(
         match gitlab::gather(root, given, &files, context)? {
             Gathered::Whole(loaded) => return Ok(loaded),
             Gathered::Missing(missing) => {
-                for wanted in missing {
-                    let got = library.find(&wanted).await?;
-                    files.insert(wanted, got);
+                // Servers elsewhere take their time: several are asked at once.
+                let look = |wanted| async move { (library.find(&wanted).await, wanted) };
+                let mut found =
+                    futures_util::stream::iter(missing).map(look).buffer_unordered(AT_ONCE);
+                while let Some((got, wanted)) = found.next().await {
+                    files.insert(wanted, got?);
                 }
             }
         }

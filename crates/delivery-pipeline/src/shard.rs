@@ -165,7 +165,10 @@ mod tests {
             found.iter().map(|(file, s)| format!("{file} {s}")).collect::<Vec<_>>().join(", ")
         };
         let python = "tests/test_cart.py ./tests/test_till.py other/test_cart.py";
-        assert_eq!(of(python, "tests.test_cart.TestA tests.test_cart.TestB"), "tests/test_cart.py 2");
+        assert_eq!(
+            of(python, "tests.test_cart.TestA tests.test_cart.TestB"),
+            "tests/test_cart.py 2"
+        );
         assert_eq!(of(python, "tests/test_till.py"), "./tests/test_till.py 1");
         assert_eq!(of(python, "test_cart.TestA"), "", "there are two");
         assert_eq!(of("tests.py a/tests.py", "tests.test_gone.TestA"), "");

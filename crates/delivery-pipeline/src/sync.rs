@@ -9,7 +9,8 @@ use crate::variables::{Variable, is_name};
 use crate::work::{OnNewCommit, Output};
 use crate::{EXPIRES, KIND, Parts, Report, left, owner, told, trigger};
 use kernel::journey::{Fact, Layer, PipelineCreated, PipelineFinished, Pushed, Verdict};
-use kernel::{Error, Event, Id, Name, Principal, Result, Text, Time, text};
+use kernel::{BoxFuture, Error, Event, Id, Name, Principal, Result, Text, Time, text};
+use reconcile::{Turn, Worker};
 use run::{Engine, Run, RunState, StepState};
 use serde_json::Value;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use store::{Filter, Tx};
 use tokio_util::sync::CancellationToken;
 
-/// The sequence of the last push that was dealt with, under `pushes`.
+/// The sequence up to which pushes are dealt with, under `pushes`.
 const CURSOR: &str = "delivery-pipeline.cursor";
 /// Reading a repository that does not answer is given up after this, and tried again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,47 +49,81 @@ pub fn spawn(parts: Arc<Parts>, engine: Engine, stop: CancellationToken) {
             }
         });
     };
-    until(stop.clone(), Box::pin(pushes(parts.clone(), engine.clone())));
+    until(stop.clone(), Box::pin(overtake_left(parts.clone(), engine.clone())));
+    let pushes = Pushes { parts: parts.clone(), engine: engine.clone() };
+    reconcile::lanes(store(), pushes, stop.clone());
     until(stop.clone(), Box::pin(clean(parts.clone(), engine.clone())));
     until(stop.clone(), Box::pin(trigger::cascade(parts.clone(), engine.clone())));
     until(stop, Box::pin(expire(parts)));
 }
 
-/// Follows pushes until the store has closed.
-async fn pushes(parts: Arc<Parts>, engine: Engine) {
-    while let Err(error) = follow_pushes(&parts, &engine).await {
-        if error.code() == "store.closed" {
-            return;
+/// A crash between the push and the cancellation that it asks for leaves both runs open.
+async fn overtake_left(parts: Arc<Parts>, engine: Engine) {
+    loop {
+        let open = parts.store.read(|v| v.rows::<Unfinished>(OPEN, "", None, MAX_OPEN)).await;
+        match open {
+            Ok(open) => return overtake(&engine, create::overtaken(&open)).await,
+            Err(error) if error.code() == "store.closed" => return,
+            Err(error) => tracing::error!(%error, "open pipelines cannot be read"),
         }
-        tracing::error!(%error, "pushes cannot be followed");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-async fn follow_pushes(parts: &Parts, engine: &Engine) -> Result<()> {
-    // A crash between the push and the cancellation that it asks for leaves both runs open.
-    let open = parts.store.read(|v| v.rows::<Unfinished>(OPEN, "", None, MAX_OPEN)).await?;
-    overtake(engine, create::overtaken(&open)).await;
-    let cursor = parts.store.read(|v| v.row::<u64>(CURSOR, "pushes")).await?.unwrap_or(0);
-    let mut feed = parts.store.follow(cursor);
-    loop {
-        let event = feed.next().await?;
-        if let Some(pushed) = Pushed::of(&event) {
-            handle(parts, engine, &event, &pushed).await?;
-        }
+/// Makes pipelines of pushes. Those of one project come in their order; a project whose includes come from
+/// a slow server holds up no other.
+struct Pushes {
+    parts: Arc<Parts>,
+    engine: Engine,
+}
+
+impl Worker for Pushes {
+    fn name(&self) -> &'static str {
+        "pushes"
+    }
+
+    fn cursor(&self) -> (&'static str, &'static str) {
+        (CURSOR, "pushes")
+    }
+
+    fn lane(&self, event: &Event) -> Option<String> {
+        let project = event.fact.project.as_ref().map(ToString::to_string);
+        project.filter(|_| event.fact.kind == Pushed::KIND)
+    }
+
+    /// Who includes a file of another project's branch gets it as it was pushed before.
+    fn ahead<'a>(&'a self, events: &'a [Arc<Event>]) -> BoxFuture<'a, Result<()>> {
+        let tip = |event: &Arc<Event>| Tip::of(event, &Pushed::of(event)?);
+        let tips: Vec<Tip> = events.iter().filter_map(tip).collect();
+        let remember = move |tx: &mut Tx<'_>| tips.iter().try_for_each(|tip| tip.remember(tx));
+        Box::pin(self.parts.store.write(remember))
+    }
+
+    fn work<'a>(&'a self, event: &'a Event, turn: &'a Turn) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            match Pushed::of(event) {
+                Some(pushed) => handle(&self.parts, &self.engine, turn, event, &pushed).await,
+                None => turn.once(|_| Ok(())).await.map(drop),
+            }
+        })
     }
 }
 
-/// One push, whatever happens: its effect and the cursor are one transaction.
-async fn handle(parts: &Parts, engine: &Engine, event: &Event, pushed: &Pushed) -> Result<()> {
-    let seq = event.seq;
+/// One push, whatever happens: its effect and its being done are one transaction.
+async fn handle(
+    parts: &Parts,
+    engine: &Engine,
+    turn: &Turn,
+    event: &Event,
+    pushed: &Pushed,
+) -> Result<()> {
     let Some(tip) = Tip::of(event, pushed) else {
-        let (project, pushed) = (event.fact.project.clone(), pushed.clone());
+        let (project, pushed, seq) = (event.fact.project.clone(), pushed.clone(), event.seq);
         let forget = move |tx: &mut Tx<'_>| match (&pushed.after, &project) {
-            (None, Some(project)) => tip::forget(tx, project, &pushed),
+            (None, Some(project)) => tip::forget(tx, project, &pushed, seq),
             _ => Ok(()),
         };
-        return once(parts, seq, forget).await.map(drop);
+        return turn.once(forget).await.map(drop);
     };
     let asked = Asked {
         given: given(&pushed.options),
@@ -99,31 +134,23 @@ async fn handle(parts: &Parts, engine: &Engine, event: &Event, pushed: &Pushed) 
         beside: Beside::default(),
     };
     if let Some(reason) = skip(pushed) {
-        return end(parts, seq, asked, Verdict::Canceled, Some(reason)).await;
+        return end(turn, asked, Verdict::Canceled, Some(reason)).await;
     }
     match prepare(parts, &asked).await {
-        Prepared::Absent => end(parts, seq, asked, Verdict::Passed, None).await,
-        Prepared::Nothing(why) => end(parts, seq, asked, Verdict::Canceled, Some(why)).await,
-        Prepared::Broken(error) => {
-            end(parts, seq, asked, Verdict::Failed, Some(error.sentence())).await
-        }
-        Prepared::Ready(compiled) => create(parts, engine, seq, asked, *compiled).await,
+        Prepared::Absent => end(turn, asked, Verdict::Passed, None).await,
+        Prepared::Nothing(why) => end(turn, asked, Verdict::Canceled, Some(why)).await,
+        Prepared::Broken(error) => end(turn, asked, Verdict::Failed, Some(error.sentence())).await,
+        Prepared::Ready(compiled) => create(engine, turn, asked, *compiled).await,
     }
 }
 
-async fn create(
-    parts: &Parts,
-    engine: &Engine,
-    seq: u64,
-    asked: Asked,
-    compiled: Compiled,
-) -> Result<()> {
+async fn create(engine: &Engine, turn: &Turn, asked: Asked, compiled: Compiled) -> Result<()> {
     let again = asked.clone();
     let create = move |tx: &mut Tx<'_>| {
         asked.tip.remember(tx)?;
         create::create_in(tx, &asked, compiled)
     };
-    match once(parts, seq, create).await {
+    match turn.once(create).await {
         Ok(Some((_, overtaken))) => {
             overtake(engine, overtaken).await;
             Ok(())
@@ -131,7 +158,7 @@ async fn create(
         Ok(None) => Ok(()),
         // Larger than the engine takes.
         Err(error) if error.kind() == kernel::ErrorKind::Invalid => {
-            end(parts, seq, again, Verdict::Failed, Some(error.sentence())).await
+            end(turn, again, Verdict::Failed, Some(error.sentence())).await
         }
         Err(error) => Err(error),
     }
@@ -156,36 +183,12 @@ async fn prepare(parts: &Parts, asked: &Asked) -> Prepared {
     Prepared::Broken(Error::internal("no try was made"))
 }
 
-/// Runs `work` and moves the cursor, unless that was done before.
-async fn once<T, F>(parts: &Parts, seq: u64, work: F) -> Result<Option<T>>
-where
-    T: Send + 'static,
-    F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-{
-    parts
-        .store
-        .write(move |tx| {
-            if tx.row::<u64>(CURSOR, "pushes")?.is_some_and(|done| done >= seq) {
-                return Ok(None);
-            }
-            tx.set_row(CURSOR, "pushes", &seq)?;
-            work(tx).map(Some)
-        })
-        .await
-}
-
-async fn end(
-    parts: &Parts,
-    seq: u64,
-    asked: Asked,
-    verdict: Verdict,
-    reason: Option<Text>,
-) -> Result<()> {
+async fn end(turn: &Turn, asked: Asked, verdict: Verdict, reason: Option<Text>) -> Result<()> {
     let work = move |tx: &mut Tx<'_>| {
         asked.tip.remember(tx)?;
         create::end_in(tx, &asked, verdict, reason)
     };
-    once(parts, seq, work).await.map(drop)
+    turn.once(work).await.map(drop)
 }
 
 /// `git push -o ci.skip`, or a commit that asks for it.

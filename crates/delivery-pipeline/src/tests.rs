@@ -39,6 +39,8 @@ struct Shelf {
     secrets: OnceLock<Arc<dyn Secrets>>,
     /// Where two histories part, if not at the first of them.
     partings: Mutex<BTreeMap<(String, String), Option<String>>>,
+    /// What `include:remote` may ask.
+    hosts: OnceLock<Vec<String>>,
 }
 
 impl Shelf {
@@ -183,7 +185,7 @@ async fn options_of(
     Ok(Options {
         store: store.clone(),
         policy: policy::Policy::new(&account::Accounts::open(store.clone()).await?),
-        remote_hosts: Vec::new(),
+        remote_hosts: shelf.hosts.get().cloned().unwrap_or_default(),
         blobs,
         host,
         verdicts: None,

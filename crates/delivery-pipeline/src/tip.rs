@@ -23,6 +23,9 @@ pub struct Tip {
     pub before: Option<String>,
     pub commit: Commit,
     pub change: Option<Name>,
+    /// The position of its push in the journal.
+    #[serde(default)]
+    pub seq: u64,
 }
 
 impl Tip {
@@ -40,6 +43,7 @@ impl Tip {
             before: pushed.before.clone(),
             commit: pushed.head.clone()?,
             change: event.fact.change.clone(),
+            seq: event.seq,
         })
     }
 
@@ -58,14 +62,21 @@ impl Tip {
         format!("{}/{}/{}", self.project, self.repository, self.refname)
     }
 
+    /// Unless a later push is known already.
     pub fn remember(&self, tx: &mut Tx<'_>) -> Result<()> {
-        tx.set_row(TIPS, &self.key(), self)
+        match tx.row::<Tip>(TIPS, &self.key())? {
+            Some(known) if known.seq > self.seq => Ok(()),
+            _ => tx.set_row(TIPS, &self.key(), self),
+        }
     }
 }
 
-/// Forgets a deleted ref.
-pub fn forget(tx: &mut Tx<'_>, project: &Name, pushed: &Pushed) -> Result<()> {
+/// Forgets a ref that the event `seq` of the journal deleted.
+pub fn forget(tx: &mut Tx<'_>, project: &Name, pushed: &Pushed, seq: u64) -> Result<()> {
     let key = format!("{project}/{}/{}", pushed.repository, pushed.refname);
+    if tx.row::<Tip>(TIPS, &key)?.is_some_and(|known| known.seq > seq) {
+        return Ok(());
+    }
     tx.delete_row(TIPS, &key)?;
     left::forget(tx, project, &pushed.repository, &pushed.refname)
 }

@@ -434,6 +434,7 @@ async fn same(parts: &Parts, above: &Run) -> Result<Tip> {
         default_branch: label("default_branch") == "true",
         before: None,
         change: above.change.clone(),
+        seq: 0,
     })
 }
 

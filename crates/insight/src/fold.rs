@@ -2,8 +2,8 @@
 
 use crate::record::{Change, Performance, Pipeline, Release, Rollout, Step};
 use kernel::journey::{
-    Fact, LoadVerdict, Outcome, PipelineCreated, PipelineFinished, ReleaseMade, ReleaseSkipped, RolloutFinished,
-    RolloutStarted, Verdict,
+    Fact, LoadVerdict, Outcome, PipelineCreated, PipelineFinished, ReleaseMade, ReleaseSkipped,
+    RolloutFinished, RolloutStarted, Verdict,
 };
 use kernel::{Event, Text, Time};
 use serde::Deserialize;

@@ -11,17 +11,20 @@
 //! - Nothing to do means no timer but the slow listing's.
 //!
 //! [`follow`] is for projections and outboxes: each event's effect happens exactly once, in the transaction
-//! that moves the follower's cursor. [`take()`] is the same for effects that need IO before it.
+//! that moves the follower's cursor. [`take()`] is the same for effects that need IO before it, and
+//! [`lanes()`] for work that takes its time and must not hold up everybody else's.
 
 mod backoff;
 mod drive;
 mod follow;
+mod lanes;
 mod queue;
 mod take;
 
 pub use backoff::Backoff;
 pub use drive::{Handle, Poker, spawn};
 pub use follow::{follow, follow_kinds, follow_some};
+pub use lanes::{Turn, Worker, lanes};
 pub use take::{Effect, Reached, Taker, Want, Write, take};
 
 use kernel::{BoxFuture, Event, Result, Time};

@@ -90,6 +90,7 @@ pub async fn ask(
         before,
         commit,
         change: None,
+        seq: 0,
     };
     Ok(Asked {
         tip,

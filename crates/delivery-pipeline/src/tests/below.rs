@@ -65,6 +65,7 @@ impl World {
             before: None,
             change: change_name(&name("web"), &commit),
             commit: commit_of(&commit, "Add cart"),
+            seq: 0,
         };
         let asked = Asked {
             tip,

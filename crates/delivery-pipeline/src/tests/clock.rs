@@ -71,6 +71,7 @@ impl Still {
             before: None,
             change: change_name(&name("web"), &commit),
             commit: commit_of(&commit, "Add cart"),
+            seq: 0,
         };
         let spec = serde_json::json!({ "members": [{ "user": "kim", "role": "developer" }] });
         let key = Key::global::<policy::Project>(&name("shop"));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::left::{self, Left};
 use crate::work::Fetch;
-use kernel::journey::{EnvironmentDeployed, JobReported};
+use kernel::journey::{EnvironmentDeployed, JobReported, PipelineCreated};
 use store::Filter;
 
 /// Makes a project whose members are developers.
@@ -123,4 +123,37 @@ async fn the_newest_artifacts_of_a_branch_are_there_for_those_who_may_read_them(
     assert_eq!(last.state, run::RunState::Passed, "pushes are dealt with in order");
     assert_eq!(newest(&world, "shop", "main", "a").await, None);
     assert_eq!(newest(&world, "closed", "main", "a").await.unwrap().run, last.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_holds_up_only_the_project_that_includes_from_it() {
+    // It takes connections and never answers.
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = hangs.local_addr().unwrap().to_string();
+    let (dir, shelf) = (world_dir(), Arc::new(Shelf::default()));
+    shelf.hosts.set(vec![host.clone()]).unwrap();
+    let world = World::open(dir.path(), &shelf).await;
+    let slow = format!("include: [{{remote: 'http://{host}/a.yml'}}]\na: {{script: 'true'}}\n");
+    let quick = [(".gitlab-ci.yml", "a: {script: 'true'}")];
+    let (start, first) = world.push("slow", &[(".gitlab-ci.yml", &slow)], |_| ()).await;
+    world.push("slow", &quick, |_| ()).await;
+    let (_, id) = world.push("shop", &quick, |_| ()).await;
+    assert_eq!(world.finished(start, &id).await.verdict, Verdict::Passed);
+    let word = |e: &Event| {
+        let told =
+            PipelineCreated::of(e).map(|_| None).or(PipelineFinished::of(e).map(|f| f.reason));
+        told.filter(|_| e.fact.project == Some(name("slow")))
+    };
+    let said = world.store.read(move |v| v.events(0, 1000, &Filter::default())).await.unwrap();
+    assert!(said.iter().all(|e| word(e).is_none()), "it still waits for its server");
+    // The connection is cut: the first push fails, and only then the one behind it has its turn.
+    drop(hangs);
+    let reason = world.wait(start, word).await.expect("the first word is the failure's");
+    assert!(reason.en.contains("does not answer"), "{reason:?}");
+    let failed = world.finished(start, &first).await;
+    assert_eq!((failed.verdict, failed.run), (Verdict::Failed, None));
+    world
+        .wait(start, |e| PipelineCreated::of(e).filter(|_| e.fact.project == Some(name("slow"))))
+        .await;
+    world.close().await;
 }

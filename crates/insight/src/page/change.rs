@@ -258,9 +258,14 @@ fn performance(r: &Reader, change: &Change) -> Markup {
         return html! { section.part #performance hidden data-part {} };
     }
     let title = r.t("Performance beside its base", "기준과 비교한 성능");
-    widget::section("performance", title, html! {}, html! {
-        @for one in &change.performance { (scenario(r, change, one)) }
-    })
+    widget::section(
+        "performance",
+        title,
+        html! {},
+        html! {
+            @for one in &change.performance { (scenario(r, change, one)) }
+        },
+    )
 }
 
 fn scenario(r: &Reader, change: &Change, one: &Performance) -> Markup {
@@ -272,11 +277,8 @@ fn scenario(r: &Reader, change: &Change, one: &Performance) -> Markup {
         "worse" => (State::Warned, r.t("worse", "나빠짐")),
         _ => (State::Skipped, r.t("cannot tell", "판단 불가")),
     };
-    let job = format!(
-        "{}?step={}#log",
-        crossing::run_address(change, &one.run),
-        web::segment(&one.step)
-    );
+    let job =
+        format!("{}?step={}#log", crossing::run_address(change, &one.run), web::segment(&one.step));
     html! {
         div.service-line {
             (widget::badge(r, state, Some(word)))

@@ -4,9 +4,7 @@ use super::crossing::Serving;
 use super::home::Home;
 use super::{change, home, metrics};
 use crate::dora;
-use crate::record::{
-    Carried, Change, Deployment, Performance, Pipeline, Release, Rollout, Step,
-};
+use crate::record::{Carried, Change, Deployment, Performance, Pipeline, Release, Rollout, Step};
 use kernel::journey::{Cause, Commit, Outcome, Verdict};
 use kernel::{Id, Key, Lang, Name, Principal, Resource, Text, Time};
 use maud::Markup;

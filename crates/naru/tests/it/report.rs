@@ -215,8 +215,10 @@ open("report.xml", "w").write(f"<testsuites><testsuite name='pytest'>{cases}</te
 
 /// `mine=…` of a log.
 fn mine(log: &str) -> String {
-    let line = log.lines().find_map(|l| l.split_once("mine=").filter(|(before, _)| !before.contains('$')));
-    line.map(|(_, files)| files.split('"').next().unwrap_or("").trim().to_owned()).unwrap_or_default()
+    let line =
+        log.lines().find_map(|l| l.split_once("mine=").filter(|(before, _)| !before.contains('$')));
+    line.map(|(_, files)| files.split('"').next().unwrap_or("").trim().to_owned())
+        .unwrap_or_default()
 }
 
 #[test]
@@ -240,12 +242,14 @@ fn jobs_share_a_suite_by_the_times_of_the_pipeline_before() {
     };
     push(&work);
     let first = newest_run(&naru);
-    let even = [("tests/test_a.py tests/test_c.py", false), ("tests/test_b.py tests/test_d.py", false)];
+    let even =
+        [("tests/test_a.py tests/test_c.py", false), ("tests/test_b.py tests/test_d.py", false)];
     assert_eq!(shares(&first), even.map(|(files, told)| (files.to_owned(), told)));
     // The long file alone, and what takes as long together.
     work.commit("Again", &[("note", "1")]).unwrap();
     push(&work);
-    let by_time = [("tests/test_a.py", true), ("tests/test_b.py tests/test_c.py tests/test_d.py", true)];
+    let by_time =
+        [("tests/test_a.py", true), ("tests/test_b.py tests/test_c.py tests/test_d.py", true)];
     let by_time = by_time.map(|(files, told)| (files.to_owned(), told));
     assert_eq!(shares(&newest_run(&naru)), by_time);
     // A retry of the first pipeline cuts as that one did: its other jobs are not run again.
