@@ -254,6 +254,9 @@ async fn delete(context: Context, matches: ArgMatches) -> Result<()> {
                 words(&kind["kind"]),
                 output.lang.pick("deleted", "삭제됨")
             )]);
+            if let Some(stays) = kind["leaves"].as_str() {
+                table.remark(stays.to_owned());
+            }
             table
         },
     )

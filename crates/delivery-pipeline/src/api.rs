@@ -24,6 +24,15 @@ pub(crate) const ROUTES: &[Route] = &[
         |c| Box::pin(start(c)),
     ),
     Route::post(
+        "/api/v1/projects/{project}/repositories/{repository}/include",
+        VIEW,
+        (
+            "what a pipeline would find of a repository that it includes from (`file`, `paths`, `component`)",
+            "파이프라인이 저장소에서 include로 찾는 것 (`file`, `paths`, `component`)",
+        ),
+        |c| Box::pin(crate::others::include(c)),
+    ),
+    Route::post(
         "/api/v1/pipelines/lint",
         Access::SignedIn,
         (

@@ -38,6 +38,7 @@ mod library;
 pub mod lint;
 mod local;
 pub mod look;
+mod others;
 mod outgoing;
 mod own;
 pub mod page;
@@ -69,6 +70,7 @@ pub use artifacts::{Artifacts, Report};
 pub use by_hand::ByHand;
 pub use caches::CacheView;
 pub use keep::Bounds;
+pub use others::Others;
 pub use schedule::{Schedule, ScheduleStatus};
 pub use token::TriggerToken;
 
@@ -145,6 +147,8 @@ pub struct Options {
     pub policy: Policy,
     /// Hosts that `include:remote` may ask: `example.com`, `example.com:8443`.
     pub remote_hosts: Vec<String>,
+    /// Who has files of other repositories, if this store's own are not meant: a local run's.
+    pub others: Option<Arc<dyn Others>>,
     /// Who knows tests beyond one job; without it every failure counts.
     pub verdicts: Option<Arc<dyn Verdicts>>,
     /// The secrets of this server; without it a job that asks for one of them fails.
@@ -170,6 +174,7 @@ pub(crate) struct Parts {
     pub identity: Option<Arc<dyn Identity>>,
     pub policy: Policy,
     pub remote_hosts: Vec<String>,
+    pub others: Option<Arc<dyn Others>>,
     pub verdicts: Option<Arc<dyn Verdicts>>,
     pub secrets: Option<Arc<dyn Secrets>>,
     /// Closes what jobs hand on to jobs alone.
@@ -216,6 +221,7 @@ impl Pipelines {
             identity: options.identity,
             policy: options.policy,
             remote_hosts: options.remote_hosts,
+            others: options.others,
             verdicts: options.verdicts,
             secrets: options.secrets,
             seal,

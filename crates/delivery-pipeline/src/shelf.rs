@@ -5,7 +5,7 @@ use crate::Parts;
 use crate::gitlab::{self, Component, Context, Files, Got, Home, MAX_FILE, Wanted};
 use crate::library::Library;
 use crate::tip::{self, Tip};
-use crate::versions;
+use crate::{others, versions};
 use kernel::{BoxFuture, Error, ErrorKind, Name, Principal, Result, Text, text};
 use policy::Permission;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,11 @@ struct Spot {
 impl Library for Shelf<'_> {
     fn find<'a>(&'a self, wanted: &'a Wanted) -> BoxFuture<'a, Result<Got>> {
         Box::pin(async move {
+            if let (Some(others), Some((path, ask))) = (&self.parts.others, others::asked(wanted))
+                && !self.is_own(path)
+            {
+                return others.find(path, &ask).await;
+            }
             let found = match wanted {
                 Wanted::File { home: Home::Here, path } => return self.own(path).await,
                 Wanted::File { home: Home::Repository { path, refname }, path: file } => {
@@ -77,6 +82,12 @@ impl Library for Shelf<'_> {
 }
 
 impl Shelf<'_> {
+    /// Whether that is the repository of the commit.
+    fn is_own(&self, path: &str) -> bool {
+        let own = self.tip.map(|tip| format!("{}/{}", tip.project, tip.repository));
+        own.is_some_and(|own| own == path)
+    }
+
     /// A file of the commit itself.
     async fn own(&self, path: &str) -> Result<Got> {
         if let Some(bytes) = self.laid.get(path) {
@@ -200,8 +211,7 @@ impl Shelf<'_> {
         let (project, repository) = path.split_once('/').ok_or_else(hidden)?;
         let project = Name::parse(project).map_err(|_| hidden())?;
         let repository = Name::parse(repository).map_err(|_| hidden())?;
-        let own = self.tip.is_some_and(|t| t.project == project && t.repository == repository);
-        if !own {
+        if !self.is_own(path) {
             let may = self.parts.policy.may(self.who, Permission::View, &project).await;
             match may.as_ref().map_err(Error::kind) {
                 Ok(()) => {}

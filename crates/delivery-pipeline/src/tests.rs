@@ -185,6 +185,7 @@ async fn options_of(
     Ok(Options {
         store: store.clone(),
         policy: policy::Policy::new(&account::Accounts::open(store.clone()).await?),
+        others: None,
         remote_hosts: shelf.hosts.get().cloned().unwrap_or_default(),
         blobs,
         host,

@@ -158,7 +158,8 @@ async fn kinds(call: Call) -> Result<Response> {
         .map(|k| {
             json!({ "kind": k.kind, "plural": k.plural, "about": call.lang.pick(k.about.0, k.about.1),
                 "scope": if k.scope == Scope::Project { "project" } else { "platform" },
-                "writable": k.writer == Writer::People, "columns": k.columns })
+                "writable": k.writer == Writer::People, "columns": k.columns,
+                "leaves": k.leaves.map(|(en, ko)| call.lang.pick(en, ko)) })
         })
         .collect();
     json(&json!({ "items": all }))

@@ -48,6 +48,8 @@ pub struct KindDef {
     pub about: Text2,
     /// Columns of `naru get`: a heading and a JSON pointer (RFC 6901) into the resource.
     pub columns: &'static [(&'static str, &'static str)],
+    /// What stays when one is deleted, and how to remove that, too.
+    pub leaves: Option<Text2>,
     pub spec_schema: fn() -> Schema,
     pub status_schema: fn() -> Schema,
     /// Checks a spec and fills in its defaults.
@@ -72,10 +74,15 @@ impl KindDef {
             writer,
             about,
             columns,
+            leaves: None,
             spec_schema: schema_of::<K>,
             status_schema: schema_of::<K::Status>,
             check: check_of::<K>,
         }
+    }
+
+    pub const fn leaves(self, words: Text2) -> KindDef {
+        KindDef { leaves: Some(words), ..self }
     }
 }
 

@@ -119,6 +119,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         identity: Some(Arc::new(signer.clone())),
         policy: policy.clone(),
         remote_hosts: config.include_from.clone(),
+        others: None,
         verdicts: Some(Arc::new(reports.clone())),
         secrets: Some(Arc::new(secrets.clone())),
         dir: data.join("work"),

@@ -40,6 +40,15 @@ pub(crate) const ROUTES: &[Route] = &[
         |c| Box::pin(restart(c)),
     ),
     Route::post(
+        "/api/v1/projects/{project}/services/{service}/delete",
+        DEPLOY,
+        (
+            "delete a service, and with `with_data` its data directory",
+            "서비스 삭제. `with_data`이면 데이터 디렉터리까지",
+        ),
+        |c| Box::pin(delete(c)),
+    ),
+    Route::post(
         "/api/v1/projects/{project}/changes/{change}/deploy",
         DEPLOY,
         ("release a change whose pipeline passed", "파이프라인을 통과한 변경 배포"),
@@ -101,6 +110,19 @@ async fn scale(mut call: Call) -> Result<Response> {
 async fn restart(call: Call) -> Result<Response> {
     let (key, who) = (key(&call)?, call.who.clone());
     json_status(status_accepted(), &call.part::<Services>()?.restart(&key, who).await?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Delete {
+    #[serde(default)]
+    with_data: bool,
+}
+
+async fn delete(mut call: Call) -> Result<Response> {
+    let body: Delete = call.json().await?;
+    let (key, who) = (key(&call)?, call.who.clone());
+    json(&call.part::<Services>()?.delete(&key, body.with_data, who).await?)
 }
 
 async fn deploy(call: Call) -> Result<Response> {

@@ -35,7 +35,31 @@ fn service_command(lang: Lang) -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(project())
-        .subcommand(verb("list", "list them", "목록"))
+        .subcommand(
+            verb("list", "list them", "목록").arg(
+                Arg::new("all").long("all").action(ArgAction::SetTrue).help(
+                    lang.pick("copies of environments, too", "환경의 복사본까지").to_owned(),
+                ),
+            ),
+        )
+        .subcommand(
+            verb(
+                "delete",
+                "stop a service and forget its releases; its data stays",
+                "서비스를 중지하고 릴리스를 잊습니다. 데이터는 남습니다",
+            )
+            .arg(name(lang))
+            .arg(Arg::new("with-data").long("with-data").action(ArgAction::SetTrue).help(
+                lang.pick(
+                    "remove its data directory, too, for good; also what a deleted service left",
+                    "데이터 디렉터리까지 완전히 지웁니다. 이미 지운 서비스가 남긴 것도 지웁니다",
+                )
+                .to_owned(),
+            ))
+            .arg(Arg::new("yes").long("yes").short('y').action(ArgAction::SetTrue).help(
+                lang.pick("do not ask", "묻지 않고 진행").to_owned(),
+            )),
+        )
         .subcommand(
             verb("show", "one with its instances and releases", "인스턴스와 릴리스까지 보기")
                 .arg(name(lang)),
@@ -157,6 +181,7 @@ async fn service(context: Context, matches: ArgMatches) -> Result<()> {
     match matches.subcommand() {
         Some(("list", sub)) => list(&context, sub).await,
         Some(("show", sub)) => show(&context, sub).await,
+        Some(("delete", sub)) => crate::cmd_delete::delete(&context, sub, &one(sub)?).await,
         Some(("scale", sub)) => scale(&context, sub).await,
         Some(("restart", sub)) => {
             let path = format!("{}/restart", one(sub)?);
@@ -175,22 +200,36 @@ async fn list(context: &Context, matches: &ArgMatches) -> Result<()> {
     if let Some(warning) = unisolated(&host) {
         context.output.remark(warning.get(context.lang));
     }
+    let all = matches.get_flag("all");
     context.output.show(&items, |items, out| {
         let lang = out.lang;
+        let mut copies = 0_usize;
         let mut table =
-            Table::new(["NAME", "RELEASE", "INSTANCES", "CONDITION", "URL"]).nothing(lang.pick(
-                "no services yet: push a naru.yaml",
-                "아직 서비스가 없습니다. naru.yaml을 푸시하세요",
-            ));
+            Table::new(["NAME", "RELEASE", "INSTANCES", "CONDITION", "URL", "ENVIRONMENT"])
+                .nothing(lang.pick(
+                    "no services yet: push a naru.yaml",
+                    "아직 서비스가 없습니다. naru.yaml을 푸시하세요",
+                ));
         for item in items.as_array().into_iter().flatten() {
             let at = |p: &str| item.pointer(p).and_then(Value::as_str).unwrap_or("-").to_owned();
+            if !all && item.pointer("/status/environment").is_some_and(|e| !e.is_null()) {
+                copies += 1;
+                continue;
+            }
             table.row([
                 at("/name"),
                 at("/status/release"),
                 at("/status/instances"),
                 at("/status/condition"),
                 at("/status/url"),
+                at("/status/environment"),
             ]);
+        }
+        if copies > 0 {
+            table.remark(match lang {
+                Lang::En => format!("copies of environments, not shown: {copies} (`--all`)"),
+                Lang::Ko => format!("환경의 복사본 {copies}개는 생략 (`--all`)"),
+            });
         }
         table
     })
@@ -221,6 +260,9 @@ fn describe(view: &ServiceView, out: &Output) -> String {
     fact("service", "서비스", format!("{}/{}", view.project, view.name));
     fact("condition", "상태", view.status.condition.text().get(lang).to_owned());
     fact("instances", "인스턴스", view.status.instances.clone());
+    if let Some(environment) = &view.environment {
+        fact("copy of environment", "환경의 복사본", environment.to_string());
+    }
     if let Some(url) = &view.url {
         fact("address", "주소", url.clone());
     }

@@ -6,6 +6,20 @@ pub(crate) fn spec(say: Text, hint: Text) -> Error {
     Error::invalid("service.spec", say).hint(hint)
 }
 
+pub(crate) fn copy(service: &Name, environment: &Name) -> Error {
+    Error::conflict(
+        "service.copy",
+        text!(
+            "{service} is a copy of the environment {environment} and goes with it",
+            "{service}은(는) {environment} 환경의 복사본이라 환경과 함께 사라집니다"
+        ),
+    )
+    .hint(text!(
+        "`naru environment stop {environment}` stops it",
+        "`naru environment stop {environment}`로 환경을 중지하세요"
+    ))
+}
+
 pub(crate) fn unknown_service(name: &Name) -> Error {
     Error::not_found(
         "service.unknown",

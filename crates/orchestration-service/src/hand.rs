@@ -6,7 +6,7 @@ use crate::rollout::{self, Order};
 use crate::state::{self, ServiceKey, State};
 use crate::{error, hosts};
 use kernel::journey::Cause;
-use kernel::{Error, Id, Name, Principal, Result};
+use kernel::{Error, Id, Name, NewEvent, Principal, Result};
 use store::{Put, Tx};
 
 /// Rolls an earlier release out: the named one, else what served before.
@@ -85,4 +85,13 @@ pub(crate) fn again(
     state.save(tx, key)?;
     prune(tx, key, &state)?;
     Ok((name, run))
+}
+
+/// Somebody wants the data of a service gone with it.
+pub(crate) fn discarded(key: &ServiceKey, actor: Principal) -> NewEvent {
+    let name = &key.service;
+    let say = kernel::text!("data of {name} is removed", "{name}의 데이터를 지움");
+    NewEvent::new("service.data.discarded", actor, say)
+        .project(&key.project)
+        .subject(key.resource())
 }

@@ -32,6 +32,9 @@ pub struct ServiceStatus {
     pub url: Option<String>,
     pub condition: Condition,
     pub message: Option<Text>,
+    /// Of a copy: the environment it was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Name>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -193,8 +196,13 @@ pub(crate) static KINDS: &[KindDef] = &[
             ("INSTANCES", "/status/instances"),
             ("CONDITION", "/status/condition"),
             ("URL", "/status/url"),
+            ("ENVIRONMENT", "/status/environment"),
         ],
-    ),
+    )
+    .leaves((
+        "data directories of services stay: `naru service delete NAME --with-data` removes one for good",
+        "서비스의 데이터 디렉터리는 남습니다. `naru service delete NAME --with-data`로 완전히 지웁니다",
+    )),
     KindDef::of::<Release>(
         "releases",
         Scope::Project,

@@ -17,6 +17,7 @@ mod actor;
 mod api;
 mod check;
 mod cmd;
+mod cmd_delete;
 mod copies;
 mod crew;
 mod env;
@@ -61,7 +62,7 @@ pub use kind::{
 pub use log::LogLine;
 pub use measure::{Cores, Length, Share, Size};
 pub use state::ServiceKey;
-pub use view::{Deployed, InstanceView, ReleaseView, RolledBack, ServiceView};
+pub use view::{DataLeft, Deleted, Deployed, InstanceView, ReleaseView, RolledBack, ServiceView};
 
 use blob::Blobs;
 use host::Host;

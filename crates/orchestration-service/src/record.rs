@@ -69,6 +69,7 @@ fn status(yard: &Yard, crew: &Crew, look: &Look) -> ServiceStatus {
         url,
         condition,
         message: state.failure.clone().or(trouble),
+        environment: state.environment.clone(),
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) const KEPT: &str = "service.release";
 /// sequence up to which none of any repository is open.
 pub(crate) const SEEN: &str = "service.seen";
 pub(crate) const LOW: &str = "~";
+/// Services whose data goes with them once their last instance is gone: `<project>/<service>`.
+pub(crate) const DISCARD: &str = "service.discard";
 
 /// A service of a project.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

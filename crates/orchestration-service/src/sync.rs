@@ -36,6 +36,8 @@ pub(crate) struct Look {
     pub release: Option<(Name, Release)>,
     /// Instances as written down.
     pub written: Vec<Resource>,
+    /// Whoever deleted it wants its data gone, too.
+    discard: bool,
 }
 
 impl Reconciler for Keeper {
@@ -101,7 +103,9 @@ pub(crate) fn all_services(view: &View<'_>, project: Option<&Name>) -> Result<Ve
 
 /// Services of which something is remembered, whether they are still there or not.
 fn all_states(view: &View<'_>) -> Result<Vec<ServiceKey>> {
-    let rows = view.rows::<serde::de::IgnoredAny>(state::STATE, "", None, usize::MAX >> 1)?;
+    let mut rows = view.rows::<serde::de::IgnoredAny>(state::STATE, "", None, usize::MAX >> 1)?;
+    // Also those of which only data is left, and that is to go.
+    rows.extend(view.rows(state::DISCARD, "", None, usize::MAX >> 1)?);
     let key = |row: &str| {
         let (project, service) = row.split_once('/')?;
         Some(ServiceKey::new(&Name::parse(project).ok()?, &Name::parse(service).ok()?))
@@ -118,7 +122,8 @@ fn look(view: &View<'_>, key: &ServiceKey) -> Result<Look> {
     };
     let written = written(view, key)?;
     let project = view.resource(&Key::global::<policy::Project>(&key.project))?.is_some();
-    Ok(Look { project, resource, state, release, written })
+    let discard = view.row::<()>(state::DISCARD, &key.row())?.is_some();
+    Ok(Look { project, resource, state, release, written, discard })
 }
 
 /// Their names begin with the service's, and so lie together.
@@ -152,6 +157,12 @@ impl Keeper {
         let look = self.yard.store().read(move |v| look(v, &k)).await?;
         let canceled = self.cancel_overtaken(&look.state).await;
         let Some(resource) = &look.resource else { return self.remove(&crew, &look).await };
+        if look.discard {
+            // Made again before it was gone: what it finds is its own.
+            let row = key.row();
+            let keep = move |tx: &mut Tx<'_>| tx.delete_row(state::DISCARD, &row).map(drop);
+            self.yard.store().write(keep).await?;
+        }
         if !look.project {
             // A project takes its services with it. The deletion brings us back.
             let (key, actor) = (key.resource(), Principal::part(PART_NAME));
@@ -264,15 +275,22 @@ impl Keeper {
         if !crew.members().is_empty() {
             return Ok(Next::Done);
         }
-        if look.state == State::default() && look.written.is_empty() {
+        if look.state == State::default() && look.written.is_empty() && !look.discard {
             return Ok(Next::Done);
         }
         let key = crew.key.clone();
+        if look.discard {
+            self.yard.volumes().drop_production(&key).await?;
+        }
         // Before its state: after a crash in between, this comes again.
         if look.state.environment.is_some() {
             self.yard.volumes().drop_copy(&key).await?;
         }
-        self.yard.store().write(move |tx| release::forget_service(tx, &key)).await?;
+        let forget = move |tx: &mut Tx<'_>| {
+            tx.delete_row(state::DISCARD, &key.row())?;
+            release::forget_service(tx, &key)
+        };
+        self.yard.store().write(forget).await?;
         Ok(Next::Done)
     }
 }

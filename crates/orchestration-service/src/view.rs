@@ -9,7 +9,7 @@ use crate::{Services, error, hand};
 use futures_util::Stream;
 use kernel::{Error, Id, Kind, Name, Principal, Result, Text, Time};
 use serde::{Deserialize, Serialize};
-use store::{Put, View};
+use store::{Put, Tx, View};
 
 /// The whole of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,62 @@ pub struct Deployed {
     pub rollouts: Vec<RolledBack>,
 }
 
+/// A service that was deleted, and what becomes of its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deleted {
+    pub service: Name,
+    pub data: DataLeft,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataLeft {
+    /// It has none.
+    None,
+    /// It stays, and a service of that name finds it again.
+    Kept,
+    /// It goes with the last instance.
+    Removed,
+}
+
 impl Services {
+    /// Deletes a service: its instances drain and stop, its releases are forgotten. Its data directory
+    /// stays, unless `with_data`; then also what a service left that was deleted before.
+    ///
+    /// # Errors
+    /// `service.unknown`; `service.copy` for a copy, which goes with its environment.
+    pub async fn delete(
+        &self,
+        key: &ServiceKey,
+        with_data: bool,
+        who: Principal,
+    ) -> Result<Deleted> {
+        let has = self.yard.volumes().has_production(key).await?;
+        let k = key.clone();
+        let delete = move |tx: &mut Tx<'_>| {
+            let there = tx.resource(&k.resource())?.is_some();
+            if !there && !(with_data && has) {
+                return Err(error::unknown_service(&k.service));
+            }
+            if let Some(environment) = State::load(tx, &k)?.environment {
+                return Err(error::copy(&k.service, &environment));
+            }
+            if with_data && has {
+                tx.set_row(state::DISCARD, &k.row(), &())?;
+                tx.append(hand::discarded(&k, who.clone()))?;
+            }
+            if there { tx.delete(&k.resource(), None, who).map(drop) } else { Ok(()) }
+        };
+        self.yard.store().write(delete).await?;
+        self.yard.poke(key);
+        let data = match (has, with_data) {
+            (false, _) => DataLeft::None,
+            (true, false) => DataLeft::Kept,
+            (true, true) => DataLeft::Removed,
+        };
+        Ok(Deleted { service: key.service.clone(), data })
+    }
+
     /// All services of a project, by name.
     pub async fn list(&self, project: &Name) -> Result<Vec<ServiceView>> {
         let project = project.clone();

@@ -1,7 +1,7 @@
 //! Directories that outlive instances: a service's own data.
 //!
 //! ```text
-//! volumes/production/<project>/<service>/     stays when the service is deleted: it may be all there is
+//! volumes/production/<project>/<service>/     stays when the service is deleted, unless its data is, too
 //! volumes/environments/<project>/<copy>/      goes with its copy
 //! volumes/.<n>                                on its way
 //! ```
@@ -72,6 +72,18 @@ impl Volumes {
             placed
         })
         .await
+    }
+
+    /// Whether production's volume of the service is there, with whatever it holds.
+    pub async fn has_production(&self, key: &ServiceKey) -> Result<bool> {
+        let dir = self.of(key, None);
+        blocking(move || Ok(dir.is_dir())).await
+    }
+
+    /// Removes production's volume, for good.
+    pub async fn drop_production(&self, key: &ServiceKey) -> Result<()> {
+        let dir = self.of(key, None);
+        blocking(move || remove(&dir)).await
     }
 
     /// Removes the volume of a copy. Production's are never removed here.

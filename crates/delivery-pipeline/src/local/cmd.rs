@@ -2,11 +2,12 @@
 
 use super::ask::{self, Suppose};
 use super::choose::Wish;
-use super::{enter, session, shell};
+use super::{enter, includes, session, shell};
 use crate::variables::{Variable, is_name};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use cli::{Command, Context};
 use kernel::{Error, Lang, Result, Text, text};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Flags {
     pub wish: Wish,
     pub suppose: Suppose,
     pub committed: bool,
+    /// Directories that stand for repositories of the server: `project/repository` to where it lies.
+    pub includes: BTreeMap<String, PathBuf>,
     pub secrets: Option<PathBuf>,
     pub jobs: Option<usize>,
     pub timeout: Option<Duration>,
@@ -88,7 +91,7 @@ fn choosing(lang: Lang) -> [Arg; 4] {
     ]
 }
 
-fn supposing(lang: Lang) -> [Arg; 6] {
+fn supposing(lang: Lang) -> [Arg; 7] {
     [
         value(
             "branch",
@@ -106,6 +109,14 @@ fn supposing(lang: Lang) -> [Arg; 6] {
             ),
         ),
         several("var", "NAME=VALUE", lang.pick("a variable, given by hand", "직접 주는 변수")),
+        several(
+            "include-project",
+            "PROJECT/REPOSITORY=DIR",
+            lang.pick(
+                "include that repository's files from a directory instead of the server",
+                "그 저장소의 파일을 서버 대신 디렉터리에서 include",
+            ),
+        ),
         several("changed", "PATH", lang.pick("as if only this changed", "이것만 바뀌었다고 가정")),
         flag(
             "committed",
@@ -229,6 +240,10 @@ impl Flags {
                 changed: (!changed.is_empty()).then(|| changed.into_iter().collect()),
             },
             committed: matches.get_flag("committed"),
+            includes: words("include-project")
+                .iter()
+                .map(|pair| includes::directory(pair))
+                .collect::<Result<_>>()?,
             secrets: path("secrets"),
             jobs: matches.get_one::<u16>("jobs").map(|n| usize::from(*n)),
             timeout: word("timeout").map(|w| timeout(&w)).transpose()?,

@@ -19,6 +19,7 @@ mod enter;
 mod follow;
 pub(crate) mod frames;
 mod git;
+mod includes;
 mod junit;
 mod keys;
 mod outcome;

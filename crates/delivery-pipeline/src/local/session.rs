@@ -4,6 +4,7 @@ use super::ask::{ask, compile};
 use super::choose::{Choice, choose};
 use super::cmd::Flags;
 use super::follow::{End, Follower};
+use super::includes::Includes;
 use super::outcome::{self, Outcome};
 use super::place::{self, Place};
 use super::repository::{Repository, Snapshot};
@@ -22,6 +23,7 @@ use cli::{Context, Format, Table};
 use kernel::{Id, Lang, Name, Result, Text, text};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Instant;
 use store::Tx;
 
@@ -77,7 +79,8 @@ impl Session {
         let secrets = secrets_of(&repository, &flags, &screen).await?;
         let given = [secrets.clone(), vec![Variable::literal("NARU_LOCAL", "true")]].concat();
         let cores = std::thread::available_parallelism().map_or(2, usize::from).max(2);
-        let wants = Wants { jobs: flags.jobs.unwrap_or(cores), given };
+        let others = Arc::new(Includes::new(&context, flags.includes.clone()));
+        let wants = Wants { jobs: flags.jobs.unwrap_or(cores), given, others };
         let world = World::open(place, repository, names, wants).await?;
         world.source.take_committed(flags.committed);
         let lang = context.lang;

@@ -5,6 +5,7 @@ use super::place::Place;
 use super::repository::{Names, Repository};
 use super::source::Local;
 use super::times::Times;
+use crate::others::Others;
 use crate::variables::Variable;
 use crate::{Limits, Options, Pipelines};
 use blob::Blobs;
@@ -29,6 +30,8 @@ pub struct Wants {
     pub jobs: usize,
     /// Given to every job, stronger than what its pipeline says, and never stored.
     pub given: Vec<Variable>,
+    /// Who has files of other repositories.
+    pub others: Arc<dyn Others>,
 }
 
 /// All of it, opened.
@@ -73,6 +76,7 @@ impl World {
             source: port,
             policy: policy::Policy::new(&account::Accounts::open(store.clone()).await?),
             remote_hosts: Vec::new(),
+            others: Some(wants.others),
             identity: None,
             verdicts: Some(Arc::new(Times::of(&dir))),
             secrets: None,

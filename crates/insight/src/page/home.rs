@@ -206,9 +206,14 @@ fn services(r: &Reader, home: &Home) -> Markup {
         "",
         html! {},
         html! {
-            div { @for service in &home.services { (service_line(r, service)) } }
+            div { @for service in home.services.iter().filter(|s| !is_copy(s)) { (service_line(r, service)) } }
         },
     )
+}
+
+/// Of an environment: no part of what serves production.
+fn is_copy(service: &Resource) -> bool {
+    service.status.get("environment").is_some_and(|e| !e.is_null())
 }
 
 /// A service by its status alone: what it means is known where services live.

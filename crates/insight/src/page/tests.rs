@@ -189,6 +189,16 @@ fn each_change_is_a_crossing_that_says_how_far_it_came() {
 }
 
 #[test]
+fn copies_of_environments_are_not_among_the_services() {
+    let mut copy = service("web-3");
+    copy.key.name = name("web-qa");
+    copy.status["environment"] = json!("qa");
+    let home = Home { services: vec![service("web-3"), copy], ..project(vec![pushed(1)]) };
+    let (en, _) = drawn(|r| home::draw(r, &home));
+    assert!(en.contains("/services/web\"") && !en.contains("/services/web-qa"), "{en}");
+}
+
+#[test]
 fn a_failed_rollout_says_why_and_what_goes_on_serving() {
     let failed = rolled_out(4, Verdict::Failed);
     let serving = Serving::of(&[service("web-1")]);

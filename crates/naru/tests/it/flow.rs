@@ -170,3 +170,34 @@ kept: {{script: 'test {code} = 0 || sleep 2; echo kept'}}
     assert!(words.contains("a newer push overtook it"), "{words}");
     assert!(log(&naru, &first, "kept").contains("kept"));
 }
+
+#[test]
+fn what_a_branch_leaves_in_a_cache_reaches_no_job_of_the_protected_one() {
+    let naru = shop();
+    let ci = "a:
+  cache: { key: tools, paths: [bin] }
+  script:
+    - echo found=$(cat bin/tool 2>/dev/null || echo nothing)
+    - mkdir -p bin; echo $CI_COMMIT_BRANCH > bin/tool
+";
+    let work = naru.repository("shop", "web", &[(".gitlab-ci.yml", ci)]).unwrap();
+    let found = || {
+        let run = naru.json(&["run", "list", "-p", "shop", "--limit", "1"]).unwrap();
+        let run = run[0]["id"].as_str().unwrap().to_owned();
+        let log = naru.say(&["run", "log", &run, "a", "-p", "shop"]).unwrap();
+        let line =
+            log.lines().find_map(|l| l.split_once("found=").filter(|(b, _)| !b.contains('$')));
+        line.map(|(_, words)| words.trim().to_owned()).unwrap_or(log)
+    };
+    work.follow().unwrap();
+    assert_eq!(found(), "nothing");
+    let branch = |subject: &str, name: &str| {
+        work.git(&["checkout", "--quiet", "-B", name]).unwrap();
+        work.commit(subject, &[("note", subject)]).unwrap();
+        work.push(&["-o", "follow", "naru", name]).unwrap();
+        found()
+    };
+    assert_eq!(branch("1", "evil"), "nothing", "main's cache is not a branch's to read");
+    assert_eq!(branch("2", "evil"), "evil", "it has one of its own");
+    assert_eq!(branch("3", "main"), "main", "and main's is as main left it");
+}

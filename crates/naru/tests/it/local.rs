@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
-use testkit::Terminal;
+use testkit::{Naru, Terminal};
 
 /// A developer's machine: a repository and a home with a cache.
 struct Desk {
@@ -642,4 +642,40 @@ fn local_jobs_share_a_suite_by_what_was_measured_here() {
     assert!(first.has("mine=tests/test_a.py tests/test_c.py"), "{}", first.out);
     let second = desk.run(&[]).ends(0);
     assert!(second.has("mine=tests/test_b.py tests/test_c.py tests/test_d.py"), "{}", second.out);
+}
+
+#[test]
+fn files_of_other_repositories_come_from_a_directory_or_from_the_server() {
+    let ci = "include: [{project: ops/ci, file: /templates/test.yml}]\nstages: [test]\n";
+    let desk = Desk::new(&[(".gitlab-ci.yml", ci)]);
+    let template = |from: &str| format!("shared: {{script: 'echo from the {from}'}}\n");
+    let lost = desk.run(&[]);
+    assert_ne!(lost.code, 0);
+    for way in ["naru login", "--include-project ops/ci=DIR", ".gitlab-ci.yml:1:"] {
+        assert!(lost.err.contains(way), "{way}: {}", lost.err);
+    }
+    let naru = Naru::start(EXE).unwrap();
+    naru.say(&["project", "create", "ops"]).unwrap();
+    let files = [("templates/test.yml", template("server"))];
+    let files: Vec<(&str, &str)> = files.iter().map(|(p, w)| (*p, w.as_str())).collect();
+    naru.repository("ops", "ci", &files).unwrap().push(&[]).unwrap();
+    let ask = |args: &[&str]| {
+        let mut command = desk.command(args);
+        Ran::of(command.env("NARU_DATA", naru.data()).output().unwrap()).ends(0)
+    };
+    assert!(ask(&[]).has("from the server"));
+    // A change of the template is tried before it is pushed.
+    let there = desk.dir.path().join("ci");
+    std::fs::create_dir_all(there.join("templates")).unwrap();
+    std::fs::write(there.join("templates/test.yml"), template("desk")).unwrap();
+    let pair = format!("ops/ci={}", there.display());
+    assert!(ask(&["--include-project", &pair]).has("from the desk"));
+    // Whoever may not see it is told no more than that.
+    let refused = desk
+        .command(&[])
+        .env("NARU_URL", format!("http://{}", naru.address().unwrap()))
+        .env("NARU_TOKEN", "naru_wrong")
+        .output();
+    let refused = Ran::of(refused.unwrap());
+    assert!(refused.code != 0 && refused.err.contains("ops/ci"), "{}", refused.err);
 }

@@ -259,3 +259,37 @@ fn jobs_share_a_suite_by_the_times_of_the_pipeline_before() {
     naru.say(&["run", "log", &again, "unit 2/2", "-p", "shop"]).unwrap();
     assert_eq!(shares(&again)[1].0, even[1].0);
 }
+
+#[test]
+fn a_report_that_is_not_there_whole_excuses_nothing() {
+    let naru = shop();
+    let ci = "unit:
+  script:
+    - ln -s /etc/hostname more.xml
+    - printf '<testsuite><testcase classname=\"c\" name=\"slow\"><failure/></testcase></testsuite>' > report.xml
+    - exit 1
+  artifacts: { when: always, reports: { junit: [report.xml, more.xml] } }
+";
+    naru.say(&[
+        "test",
+        "quarantine",
+        "c::slow",
+        "-p",
+        "shop",
+        "--owner",
+        "han",
+        "--reason",
+        "being mended",
+    ])
+    .unwrap();
+    let work = naru.repository("shop", "web", &[(".gitlab-ci.yml", ci)]).unwrap();
+    // What the link stands for may tell of others that failed.
+    assert!(push(&work).contains("failed after"));
+    let said = log(&naru, &newest_run(&naru));
+    assert!(said.contains("reports are missing, so the failure counts"), "{said}");
+    let whole = ci.replace("    - ln -s /etc/hostname more.xml\n", "").replace(", more.xml", "");
+    work.commit("All of it", &[(".gitlab-ci.yml", &whole)]).unwrap();
+    let words = push(&work);
+    assert!(!words.contains("failed after"), "{words}");
+    assert!(words.contains("quarantine"), "{words}");
+}

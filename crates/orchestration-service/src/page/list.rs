@@ -5,7 +5,7 @@ use crate::{ServiceView, Services};
 use kernel::{Name, Result};
 use maud::{Markup, html};
 use naru_http::{Call, Response};
-use web::widget::{self, State};
+use web::widget::{self, State, Table};
 use web::{Page, Reader};
 
 /// The shortest service there is, to copy.
@@ -44,9 +44,41 @@ pub(super) fn draw(r: &Reader, project: &Name, services: &[ServiceView]) -> Mark
                 (widget::code_block(SHORTEST))
             }))
         } @else {
-            div.cards #services data-part { @for s in services { (card(r, project, s)) } }
+            div.cards #services data-part {
+                @for s in services.iter().filter(|s| s.environment.is_none()) { (card(r, project, s)) }
+            }
         }
+        (copies(r, project, services))
     }
+}
+
+/// The copies that environments have, each with its environment: apart from what serves production.
+fn copies(r: &Reader, project: &Name, services: &[ServiceView]) -> Markup {
+    let copy = |s: &ServiceView| {
+        let environment = s.environment.clone()?;
+        let url = s.url.as_ref().map(|url| html! { a href=(url) { (host(url)) } });
+        let cells = vec![
+            html! { a.title-link href=(format!("/projects/{project}/services/{}", s.name)) { (s.name) } },
+            badge(r, s.status.condition),
+            html! { a href=(format!("/projects/{project}/environments/{environment}")) { (environment) } },
+            html! { span.num { (s.status.instances) } },
+            url.unwrap_or_default(),
+        ];
+        Some((None, cells))
+    };
+    let rows: Vec<_> = services.iter().filter_map(copy).collect();
+    if rows.is_empty() {
+        return html! {};
+    }
+    let heads = vec![
+        ("grow", r.t("Copy", "복사본").to_owned()),
+        ("", r.t("Condition", "상태").to_owned()),
+        ("", r.t("Environment", "환경").to_owned()),
+        ("num", r.t("Instances", "인스턴스").to_owned()),
+        ("wide", r.t("Address", "주소").to_owned()),
+    ];
+    let title = r.t("Copies in environments", "환경에 있는 복사본");
+    widget::section("copies", title, html! {}, widget::table(&Table { heads, rows }))
 }
 
 fn card(r: &Reader, project: &Name, s: &ServiceView) -> Markup {

@@ -63,6 +63,11 @@ fn about(r: &Reader, s: &ServiceView) -> Markup {
     html! {
         @if let Some(url) = &s.url { span { (web::icon::link()) a href=(url) { (host(url)) } } }
         @for host in &s.spec.hosts { span { (host) } }
+        @if let Some(environment) = &s.environment {
+            a.tag href=(format!("/projects/{}/environments/{environment}", s.project)) {
+                (r.t("copy of the environment ", "환경의 복사본: ")) (environment)
+            }
+        }
         @if let Some(repository) = &s.repository {
             a.tag href=(format!("/projects/{}/code/{repository}", s.project)) { (web::icon::branch()) (repository) }
         }

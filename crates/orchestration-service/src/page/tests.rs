@@ -106,4 +106,17 @@ fn the_list_teaches_the_shortest_service() {
     let html = drawn(|r| list::draw(r, &name("shop"), &[view()]));
     assert!(html.contains("href=\"http://web.shop.localhost:8000\""));
     assert!(words(&html).contains("1/2 instances ready"));
+    assert!(!words(&html).contains("Copies"));
+}
+
+#[test]
+fn copies_of_environments_stand_apart_with_their_environment() {
+    let copy = ServiceView { name: name("web-qa"), environment: Some(name("qa")), ..view() };
+    let html = drawn(|r| list::draw(r, &name("shop"), &[view(), copy.clone()]));
+    assert_eq!(html.matches("<article").count(), 1, "one card, production's");
+    let (_, apart) = html.split_once("Copies in environments").unwrap();
+    assert!(apart.contains("href=\"/projects/shop/environments/qa\""), "{apart}");
+    assert!(words(apart).contains("web-qa"), "{apart}");
+    let html = drawn(|r| service::draw(r, &copy, &[]));
+    assert!(html.contains("href=\"/projects/shop/environments/qa\""), "{html}");
 }

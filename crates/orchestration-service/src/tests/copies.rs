@@ -194,6 +194,44 @@ async fn a_copy_has_data_of_its_own_which_goes_with_it() {
     assert_eq!(node.edge.get("web-rc").await.unwrap(), "rc;");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn productions_data_stays_until_somebody_wants_it_gone() {
+    let node = Node::new().await;
+    let (keeps, who) = (manifest("  data: {}\n"), || Principal::User(name("kim")));
+    node.live("a1", &keeps, KEEPS, "web-1").await;
+    let gone = async |node: &Node, seq: u64| {
+        node.edge.until("web", |u| u.is_empty()).await;
+        let mut feed = node.store.follow(seq);
+        let forgotten = async {
+            while !node.running().is_empty()
+                || node.services.show(&name("shop"), &name("web")).await.is_ok()
+            {
+                feed.next().await.unwrap();
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), forgotten).await.unwrap();
+    };
+    let seq = node.store.head();
+    let done = node.services.delete(&node.key(), false, who()).await.unwrap();
+    assert_eq!(done.data, crate::DataLeft::Kept);
+    gone(&node, seq).await;
+    // Made again it finds what it had.
+    node.live("a2", &keeps, KEEPS, "web-1").await;
+    assert_eq!(node.edge.get("web").await.unwrap(), "production;production;");
+    let seq = node.store.head();
+    let done = node.services.delete(&node.key(), true, who()).await.unwrap();
+    assert_eq!(done.data, crate::DataLeft::Removed);
+    gone(&node, seq).await;
+    node.live("a3", &keeps, KEEPS, "web-1").await;
+    assert_eq!(node.edge.get("web").await.unwrap(), "production;", "it begins anew");
+    // A copy goes with its environment alone.
+    let said = node.open_for("qa", "b4", &keeps, KEEPS).await;
+    node.copy_is_up(&said).await;
+    let copy = ServiceKey::new(&name("shop"), &name("web-qa"));
+    let refused = node.services.delete(&copy, true, who()).await.unwrap_err();
+    assert_eq!(refused.code(), "service.copy");
+}
+
 /// An environment is opened, or closed, with a crash at a commit; whether it came to the crash.
 async fn crashed(close: bool, at: u64, moment: Moment) -> bool {
     let dir = Arc::new(tempfile::tempdir().unwrap());
