@@ -78,6 +78,15 @@ impl Client {
         Ok(Lines { body: response.into_body(), events: Events::default() })
     }
 
+    /// An answer of any length, as it comes.
+    ///
+    /// # Errors
+    /// The server's own, or `server.unreachable`.
+    pub async fn download(&self, path: &str) -> Result<Pieces> {
+        let response = self.send(Method::GET, path, &[], None::<&()>).await?;
+        Ok(Pieces { body: response.into_body() })
+    }
+
     /// Asks for another protocol on the connection (RFC 9110 §7.8), and gives the connection out when the
     /// server has agreed.
     ///
@@ -245,6 +254,34 @@ async fn whole(body: Incoming) -> Result<Bytes> {
         .await
         .map_err(|e| Error::internal(format!("the answer broke off: {e}")))?;
     Ok(whole.to_bytes())
+}
+
+/// An answer's bytes as they come.
+pub struct Pieces {
+    body: Incoming,
+}
+
+impl Pieces {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// Internal, when the connection breaks or nothing comes for a minute.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        let broken =
+            |e: &dyn std::fmt::Display| Error::internal(format!("the answer broke off: {e}"));
+        loop {
+            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await;
+            match frame.map_err(|e| broken(&e))? {
+                None => return Ok(None),
+                Some(Err(e)) => return Err(broken(&e)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Server-sent events as they come.

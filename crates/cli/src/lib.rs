@@ -10,7 +10,7 @@ mod events;
 mod output;
 mod table;
 
-pub use client::{Client, Lines, segment};
+pub use client::{Client, Lines, Pieces, segment};
 pub use command::{Command, Context};
 pub use config::{Endpoint, data_dir, endpoint, save_login, write_private};
 pub use events::Events;

@@ -27,6 +27,12 @@ pub struct Config {
     pub job_log: u64,
     /// Hosts that pipelines may include files from: `example.com`, `example.com:8443`.
     pub include_from: Vec<String>,
+    /// Names that people reach this server by, beside its addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// Days that the journal's entries stay; 0 is for ever.
+    pub audit_keep_days: u64,
+    /// Where checkpoints of the journal are appended.
+    pub audit_checkpoints: PathBuf,
     /// Days that finished runs and their logs stay; the newest 200 of each project stay longer.
     pub keep_runs_days: u64,
     /// Environments of a project that are open at a time.
@@ -59,6 +65,9 @@ struct File {
     job_disk: Option<u64>,
     job_log: Option<u64>,
     include_from: Option<Vec<String>>,
+    host: Option<Vec<String>>,
+    audit_keep: Option<u64>,
+    audit_checkpoints: Option<PathBuf>,
     keep_runs: Option<u64>,
     environments: Option<u64>,
     environment_instances: Option<u64>,
@@ -101,6 +110,13 @@ impl Config {
                 Some(hosts) => hosts.cloned().collect(),
                 None => file.include_from.unwrap_or_default(),
             },
+            hosts: match matches.get_many::<String>("host") {
+                Some(hosts) => hosts.cloned().collect(),
+                None => file.host.unwrap_or_default(),
+            },
+            audit_keep_days: number("audit-keep", file.audit_keep, 0).min(36_500),
+            audit_checkpoints: path("audit-checkpoints", file.audit_checkpoints)
+                .unwrap_or_else(|| data.join("audit-checkpoints.jsonl")),
             keep_runs_days: number("keep-runs", file.keep_runs, 90).min(36_500),
             environments: small(number("environments", file.environments, 50)),
             environment_instances: small(number(

@@ -16,7 +16,8 @@ use host::Host;
 use insight::Insight;
 use kernel::port::{Edge, Source};
 use kernel::{Error, Name, Principal, Result, SecretText};
-use naru_http::{Site, SiteOptions};
+use naru_http::front::Hosts;
+use naru_http::{Front, Site, SiteOptions};
 use network_proxy::{Proxy, Scheme};
 use orchestration_service::Services;
 use policy::Policy;
@@ -24,6 +25,7 @@ use run::Engine;
 use rustls::ServerConfig;
 use secret::lease::Leases;
 use secret::{KeyFile, Kms, Passphrase, Vault};
+use security_audit::Audit;
 use security_secret::Secrets;
 use std::io;
 use std::net::SocketAddr;
@@ -43,6 +45,7 @@ pub struct Platform {
     pub store: Store,
     pub blobs: Blobs,
     keep_runs: Duration,
+    audit: Audit,
     accounts: Accounts,
     policy: Policy,
     proxy: Proxy,
@@ -80,9 +83,19 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let edge_address = doors.edge.local_addr().map_err(Error::internal)?;
     let url = format!("http://{address}");
     let store = Store::open(&data.join("naru.db"), storage)?;
+    // Before anything else is written: what was lost of the journal is told first.
+    let audit = Audit::open(security_audit::Options {
+        store: store.clone(),
+        key: data.join("audit-key.json"),
+        checkpoints: config.audit_checkpoints.clone(),
+        keep: (config.audit_keep_days > 0)
+            .then(|| Duration::from_secs(config.audit_keep_days * 24 * 3600)),
+    })
+    .await?;
     let accounts = Accounts::open(store.clone()).await?;
     let policy = Policy::new(&accounts);
     policy.open().await?;
+    policy.on_denied(Arc::new(audit.clone()));
     let blobs = Blobs::open(&data.join("blobs"), store.clone()).await?;
     let host = Host::open(host::Options {
         dir: data.join("host"),
@@ -185,7 +198,13 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     .with(insight.clone())
     .with(secrets.clone())
     .with(proxy.clone())
-    .with(blobs.clone());
+    .with(blobs.clone())
+    .with(audit.clone())
+    .fronted(Front {
+        hosts: Hosts::known(config.hosts.iter().cloned()),
+        witness: Some(Arc::new(audit.clone())),
+        ..Front::default()
+    });
     Ok(Platform {
         url,
         token,
@@ -193,6 +212,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         store,
         blobs,
         keep_runs: Duration::from_secs(config.keep_runs_days * 24 * 3600),
+        audit,
         accounts,
         policy,
         proxy,
@@ -282,6 +302,7 @@ impl Platform {
             runs: self.keep_runs,
         };
         let mut tasks = vec![self.insight.start(stop.clone()), keeper.start(stop.clone())];
+        tasks.push(self.audit.start(stop.clone()));
         tasks.push(security_access::start(self.policy.clone(), stop.clone()));
         // Routes before the edge listens: a service that outlived the last server answers at once.
         let loops = self.services.start(self.engine.clone(), stop.clone());
@@ -320,5 +341,6 @@ impl Platform {
         if !keep_services {
             self.services.stop_all().await;
         }
+        self.audit.close().await;
     }
 }

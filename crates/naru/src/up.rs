@@ -118,6 +118,37 @@ pub fn command(lang: Lang) -> clap::Command {
                     "파이프라인이 파일을 포함해도 되는 서버 [기본: 없음]",
                 )),
         )
+        .arg(
+            Arg::new("host")
+                .long("host")
+                .env("NARU_HOST")
+                .value_name("NAME")
+                .value_delimiter(',')
+                .action(ArgAction::Append)
+                .help(lang.pick(
+                    "A name that people reach this server by, beside its addresses and localhost [default: none]",
+                    "주소와 localhost 말고 이 서버를 부르는 이름 [기본: 없음]",
+                )),
+        )
+        .arg(number(
+            "audit-keep",
+            "NARU_AUDIT_KEEP",
+            lang.pick(
+                "Days that entries of the journal stay; 0 is for ever [default: 0]",
+                "저널 항목을 남기는 날수. 0이면 영원히 [기본: 0]",
+            ),
+        ))
+        .arg(
+            Arg::new("audit-checkpoints")
+                .long("audit-checkpoints")
+                .env("NARU_AUDIT_CHECKPOINTS")
+                .value_name("FILE")
+                .value_parser(value_parser!(std::path::PathBuf))
+                .help(lang.pick(
+                    "Where signed checkpoints of the journal are appended, best on another disk [default: beside the data]",
+                    "저널의 서명된 체크포인트를 덧붙일 파일. 다른 디스크가 좋습니다 [기본: 데이터 옆]",
+                )),
+        )
         .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help(lang.pick(
             "Carry a sample application's changes to production before your eyes",
             "예제 애플리케이션의 변경이 운영까지 가는 것을 눈앞에서 보여 줍니다",

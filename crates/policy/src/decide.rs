@@ -150,6 +150,8 @@ impl Policy {
     pub async fn require(&self, ask: &Ask<'_>) -> Result<()> {
         let decision = self.decide(ask).await?;
         if decision.allow {
+            // Events that come of it say why.
+            store::origin::allowed(decision.text().en);
             return Ok(());
         }
         if let Some(denied) = self.0.denied.get() {

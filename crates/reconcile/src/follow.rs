@@ -3,7 +3,7 @@
 use crate::Backoff;
 use kernel::{Error, Event, Result};
 use std::sync::Arc;
-use store::{Feed, Filter, Store, Tx};
+use store::{Feed, Filter, Store, Tx, View};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -78,6 +78,15 @@ where
             () = follower.run() => {}
         }
     })
+}
+
+/// What every follower is done with: the lowest cursor that is written down, or `u64::MAX` without any.
+///
+/// # Errors
+/// The store's.
+pub fn slowest(view: &View<'_>) -> Result<u64> {
+    let cursors = view.rows::<u64>(CURSORS, "", None, 10_000)?;
+    Ok(cursors.into_iter().map(|(_, cursor)| cursor).min().unwrap_or(u64::MAX))
 }
 
 struct Follower<F> {

@@ -23,7 +23,7 @@ mod take;
 
 pub use backoff::Backoff;
 pub use drive::{Handle, Poker, spawn};
-pub use follow::{follow, follow_kinds, follow_some};
+pub use follow::{follow, follow_kinds, follow_some, slowest};
 pub use lanes::{Turn, Worker, lanes};
 pub use take::{Effect, Reached, Taker, Want, Write, take};
 

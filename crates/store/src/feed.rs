@@ -3,7 +3,8 @@
 use crate::{Filter, Store};
 use kernel::{Event, Result};
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use tokio::sync::watch;
 
 /// Events kept in memory, so that a follower that keeps up never touches the disk.
@@ -13,11 +14,13 @@ const PAGE: usize = 256;
 pub(crate) struct Hub {
     recent: RwLock<VecDeque<Arc<Event>>>,
     head: watch::Sender<u64>,
+    /// Where each follower is.
+    places: Mutex<Vec<Weak<AtomicU64>>>,
 }
 
 impl Hub {
     pub(crate) fn new(head: u64) -> Hub {
-        Hub { recent: RwLock::default(), head: watch::Sender::new(head) }
+        Hub { recent: RwLock::default(), head: watch::Sender::new(head), places: Mutex::default() }
     }
 
     pub(crate) fn head(&self) -> u64 {
@@ -35,6 +38,19 @@ impl Hub {
         self.head.send_replace(last);
     }
 
+    fn enter(&self, place: &Arc<AtomicU64>) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|p| p.strong_count() > 0);
+        places.push(Arc::downgrade(place));
+    }
+
+    /// What every follower has been given; `u64::MAX` without any.
+    pub(crate) fn slowest(&self) -> u64 {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = places.iter().filter_map(Weak::upgrade).map(|p| p.load(Ordering::Relaxed));
+        read.min().unwrap_or(u64::MAX)
+    }
+
     fn recent(&self, seq: u64) -> Option<Arc<Event>> {
         let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
         let first = recent.front()?.seq;
@@ -48,13 +64,17 @@ pub struct Feed {
     store: Store,
     head: watch::Receiver<u64>,
     after: u64,
+    /// The same, for others to see.
+    place: Arc<AtomicU64>,
     page: VecDeque<Arc<Event>>,
 }
 
 impl Feed {
     pub(crate) fn new(store: Store, after: u64) -> Feed {
         let head = store.shared.feed.head.subscribe();
-        Feed { store, head, after, page: VecDeque::new() }
+        let place = Arc::new(AtomicU64::new(after));
+        store.shared.feed.enter(&place);
+        Feed { store, head, after, place, page: VecDeque::new() }
     }
 
     /// The sequence of the last event given out.
@@ -70,6 +90,7 @@ impl Feed {
         loop {
             if let Some(event) = self.page.pop_front() {
                 self.after = event.seq;
+                self.place.store(event.seq, Ordering::Relaxed);
                 return Ok(event);
             }
             let wanted = self.after + 1;

@@ -145,6 +145,11 @@ impl Store {
         self.shared.feed.head()
     }
 
+    /// The sequence up to which every [`Feed`] has been given all; `u64::MAX` when nobody follows.
+    pub fn slowest_feed(&self) -> u64 {
+        self.shared.feed.slowest()
+    }
+
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
     }

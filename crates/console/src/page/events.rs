@@ -53,7 +53,9 @@ pub(super) async fn show(call: Call) -> Result<Response> {
 
 /// A project's events, or for all projects those the reader may see.
 async fn read(call: &Call, choice: &Choice, before: u64) -> Result<Vec<Event>> {
-    let administrator = call.may_administer().await.is_ok();
+    let platform = policy::Target::platform();
+    let all = policy::Action::PlatformAdminister;
+    let administrator = call.site.policy.can(&call.who, all, &platform).await;
     if choice.project.is_some() || administrator {
         let chosen = filter(call, choice.project.clone()).await?;
         return call.site.store.read(move |v| v.events_back(before, SHOWN, &chosen)).await;
