@@ -206,7 +206,8 @@ impl Policy {
         own: bool,
         verb: Verb,
     ) -> Result<()> {
-        let in_group = matches!(&grant.to, Subject::Group(g) if self.groups_of(who).contains(g));
+        let own_groups = self.in_world(|world| Ok(world.groups_of(who)))?;
+        let in_group = matches!(&grant.to, Subject::Group(g) if own_groups.contains(g));
         if verb == Verb::Approve && (own || in_group || !matches!(who, Principal::User(_))) {
             return Err(not_oneself());
         }

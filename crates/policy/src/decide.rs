@@ -232,9 +232,9 @@ impl Policy {
             return Ok(false);
         };
         let spec: Project = found.spec()?;
-        let (person, groups) = (Person::read(view, who)?, self.groups_of(who));
+        let person = Person::read(view, who)?;
         let decide = |world: &World| {
-            let mut who = world.who(who, groups.clone(), person.clone(), view.now());
+            let mut who = world.who(who, world.groups_of(who), person.clone(), view.now());
             in_transaction(&mut who, world, project, &spec);
             let (target, context) = (Target::project(project), Context::default());
             let (action, now) = (wanted.action(), view.now());

@@ -17,6 +17,7 @@ mod check;
 mod compile;
 mod decide;
 mod entities;
+mod groups;
 mod index;
 mod judge;
 mod kind;
@@ -46,7 +47,7 @@ pub use target::{Sort, Target};
 pub use who_can::{Holder, Matrix, MatrixRow};
 
 use account::Accounts;
-use kernel::{Event, Name, Principal, Resource, Result};
+use kernel::{Event, Principal, Resource, Result};
 use people::{Person, Who};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -191,21 +192,11 @@ impl Policy {
         decide(world.as_ref().ok_or_else(|| kernel::Error::internal("policies are not read"))?)
     }
 
-    fn groups_of(&self, who: &Principal) -> Arc<[Name]> {
-        let _ = (&self.0.accounts, who);
-        Arc::new([])
-    }
-
-    /// A group, and every group that it is in.
-    fn groups_with(&self, group: &Name) -> Arc<[Name]> {
-        Arc::new([group.clone()])
-    }
-
     /// The principal with all it has, from memory if it can be.
     async fn who(&self, principal: &Principal) -> Result<Arc<Who>> {
         self.catch_up().await?;
-        let (groups, now) = (self.groups_of(principal), self.0.store.now());
-        if let Some(who) = self.recall(principal).filter(|w| w.fresh(&groups, now)) {
+        let now = self.0.store.now();
+        if let Some(who) = self.recall(principal).filter(|w| w.fresh(now)) {
             return Ok(who);
         }
         let before = self.0.changes.load(Ordering::Relaxed);
@@ -215,7 +206,7 @@ impl Policy {
             _ => self.0.store.read(move |v| Person::read(v, &wanted)).await?,
         };
         self.in_world(|world| {
-            let who = Arc::new(world.who(principal, groups, person, now));
+            let who = Arc::new(world.who(principal, world.groups_of(principal), person, now));
             // Nothing changes while this lock is held; what changed before it makes this one too old to keep.
             if self.0.changes.load(Ordering::Relaxed) != before {
                 return Ok(who);

@@ -70,9 +70,9 @@ pub(crate) struct Who {
 }
 
 impl Who {
-    pub fn fresh(&self, groups: &Arc<[Name]>, now: Time) -> bool {
-        let same = Arc::ptr_eq(&self.groups, groups) || self.groups == *groups;
-        same && self.fresh_until.is_none_or(|until| now < until)
+    /// Whether no grant in it has ended. What else changes forgets it.
+    pub fn fresh(&self, now: Time) -> bool {
+        self.fresh_until.is_none_or(|until| now < until)
     }
 
     pub fn role(&self, project: &Name) -> Option<&(Role, Via)> {
@@ -110,6 +110,10 @@ pub(crate) fn principal_uid(who: &Principal) -> Uid {
 }
 
 impl World {
+    pub fn groups_of(&self, who: &Principal) -> Arc<[Name]> {
+        Subject::of(who).map(|own| self.groups.of(&own)).unwrap_or_default()
+    }
+
     /// Works out what `principal` has now.
     pub fn who(
         &self,

@@ -127,6 +127,26 @@ async fn roles_of_the_platform_reach_into_every_project() {
     }
 }
 
+#[tokio::test]
+async fn members_of_groups_in_groups_have_their_role_until_they_leave() {
+    use account::{Group, Member as Of};
+    let world = World::new().await;
+    let group = |members| Group { members, ..Group::default() };
+    world.put(None, "qa", &group(vec![Of::User(name("eve"))])).await;
+    world.put(None, "all", &group(vec![Of::Group(name("qa"))])).await;
+    let members = vec![Member::new(&Subject::Group(name("all")), Role::Developer)];
+    world.put(None, "shop", &Project { members, ..Project::default() }).await;
+    assert_eq!(world.ask("eve", Action::ProjectChange, "project/shop").await, "");
+    assert_eq!(world.ask("ben", Action::ProjectView, "project/shop").await, "project.unknown");
+    let (who, context) = (user("eve"), Context::default());
+    let target = Target::project(&name("shop"));
+    let ask = Ask { who: &who, action: Action::ProjectChange, target: &target, context: &context };
+    let why = world.policy.explain(&ask).await.unwrap();
+    assert_eq!(why.text().en, "developer of project shop, through group all");
+    world.put(None, "qa", &group(Vec::new())).await;
+    assert_eq!(world.ask("eve", Action::ProjectView, "project/shop").await, "project.unknown");
+}
+
 struct Heard(std::sync::Mutex<Vec<String>>);
 
 impl Denied for Heard {

@@ -103,9 +103,9 @@ impl Policy {
             Subject::Service(name) => self.who(&Principal::Service(name.clone())).await,
             Subject::Group(name) => {
                 self.catch_up().await?;
-                let groups = self.groups_with(name);
                 let now = self.store().now();
                 self.in_world(|world| {
+                    let groups = world.groups.of(&Subject::Group(name.clone()));
                     // Nobody in particular, who is in these groups.
                     let who = world.who(&Principal::Anonymous, groups, Person::default(), now);
                     Ok(Arc::new(who))

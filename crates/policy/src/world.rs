@@ -2,6 +2,7 @@
 //! with the journal.
 
 use crate::compile::{self, Compiled};
+use crate::groups::Groups;
 use crate::index::Index;
 use crate::kind::{
     Given, Grant, Member, Phase, PlatformMembers, PlatformPolicy, PolicySpec, Project, TwoPerson,
@@ -41,11 +42,13 @@ pub(crate) struct World {
     texts: BTreeMap<Key, Vec<Arc<Compiled>>>,
     /// Each subject's roles.
     members: HashMap<Subject, BTreeMap<Name, Role>>,
+    pub groups: Groups,
     pub index: Index,
 }
 
 /// Kinds whose resources make the world.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
+    account::Group::KIND,
     Project::KIND,
     PlatformMembers::KIND,
     TwoPersonRule::KIND,
@@ -92,7 +95,7 @@ impl World {
         if !gone {
             self.put(resource);
         }
-        if resource.key.kind != Project::KIND {
+        if ![Project::KIND, account::Group::KIND].contains(&resource.key.kind.as_str()) {
             self.reindex();
         }
         Touched::People
@@ -122,6 +125,7 @@ impl World {
                 }
             }
             TwoPersonRule::KIND => drop(self.rules.remove(&key.name)),
+            account::Group::KIND => self.groups.remove(&key.name),
             Grant::KIND => {
                 self.grants.remove(&key.name);
                 self.texts.remove(key);
@@ -140,6 +144,9 @@ impl World {
             }),
             TwoPersonRule::KIND => {
                 resource.spec::<TwoPersonRule>().map(|rule| drop(self.rules.insert(name, rule)))
+            }
+            account::Group::KIND => {
+                resource.spec::<account::Group>().map(|g| self.groups.put(&name, &g.members))
             }
             Grant::KIND => self.put_grant(resource),
             PlatformPolicy::KIND => resource.spec::<PlatformPolicy>().map(|spec| {
@@ -200,6 +207,7 @@ impl World {
             grants: self.grants.clone(),
             texts,
             members: self.members.clone(),
+            groups: self.groups.clone(),
             index: Index::default(),
         };
         world.reindex();

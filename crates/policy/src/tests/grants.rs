@@ -2,6 +2,7 @@
 
 use super::{World, name, user};
 use crate::*;
+use kernel::Name;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -183,10 +183,8 @@ fn table(r: &Reader, all: &[&Shown]) -> Markup {
     }
     let heads = vec![
         ("", r.t("State", "상태").to_owned()),
-        ("", r.t("Who", "누구").to_owned()),
-        ("", r.t("What", "권한").to_owned()),
-        ("grow", r.t("Why", "이유").to_owned()),
-        ("", r.t("Until", "기한").to_owned()),
+        ("grow", r.t("Who, what and why", "누구의 어떤 권한, 이유").to_owned()),
+        ("wide", r.t("Until", "기한").to_owned()),
         ("num", String::new()),
     ];
     let rows = all.iter().map(|one| (None, row(r, one)));
@@ -200,11 +198,12 @@ fn row(r: &Reader, one: &Shown) -> Vec<Markup> {
     let place = |verb: &str| format!("/access/{}/{verb}", one.id);
     vec![
         widget::badge(r, state, Some(words)),
-        html! { (grant.to) },
-        html! { (what(r, grant.give)) " " span.soft { (grant.on) } },
         html! {
-            (grant.reason)
-            @if let Some(by) = decided { " " span.soft { "· " (by) @if !status.remark.is_empty() { ": " (status.remark) } } }
+            div { strong { (grant.to) } " " (what(r, grant.give)) " " span.soft { (grant.on) } }
+            div.soft {
+                (grant.reason)
+                @if let Some(by) = decided { " · " (by) @if !status.remark.is_empty() { ": " (status.remark) } }
+            }
         },
         widget::ago_or_dash(r, status.until),
         html! {
