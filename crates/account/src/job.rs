@@ -30,7 +30,7 @@ impl Attempt {
 impl Accounts {
     /// Accepts the tokens of jobs that `signer` makes. A second call changes nothing.
     pub fn trust(&self, signer: Signer) {
-        let _ = self.signer.set(signer);
+        let _ = self.inner.signer.set(signer);
     }
 
     /// Whose token of a job this is.
@@ -38,11 +38,11 @@ impl Accounts {
     /// # Errors
     /// `auth.required`, whatever is wrong with it: a forged one, one of an attempt that is over.
     pub(crate) async fn job(&self, token: &str) -> Result<Proven> {
-        let seen = self.live.count();
-        let signer = self.signer.get().ok_or_else(unauthenticated)?;
+        let seen = self.watch.live.count();
+        let signer = self.inner.signer.get().ok_or_else(unauthenticated)?;
         let Attempt { run, index, attempt } = signer.attempt(token).ok_or_else(unauthenticated)?;
         let id = run.clone();
-        let alive = self.store.read(move |v| run::is_running(v, &id, index, attempt)).await?;
+        let alive = self.store().read(move |v| run::is_running(v, &id, index, attempt)).await?;
         if !alive {
             return Err(unauthenticated());
         }

@@ -8,7 +8,7 @@
 //! Invariant: no ending is missed between the look at a credential and the entry of what it opened
 //! ([`Registry::enter`] looks at what has ended since).
 
-use crate::Proven;
+use crate::{Credential, CredentialKind, Proven};
 use kernel::{Clock, Principal, Time};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,17 +27,19 @@ pub enum Ending {
     Principal(Principal),
     /// Everything that a credential, by its id, has opened.
     Credential(String),
-    /// Everything of somebody but what this credential has opened.
-    OthersOf(Principal, String),
+    /// What the sessions of somebody have opened, but for that of this id.
+    Sessions(Principal, Option<String>),
 }
 
 impl Ending {
-    fn covers(&self, proven: &Proven) -> bool {
+    pub(crate) fn covers(&self, principal: &Principal, credential: &Credential) -> bool {
         match self {
-            Ending::Principal(who) => *who == proven.principal,
-            Ending::Credential(id) => !id.is_empty() && *id == proven.credential.id,
-            Ending::OthersOf(who, kept) => {
-                *who == proven.principal && *kept != proven.credential.id
+            Ending::Principal(who) => who == principal,
+            Ending::Credential(id) => !id.is_empty() && *id == credential.id,
+            Ending::Sessions(who, kept) => {
+                who == principal
+                    && credential.kind == CredentialKind::Session
+                    && kept.as_ref() != Some(&credential.id)
             }
         }
     }
@@ -72,7 +74,6 @@ impl Registry {
     }
 
     /// Whether the credential may have ended since it was looked up.
-    #[cfg(test)]
     pub fn ended_since(&self, proven: &Proven) -> bool {
         self.open().ended_since(proven)
     }
@@ -97,7 +98,7 @@ impl Registry {
     pub fn end(&self, ending: Ending) {
         let mut open = self.open();
         for held in open.held.values().flat_map(HashMap::values) {
-            if ending.covers(&held.proven) {
+            if ending.covers(&held.proven.principal, &held.proven.credential) {
                 held.stop.cancel();
             }
         }
@@ -119,7 +120,13 @@ impl Open {
         let missed = self.count.saturating_sub(proven.seen);
         // So many that not all are remembered: held ended, and the client asks again.
         let Ok(missed) = usize::try_from(missed) else { return true };
-        missed > RECENT || self.recent.iter().rev().take(missed).any(|e| e.covers(proven))
+        missed > RECENT
+            || self
+                .recent
+                .iter()
+                .rev()
+                .take(missed)
+                .any(|e| e.covers(&proven.principal, &proven.credential))
     }
 }
 

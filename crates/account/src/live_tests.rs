@@ -1,5 +1,4 @@
 use super::*;
-use crate::{Credential, CredentialKind};
 use kernel::Name;
 use store::clock::Manual;
 
@@ -26,8 +25,22 @@ fn an_ending_ends_what_it_covers_and_nothing_else() {
     let who = ada.principal.clone();
     assert_eq!(whom(Ending::Principal(who.clone())), [true, true, false]);
     assert_eq!(whom(Ending::Credential("1".into())), [true, false, false]);
-    assert_eq!(whom(Ending::OthersOf(who, "1".into())), [false, true, false]);
+    assert_eq!(whom(Ending::Sessions(who, None)), [false; 3], "tokens are no sessions");
     assert_eq!(whom(Ending::Credential(String::new())), [false; 3], "no id is nobody's");
+}
+
+#[test]
+fn the_other_sessions_end_and_this_one_stays() {
+    let session = |id: &str| {
+        let mut proven = proven("ada", id, 0);
+        proven.credential.kind = CredentialKind::Session;
+        proven
+    };
+    let (mine, other) = (session("1"), session("2"));
+    let registry = Registry::default();
+    let lives = [&mine, &other].map(|p| registry.enter(p, clock()));
+    registry.end(Ending::Sessions(mine.principal.clone(), Some("1".into())));
+    assert_eq!(lives.map(|l| l.has_ended()), [false, true]);
 }
 
 #[test]

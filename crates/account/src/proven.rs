@@ -171,6 +171,12 @@ impl Peer {
     /// The longest name of a client that is kept, in characters.
     const AGENT: usize = 200;
 
+    /// Where the request under way comes from, as far as its surface has said.
+    pub fn of_request() -> Peer {
+        let address = store::origin::current().and_then(|origin| origin.address?.parse().ok());
+        Peer { address, agent: None }
+    }
+
     pub fn new(address: IpAddr, agent: Option<&str>) -> Peer {
         let shown = |words: &str| -> String {
             words.chars().filter(|c| !c.is_control()).take(Self::AGENT).collect()

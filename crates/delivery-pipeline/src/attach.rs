@@ -80,9 +80,8 @@ pub(crate) async fn attach(mut call: Call) -> Result<Response> {
     let console = workload.exec(argv, vec![("TERM".into(), term(&call))], window).await?;
     tell(&pipelines, &call, &run, &step).await?;
     tokio::spawn(async move {
-        if let Ok(Ok(connection)) = tokio::time::timeout(UPGRADE, upgrade).await {
-            let io = hyper_util::rt::TokioIo::new(connection);
-            let _ = tokio::time::timeout(LONGEST, serve(io, console)).await;
+        if let Ok(Ok(connection)) = tokio::time::timeout(UPGRADE, upgrade.connection()).await {
+            let _ = tokio::time::timeout(LONGEST, serve(connection, console)).await;
         }
         drop(seat);
     });

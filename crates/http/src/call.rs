@@ -1,11 +1,10 @@
 //! One request, with its principal.
 
-use crate::{Body, Site};
+use crate::{Body, Site, Upgrade};
 use account::{Credential, Effect, Peer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::upgrade::OnUpgrade;
 use kernel::{Error, ErrorKind, Lang, Name, Principal, Result, Text, text};
 use policy::{Action, Permission, Target};
 use serde::de::DeserializeOwned;
@@ -43,7 +42,7 @@ pub struct Call {
     /// need.
     body: Mutex<Option<Body>>,
     /// Likewise.
-    upgrade: Mutex<Option<OnUpgrade>>,
+    upgrade: Mutex<Option<Upgrade>>,
 }
 
 impl std::ops::Deref for Call {
@@ -212,13 +211,13 @@ impl Head {
 }
 
 impl Call {
-    pub(crate) fn new(head: Arc<Head>, body: Body, upgrade: Option<OnUpgrade>) -> Call {
+    pub(crate) fn new(head: Arc<Head>, body: Body, upgrade: Option<Upgrade>) -> Call {
         Call { head, body: Mutex::new(Some(body)), upgrade: Mutex::new(upgrade) }
     }
 
     /// The connection itself, once an answer with status 101 (RFC 9110 §15.2.2) has been given; `None` when
     /// the client did not ask for that. Taken once.
-    pub fn upgrade(&mut self) -> Option<OnUpgrade> {
+    pub fn upgrade(&mut self) -> Option<Upgrade> {
         self.upgrade.get_mut().unwrap_or_else(PoisonError::into_inner).take()
     }
 

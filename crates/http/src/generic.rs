@@ -178,6 +178,14 @@ async fn list(call: Call) -> Result<Response> {
         project: project.clone(),
         name,
     });
+    let words = call.query("search").unwrap_or_default();
+    let name = after.as_ref().map(|key| &key.name);
+    if !words.trim().is_empty()
+        && let Some(names) = call.site.accounts.search(kind.kind, &words, name, limit)
+    {
+        return found(&call, kind, names, limit, selector).await;
+    }
+    let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
     // Someone who is no administrator sees their own projects only.
     let visible = match kind.kind {
         "Project" => Some(call.visible().await?),
@@ -194,7 +202,7 @@ async fn list(call: Call) -> Result<Response> {
                 for resource in page {
                     after = Some(resource.key.clone());
                     let seen = visible.as_ref().is_none_or(|s| s.contains(&resource.key.name));
-                    if seen && selector.matches(&resource.labels) {
+                    if seen && selector.matches(&resource.labels) && has(&resource, &words) {
                         items.push(resource);
                     }
                     if items.len() == limit {
@@ -208,6 +216,34 @@ async fn list(call: Call) -> Result<Response> {
         })
         .await?;
     json(&json!({ "items": items, "continue": more, "revision": call.site.store.head() }))
+}
+
+/// The page of what a search has found, which is read by its names.
+async fn found(
+    call: &Call,
+    kind: KindDef,
+    names: Vec<Name>,
+    limit: usize,
+    selector: Selector,
+) -> Result<Response> {
+    let more = names.last().filter(|_| names.len() >= limit).cloned();
+    let read = move |v: &store::View<'_>| {
+        let mut items = Vec::new();
+        for name in names {
+            let key = Key { kind: kind.kind.to_owned(), project: None, name };
+            items.extend(v.resource(&key)?.filter(|r| selector.matches(&r.labels)));
+        }
+        Ok(items)
+    };
+    let items = call.site.store.read(read).await?;
+    json(&json!({ "items": items, "continue": more, "revision": call.site.store.head() }))
+}
+
+/// Whether all words, in lower case, are in the resource's name or title.
+fn has(resource: &kernel::Resource, words: &[String]) -> bool {
+    let title = resource.spec.get("title").and_then(Value::as_str).unwrap_or("").to_lowercase();
+    let name = resource.key.name.as_str();
+    words.iter().all(|word| name.contains(word.as_str()) || title.contains(word.as_str()))
 }
 
 async fn get(call: Call) -> Result<Response> {
@@ -264,12 +300,13 @@ async fn write(call: Call, body: Body) -> Result<Response> {
         return dry_run(call, key, labels, spec).await;
     }
     let put = Put { key, labels, spec, expected, actor: call.who.clone() };
+    let accounts = call.site.accounts.clone();
     let (made, resource) = call
         .site
         .store
         .write(move |tx| {
             let made = tx.resource(&put.key)?.is_none();
-            Ok((made, tx.put(put)?))
+            Ok((made, accounts.put(tx, put)?))
         })
         .await?;
     tagged(if made { StatusCode::CREATED } else { StatusCode::OK }, &resource)
@@ -314,6 +351,7 @@ async fn delete(call: Call) -> Result<Response> {
         "Project" => project::written_by_people(&call),
         _ => Vec::new(),
     };
+    let accounts = call.site.accounts.clone();
     call.site
         .store
         .write(move |tx| {
@@ -322,7 +360,7 @@ async fn delete(call: Call) -> Result<Response> {
                     return Err(project::not_empty(&key.name, &found.key));
                 }
             }
-            tx.delete(&key, expected, actor)
+            accounts.delete(tx, &key, expected, actor)
         })
         .await?;
     Ok(empty())

@@ -3,9 +3,10 @@
 use crate::call;
 use crate::call::Head;
 use crate::front::{self, cookie};
+use crate::hold::{Slot, hold};
 use crate::sse::Endless;
-use crate::{Access, Body, Call, Response, Route, Site, gate, reply};
-use account::{Credential, Effect, Proven};
+use crate::{Access, Body, Call, Response, Route, Site, Upgrade, gate, reply};
+use account::{Credential, Effect, Live, Proven};
 use axum::Router;
 use axum::extract::{ConnectInfo, Path, Request};
 use axum::routing::{MethodFilter, on};
@@ -87,9 +88,12 @@ where
     F: Future<Output = Response> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
+    let slot = Slot::new();
+    let held = slot.clone();
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(held.clone());
         let answer = answer(request);
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });
@@ -100,9 +104,13 @@ where
     tokio::select! {
         // A client that leaves in the middle is not news.
         _ = served.as_mut() => {}
+        () = slot.ended() => {}
         () = stop.cancelled() => {
             served.as_mut().graceful_shutdown();
-            let _ = served.await;
+            tokio::select! {
+                _ = served.as_mut() => {}
+                () = slot.ended() => {}
+            }
         }
     }
 }
@@ -149,6 +157,7 @@ async fn answer(
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
+    let slot = parts.extensions.remove::<Slot>();
     let head = Head {
         lang: language(&parts.headers),
         since: site.store.head(),
@@ -169,7 +178,7 @@ async fn answer(
     };
     // As an error, so that the id stands beside warnings whatever the filter.
     let span = tracing::error_span!("request", id = head.request);
-    store::origin::scope(origin, respond(head, route, body, upgrade)).instrument(span).await
+    store::origin::scope(origin, respond(head, route, body, upgrade, slot)).instrument(span).await
 }
 
 async fn respond(
@@ -177,6 +186,7 @@ async fn respond(
     route: Option<Route>,
     body: Body,
     upgrade: Option<OnUpgrade>,
+    slot: Option<Slot>,
 ) -> Response {
     let admitted = gate::admit(&head);
     let known = match admitted {
@@ -188,17 +198,38 @@ async fn respond(
         head.credential = known.credential.clone();
         store::origin::amend(|origin| origin.credential = known.credential.reference());
     }
+    let live = known.as_ref().ok().filter(|known| known.principal != Principal::Anonymous);
+    let live = live.map(|known| head.site.accounts.live(known));
+    slot.iter().for_each(|slot| slot.set(live.clone()));
     let head = Arc::new(head);
+    let upgrade = upgrade.map(|on| Upgrade::new(on, live.clone()));
     let call = Call::new(head.clone(), body, upgrade);
-    let outcome = AssertUnwindSafe(decided(admitted, known, route, call)).catch_unwind().await;
+    let work = AssertUnwindSafe(decided(admitted, known, route, call)).catch_unwind();
+    let outcome = within(live.as_ref(), work).await;
     let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("a handler panicked")));
     let mut response = outcome.unwrap_or_else(|e| reply::error(&e, &head));
+    if let Some(live) = &live {
+        response = hold(response, live);
+    }
     front::secure(response.headers_mut(), &head);
     tracing::debug!(
         method = %head.method, path = head.uri.path(), who = %head.who, from = %head.peer,
         status = response.status().as_u16(), "answered"
     );
     response
+}
+
+/// What `work` comes to, or that whoever asked may be here no more.
+async fn within<E>(
+    live: Option<&Live>,
+    work: impl Future<Output = Result<Result<Response>, E>>,
+) -> Result<Result<Response>, E> {
+    let Some(live) = live else { return work.await };
+    tokio::select! {
+        biased;
+        () = live.ended() => Ok(Err(account::unauthenticated())),
+        outcome = work => outcome,
+    }
 }
 
 async fn decided(

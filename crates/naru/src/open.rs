@@ -92,7 +92,11 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
             .then(|| Duration::from_secs(config.audit_keep_days * 24 * 3600)),
     })
     .await?;
-    let accounts = Accounts::open(store.clone()).await?;
+    let accounts = Accounts::open_with(
+        store.clone(),
+        account::Options { record: Some(data.join("ended.jsonl")), ..account::Options::default() },
+    )
+    .await?;
     let policy = Policy::new(&accounts);
     policy.open().await?;
     policy.on_denied(Arc::new(audit.clone()));
@@ -308,6 +312,7 @@ impl Platform {
         let loops = self.services.start(self.engine.clone(), stop.clone());
         tasks.push(tokio::spawn(loops.join()));
         tasks.push(self.secrets.start(stop.clone()));
+        tasks.push(self.accounts.start(stop.clone()));
         tasks.push(self.reports.start(stop.clone()));
         tasks.push(self.environments.start(stop.clone()).await);
         tasks.push(self.loads.start(stop.clone()));

@@ -130,6 +130,7 @@ struct Change {
 async fn change(call: &Call, group: &Name, change: Change) -> Result<()> {
     allowed(call, group).await?;
     let (key, actor, name) = (Key::global::<Group>(group), call.who.clone(), group.clone());
+    let accounts = call.site.accounts.clone();
     call.site
         .store
         .write(move |tx| {
@@ -144,7 +145,7 @@ async fn change(call: &Call, group: &Name, change: Change) -> Result<()> {
             let spec = serde_json::to_value(spec).map_err(Error::internal)?;
             let put =
                 Put { key, labels: found.labels, spec, expected: Some(found.revision), actor };
-            tx.put(put)?;
+            accounts.put(tx, put)?;
             // A cycle would make everybody a member of everything in it.
             let groups = within(tx, &name)?;
             let cycle = groups.values().any(|g| g.members.contains(&Member::Group(name.clone())));
@@ -242,7 +243,8 @@ async fn create(mut call: Call) -> Result<Response> {
         expected: Some(0),
         actor: call.who.clone(),
     };
-    call.site.store.write(move |tx| tx.put(put)).await?;
+    let accounts = call.site.accounts.clone();
+    call.site.store.write(move |tx| accounts.put(tx, put)).await?;
     found(&format!("/groups/{name}"))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Pure over what was read; [`run`] carries it out in one transaction, so that nobody is half gone.
 
-use account::{Group, Member, ServiceAccount, User};
+use account::{Accounts, Group, Member, ServiceAccount, User};
 use kernel::{Error, Key, Name, Principal, Resource, Result, Text, text};
 use serde::Serialize;
 use serde_json::Value;
@@ -104,6 +104,7 @@ fn inherited(members: Vec<Value>, user: &Name, heir: Option<&Name>) -> Vec<Value
 /// `user.unknown`; `offboard.heir` when somebody has to take over, or `heir` is not somebody who can; `offboard.self`;
 /// `user.last-administrator`.
 pub(crate) fn run(
+    accounts: &Accounts,
     tx: &mut Tx<'_>,
     user: &Name,
     heir: Option<&Name>,
@@ -125,16 +126,16 @@ pub(crate) fn run(
     }
     keep_an_administrator(tx, user)?;
     for project in &had.projects {
-        change(tx, "Project", project, actor, |spec| {
+        change(accounts, tx, "Project", project, actor, |spec| {
             let left = inherited(members(spec), user, heir);
             set(spec, "members", Value::from(left));
         })?;
     }
     for group in had.groups.iter().chain(&had.teams) {
-        change(tx, "Group", group, actor, |spec| leave_group(spec, user, heir))?;
+        change(accounts, tx, "Group", group, actor, |spec| leave_group(spec, user, heir))?;
     }
     for person in &had.manages {
-        change(tx, "User", person, actor, |spec| match heir {
+        change(accounts, tx, "User", person, actor, |spec| match heir {
             Some(heir) => set(spec, "manager", Value::from(heir.as_str())),
             None => drop(spec.as_object_mut().map(|o| o.remove("manager"))),
         })?;
@@ -144,7 +145,7 @@ pub(crate) fn run(
     let spec = serde_json::to_value(spec).map_err(Error::internal)?;
     let put =
         Put { key: found.key, labels: found.labels, spec, expected: None, actor: actor.clone() };
-    tx.put(put)?;
+    accounts.put(tx, put)?;
     Ok(had)
 }
 
@@ -169,6 +170,7 @@ fn set(spec: &mut Value, field: &str, value: Value) {
 }
 
 fn change(
+    accounts: &Accounts,
     tx: &mut Tx<'_>,
     kind: &str,
     name: &Name,
@@ -179,7 +181,8 @@ fn change(
     let Some(mut found) = tx.resource(&key)? else { return Ok(()) };
     edit(&mut found.spec);
     let Resource { labels, spec, .. } = found;
-    tx.put(Put { key, labels, spec, expected: None, actor: actor.clone() }).map(drop)
+    let put = Put { key, labels, spec, expected: None, actor: actor.clone() };
+    accounts.put(tx, put).map(drop)
 }
 
 pub(crate) fn known(v: &View<'_>, user: &Name) -> Result<Resource> {

@@ -147,12 +147,12 @@ async fn put(
     account.check()?;
     let spec = serde_json::to_value(account).map_err(Error::internal)?;
     let key = Key::global::<ServiceAccount>(name);
-    let actor = call.who.clone();
+    let (actor, accounts) = (call.who.clone(), call.site.accounts.clone());
     call.site
         .store
         .write(move |tx| {
             let labels = tx.resource(&key)?.map(|r| r.labels).unwrap_or_default();
-            tx.put(Put { key, labels, spec, expected, actor }).map(drop)
+            accounts.put(tx, Put { key, labels, spec, expected, actor }).map(drop)
         })
         .await
 }

@@ -31,6 +31,11 @@ fn sign_in_explains_the_one_time_link_and_leads_back() {
 #[test]
 fn a_token_is_shown_on_the_page_that_made_it_and_on_no_other() {
     let token = TokenView {
+        id: String::new(),
+        kind: account::CredentialKind::Personal,
+        expired: false,
+        scopes: Default::default(),
+        last_address: None,
         name: name("laptop"),
         principal: Principal::User(name("han")),
         created: NOW,

@@ -3,6 +3,7 @@
 use crate::{Filter, Store};
 use kernel::{Event, Result};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use tokio::sync::watch;
@@ -16,11 +17,20 @@ pub(crate) struct Hub {
     head: watch::Sender<u64>,
     /// Where each follower is.
     places: Mutex<Vec<Weak<AtomicU64>>>,
+    observers: RwLock<Vec<Observer>>,
 }
+
+/// See [`Store::observe`].
+pub(crate) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
 
 impl Hub {
     pub(crate) fn new(head: u64) -> Hub {
-        Hub { recent: RwLock::default(), head: watch::Sender::new(head), places: Mutex::default() }
+        Hub {
+            recent: RwLock::default(),
+            head: watch::Sender::new(head),
+            places: Mutex::default(),
+            observers: RwLock::default(),
+        }
     }
 
     pub(crate) fn head(&self) -> u64 {
@@ -30,6 +40,7 @@ impl Hub {
     /// Called by the writer after its commit, in order.
     pub(crate) fn publish(&self, events: Vec<Arc<Event>>) {
         let Some(last) = events.last().map(|e| e.seq) else { return };
+        self.show(&events);
         let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
         recent.extend(events);
         let surplus = recent.len().saturating_sub(RECENT);
@@ -49,6 +60,23 @@ impl Hub {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let read = places.iter().filter_map(Weak::upgrade).map(|p| p.load(Ordering::Relaxed));
         read.min().unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn observe(&self, observer: Observer) {
+        self.observers.write().unwrap_or_else(PoisonError::into_inner).push(observer);
+    }
+
+    fn show(&self, events: &[Arc<Event>]) {
+        let observers = self.observers.read().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            for observer in observers.iter() {
+                // The writer outlives an observer's fault.
+                let seen = catch_unwind(AssertUnwindSafe(|| observer(event)));
+                if seen.is_err() {
+                    tracing::error!(seq = event.seq, "an observer of the journal panicked");
+                }
+            }
+        }
     }
 
     fn recent(&self, seq: u64) -> Option<Arc<Event>> {

@@ -140,6 +140,13 @@ impl Store {
         Feed::new(self.clone(), after)
     }
 
+    /// Shows `observer` each event from now on, in order, once it is durable and before its writer hears that it is:
+    /// what it keeps in memory is never behind what anybody was told. It runs on the thread that writes: it is quick,
+    /// and never writes or waits for a write. It must not hold a handle on this store, which would never close.
+    pub fn observe(&self, observer: impl Fn(&kernel::Event) + Send + Sync + 'static) {
+        self.shared.feed.observe(Box::new(observer));
+    }
+
     /// The sequence of the newest committed event.
     pub fn head(&self) -> u64 {
         self.shared.feed.head()

@@ -5,7 +5,7 @@ use super::factors::{Factors, Owner, Password, fact, late, wrong_code};
 use super::passkey::refused;
 use super::rules::SignInRules;
 use super::{Enrolment, recovery, totp};
-use crate::{Accounts, Peer, secret};
+use crate::{Accounts, NewSession, Peer, secret};
 use kernel::{Error, ErrorKind, Name, NewEvent, Principal, Result, Text, text};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -216,8 +216,11 @@ impl Accounts {
     /// # Errors
     /// `auth.required`.
     pub async fn sign_in_by_token(&self, token: &str, visitor: &Visitor) -> Result<Opened> {
-        let who = self.authenticate(token, &visitor.peer()).await?.principal;
-        self.open_for(who).await
+        let peer = visitor.peer();
+        let proven = self.authenticate(token, &peer).await?;
+        let scopes = proven.credential.scopes;
+        self.open_for(NewSession { scopes, ..NewSession::new(proven.principal, peer, "token") })
+            .await
     }
 
     /// Signs in by a one-time link, which is used up whether or not the caller hears the answer.
@@ -226,11 +229,12 @@ impl Accounts {
     /// `link.spent`.
     pub async fn sign_in_by_link(&self, code: &str) -> Result<Opened> {
         let who = self.redeem_link(code).await?;
-        self.open_for(who).await
+        self.open_for(NewSession::new(who, Peer::of_request(), "link")).await
     }
 
-    async fn open_for(&self, who: Principal) -> Result<Opened> {
-        let session = self.create_session(who.clone()).await?;
+    async fn open_for(&self, new: NewSession) -> Result<Opened> {
+        let who = new.principal.clone();
+        let session = self.begin_session(new).await?;
         self.freshen(&session);
         Ok(Opened { who, session, device: None })
     }
@@ -376,7 +380,9 @@ impl Accounts {
             })
             .await?;
         let who = Principal::User(owner.name.clone());
-        let session = self.create_session(who.clone()).await?;
+        let new =
+            NewSession { proved: true, ..NewSession::new(who.clone(), visitor.peer(), "password") };
+        let session = self.begin_session(new).await?;
         self.freshen(&session);
         Ok(Opened { who, session, device: unknown.then_some(fresh) })
     }

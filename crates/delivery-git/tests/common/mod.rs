@@ -122,7 +122,18 @@ impl World {
         Ok(World { data: data.to_owned(), store, accounts, git, address, stop })
     }
 
+    /// A token of somebody's, who has an account from then on.
     pub async fn token(&self, who: &str) -> String {
+        let (accounts, key) = (self.accounts.clone(), Key::global::<account::User>(&name(who)));
+        let make = move |tx: &mut store::Tx<'_>| {
+            if tx.resource(&key)?.is_some() {
+                return Ok(());
+            }
+            let spec = serde_json::json!({});
+            let (labels, actor) = (Default::default(), kernel::Principal::part("test"));
+            accounts.put(tx, store::Put { key, labels, spec, expected: None, actor }).map(drop)
+        };
+        self.store.write(make).await.unwrap();
         let label = name(&format!("t{}", self.store.head()));
         self.accounts.create_token(user(who), label, None, user(who)).await.unwrap()
     }

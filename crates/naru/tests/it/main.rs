@@ -4,6 +4,7 @@
 
 mod account;
 mod command;
+mod ended;
 mod environment;
 mod flow;
 mod generic;

@@ -189,6 +189,7 @@ pub(crate) async fn edit(
     change: impl FnOnce(&mut User) -> Result<()> + Send + 'static,
 ) -> Result<()> {
     let (key, actor, name) = (Key::global::<User>(name), call.who.clone(), name.clone());
+    let accounts = call.site.accounts.clone();
     call.site
         .store
         .write(move |tx| {
@@ -198,7 +199,7 @@ pub(crate) async fn edit(
             user.check()?;
             let spec = serde_json::to_value(user).map_err(Error::internal)?;
             let put = Put { key, labels: old.labels, spec, expected: Some(old.revision), actor };
-            tx.put(put).map(drop)
+            accounts.put(tx, put).map(drop)
         })
         .await
 }

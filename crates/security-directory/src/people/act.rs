@@ -4,6 +4,7 @@ use super::person;
 use crate::offboard::{self, keep_an_administrator, known};
 use crate::sign_in::field;
 use crate::{door, fresh};
+use account::Accounts;
 use account::credential::{INVITATION, SignInRules};
 use account::{Mail, User};
 use kernel::{Error, Key, Kind, Name, Principal, Result, Text, text};
@@ -72,6 +73,7 @@ async fn away(
     change: impl FnOnce(&mut User) + Send + 'static,
 ) -> Result<Value> {
     let (name, actor) = (user.clone(), call.who.clone());
+    let accounts = call.site.accounts.clone();
     call.site
         .store
         .write(move |tx| {
@@ -79,13 +81,14 @@ async fn away(
             let found = known(tx, &name)?;
             let mut user: User = found.spec()?;
             change(&mut user);
-            put(tx, found.key, found.labels, &user, actor)
+            put(&accounts, tx, found.key, found.labels, &user, actor)
         })
         .await?;
     Ok(json!({ "user": user }))
 }
 
 fn put(
+    accounts: &Accounts,
     tx: &mut Tx<'_>,
     key: Key,
     labels: kernel::resource::Labels,
@@ -94,13 +97,17 @@ fn put(
 ) -> Result<()> {
     spec.check()?;
     let spec = serde_json::to_value(spec).map_err(Error::internal)?;
-    tx.put(Put { key, labels, spec, expected: None, actor }).map(drop)
+    accounts.put(tx, Put { key, labels, spec, expected: None, actor }).map(drop)
 }
 
 async fn leave(call: &Call, user: &Name, to: Option<Name>) -> Result<Value> {
     let (name, actor) = (user.clone(), call.who.clone());
-    let had =
-        call.site.store.write(move |tx| offboard::run(tx, &name, to.as_ref(), &actor)).await?;
+    let held = call.site.accounts.clone();
+    let had = call
+        .site
+        .store
+        .write(move |tx| offboard::run(&held, tx, &name, to.as_ref(), &actor))
+        .await?;
     let (accounts, who) = (&call.site.accounts, Principal::User(user.clone()));
     accounts.reset_factors(user, call.who.clone()).await?;
     for token in accounts.tokens(&who).await? {
@@ -111,6 +118,7 @@ async fn leave(call: &Call, user: &Name, to: Option<Name>) -> Result<Value> {
 
 async fn delete(call: &Call, user: &Name) -> Result<Value> {
     let (name, actor) = (user.clone(), call.who.clone());
+    let accounts = call.site.accounts.clone();
     call.site
         .store
         .write(move |tx| {
@@ -126,7 +134,7 @@ async fn delete(call: &Call, user: &Name) -> Result<Value> {
                     "먼저 `naru user offboard {name}`으로 가진 것을 넘기세요"
                 )));
             }
-            tx.delete(&found.key, Some(found.revision), actor).map(drop)
+            accounts.delete(tx, &found.key, Some(found.revision), actor).map(drop)
         })
         .await?;
     Ok(json!({ "deleted": user }))
@@ -187,6 +195,7 @@ async fn create(call: &Call, name: &Name, title: String, mail: String) -> Result
     };
     let user = User { title, mails, ..User::default() };
     let (key, actor, name) = (Key::global::<User>(name), call.who.clone(), name.clone());
+    let accounts = call.site.accounts.clone();
     call.site
         .store
         .write(move |tx| {
@@ -196,7 +205,7 @@ async fn create(call: &Call, name: &Name, title: String, mail: String) -> Result
                     text!("user {name} already exists", "{name} 사용자가 이미 있습니다"),
                 ));
             }
-            put(tx, key, Default::default(), &user, actor)
+            put(&accounts, tx, key, Default::default(), &user, actor)
         })
         .await
 }
@@ -220,6 +229,8 @@ pub(super) async fn rules(mut call: Call) -> Result<Response> {
         .why(e)
     })?;
     let (key, actor) = (Key::global::<SignInRules>(&Name::parse("default")?), call.who.clone());
-    call.site.store.write(move |tx| put(tx, key, Default::default(), &rules, actor)).await?;
+    let accounts = call.site.accounts.clone();
+    let work = move |tx: &mut Tx<'_>| put(&accounts, tx, key, Default::default(), &rules, actor);
+    call.site.store.write(work).await?;
     found("/people")
 }
