@@ -124,10 +124,15 @@ pub(crate) fn run(
     if had.needs_heir() && heir.is_none() {
         return Err(no_heir(user, &had.only_owner_of));
     }
-    keep_an_administrator(tx, user)?;
     for project in &had.projects {
         change(accounts, tx, "Project", project, actor, |spec| {
             let left = inherited(members(spec), user, heir);
+            set(spec, "members", Value::from(left));
+        })?;
+    }
+    for found in tx.resources("PlatformMembers", None, None, 10)? {
+        change(accounts, tx, "PlatformMembers", &found.key.name, actor, |spec| {
+            let left: Vec<Value> = members(spec).into_iter().filter(|m| !is(m, user)).collect();
             set(spec, "members", Value::from(left));
         })?;
     }
@@ -187,25 +192,6 @@ fn change(
 
 pub(crate) fn known(v: &View<'_>, user: &Name) -> Result<Resource> {
     v.resource(&Key::global::<User>(user))?.ok_or_else(|| crate::people::unknown(user))
-}
-
-/// Somebody other than `user` administers this naru and can sign in.
-///
-/// # Errors
-/// `user.last-administrator`.
-pub(crate) fn keep_an_administrator(v: &View<'_>, user: &Name) -> Result<()> {
-    let flag = |r: &Resource, field: &str| r.spec.get(field).is_some_and(|v| v == true);
-    let mut people = v.resources("User", None, None, MOST)?.into_iter();
-    let other =
-        |r: Resource| r.key.name != *user && flag(&r, "administrator") && !flag(&r, "disabled");
-    if people.any(other) {
-        return Ok(());
-    }
-    Err(Error::conflict(
-        "user.last-administrator",
-        text!("{user} is the last administrator", "{user}은(는) 마지막 관리자입니다"),
-    )
-    .hint(Text::fixed("make somebody else one first", "먼저 다른 사람을 관리자로 정하세요")))
 }
 
 fn myself() -> Error {

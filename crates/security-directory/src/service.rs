@@ -8,7 +8,7 @@ use account::{ServiceAccount, TokenView};
 use kernel::{Error, Key, Kind, Name, Principal, Resource, Result, text};
 use maud::{Markup, html};
 use naru_http::{Access, Call, Response, Route, found};
-use store::{Put, View};
+use store::Put;
 use web::widget::{self, State, Table, Tone};
 use web::{Page, Reader};
 
@@ -57,13 +57,7 @@ pub(crate) fn unknown(name: &Name) -> Error {
 
 async fn show_all(call: Call) -> Result<Response> {
     let words = call.query("q").unwrap_or_default();
-    let after =
-        call.query("after").filter(|a| !a.is_empty()).map(|a| Name::parse(&a)).transpose()?;
-    let sought = words.clone();
-    let read = move |v: &View<'_>| {
-        look(v, "ServiceAccount", &sought, &["title", "project"], after.as_ref(), PAGE)
-    };
-    let all = call.site.store.read(read).await?;
+    let all = look(&call, "ServiceAccount", PAGE).await?;
     let r = Reader::of(&call);
     let title = r.t("Service accounts", "서비스 계정").to_owned();
     let page = Page { title, bare: true, ..Page::default() };

@@ -1,12 +1,13 @@
 //! Access tokens over the API: one's own, of a service account, for a machine that deploys.
 
+use account::{Scopes, TokenView};
 use http::StatusCode;
 use kernel::time::parse_duration;
-use kernel::{Error, Key, Name, Principal, Result, Text, text};
+use kernel::{Error, Key, Lang, Name, Principal, Result, Text, text};
 use naru_http::{Access, Call, Response, Route, empty, json, json_status};
 use serde::Deserialize;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get("/api/v1/tokens", Access::SignedIn, ("your tokens", "내 토큰"), |c| {
@@ -37,6 +38,14 @@ pub(crate) struct Wanted {
     /// `30d`
     #[serde(default)]
     expires: Option<String>,
+    /// `read`, or actions.
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(default)]
+    projects: Vec<Name>,
+    /// Reads the repositories of one project.
+    #[serde(default)]
+    deploy: bool,
     /// For somebody else; only an administrator may.
     #[serde(default, rename = "for")]
     user: Option<Name>,
@@ -47,7 +56,15 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     pub fn named(name: Name) -> Wanted {
-        Wanted { name, expires: None, user: None, service: None }
+        Wanted {
+            name,
+            expires: None,
+            scopes: Vec::new(),
+            projects: Vec::new(),
+            deploy: false,
+            user: None,
+            service: None,
+        }
     }
 
     /// From the form of a page.
@@ -56,8 +73,43 @@ impl Wanted {
     /// What a name says.
     pub fn of_form(form: &BTreeMap<String, String>) -> Result<Wanted> {
         let field = |name: &str| crate::sign_in::field(form, name);
+        let projects = field("projects").split([',', ' ']).filter(|p| !p.is_empty());
         let given = |name: &str| Some(field(name).to_owned()).filter(|w| !w.is_empty());
-        Ok(Wanted { expires: given("expires"), ..Wanted::named(Name::parse(field("name"))?) })
+        Ok(Wanted {
+            expires: given("expires"),
+            scopes: given("scope").into_iter().collect(),
+            projects: projects.map(Name::parse).collect::<Result<_>>()?,
+            ..Wanted::named(Name::parse(field("name"))?)
+        })
+    }
+
+    /// # Errors
+    /// `token.scope`.
+    fn scopes(&self) -> Result<Scopes> {
+        let (reads, actions): (Vec<&String>, Vec<&String>) =
+            self.scopes.iter().partition(|s| *s == "read");
+        let sound = |a: &&String| {
+            (1..=64).contains(&a.len())
+                && a.bytes().all(|b| b.is_ascii_lowercase() || b"._-*".contains(&b))
+                && !a.strip_suffix(".*").unwrap_or(a).contains('*')
+        };
+        if !actions.iter().all(sound) || actions.len() > 50 || self.projects.len() > 100 {
+            return Err(Error::invalid(
+                "token.scope",
+                Text::fixed("a scope cannot be read", "범위를 읽을 수 없습니다"),
+            )
+            .hint(Text::fixed(
+                "write read, git.*, project.view …",
+                "read, git.*, project.view처럼 쓰세요",
+            )));
+        }
+        let set = |all: Vec<&String>| all.into_iter().cloned().collect::<BTreeSet<_>>();
+        Ok(Scopes {
+            read_only: !reads.is_empty(),
+            projects: Some(self.projects.iter().cloned().collect())
+                .filter(|p: &BTreeSet<_>| !p.is_empty()),
+            actions: Some(set(actions)).filter(|a| !a.is_empty()),
+        })
     }
 }
 
@@ -85,10 +137,18 @@ async fn service(call: &Call, name: Name) -> Result<Principal> {
 /// Makes a token for `who`.
 ///
 /// # Errors
-/// `duration.invalid`, `token.exists`.
+/// `duration.invalid`, `token.scope`, `token.exists`.
 pub(crate) async fn make(call: &Call, who: Principal, wanted: Wanted) -> Result<String> {
     let valid = wanted.expires.as_deref().map(length).transpose()?;
-    call.site.accounts.create_token(who, wanted.name, valid, call.who.clone()).await
+    let new = account::NewToken {
+        owner: who,
+        name: wanted.name.clone(),
+        deploys: wanted.deploy,
+        scopes: wanted.scopes()?,
+        valid,
+        actor: call.who.clone(),
+    };
+    call.site.accounts.make_token(new).await
 }
 
 fn length(words: &str) -> Result<std::time::Duration> {
@@ -120,4 +180,43 @@ async fn create(mut call: Call) -> Result<Response> {
 async fn revoke(call: Call) -> Result<Response> {
     call.site.accounts.revoke_token(&call.who, &call.name("token")?, call.who.clone()).await?;
     Ok(empty())
+}
+
+/// What a token may do, in a few words.
+pub(crate) fn scope_words(lang: Lang, token: &TokenView) -> String {
+    let mut all = Vec::new();
+    if token.scopes.read_only {
+        all.push(lang.pick("look", "읽기만").to_owned());
+    }
+    if let Some(actions) = &token.scopes.actions {
+        all.extend(actions.iter().cloned());
+    }
+    if let Some(projects) = &token.scopes.projects {
+        all.extend(projects.iter().map(|p| format!("@{p}")));
+    }
+    match all.is_empty() {
+        true => lang.pick("everything", "모든 일").to_owned(),
+        false => all.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_as_they_are_asked_for() {
+        let wanted = |scopes: &[&str]| Wanted {
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            projects: vec![Name::parse("shop").unwrap()],
+            ..Wanted::named(Name::parse("ci").unwrap())
+        };
+        let scopes = wanted(&["read", "git.*"]).scopes().unwrap();
+        assert!(scopes.read_only && scopes.actions.unwrap().contains("git.*"));
+        assert_eq!(scopes.projects.unwrap().len(), 1);
+        assert!(wanted(&[]).scopes().unwrap().actions.is_none());
+        for wrong in ["", "*", "g*t", "Git", "git.**", "a b"] {
+            assert_eq!(wanted(&[wrong]).scopes().unwrap_err().code(), "token.scope", "{wrong}");
+        }
+    }
 }

@@ -165,6 +165,7 @@ fn from_the_invitation_to_the_offboarding() {
     assert_eq!(gone["had"]["only_owner_of"], json!(["shop"]));
     let project = naru.api("GET", "/api/v1/projects/shop", "").unwrap().json().unwrap();
     assert_eq!(project["spec"]["members"], json!([{ "user": "admin", "role": "owner" }]));
+    assert_eq!(dalia.who(), "nobody", "the session is gone");
     let refused = dalia.post("/sign-in", &[("name", "dalia"), ("password", PASSWORD)]);
     assert_eq!(refused.status, 401);
     let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
@@ -208,6 +209,24 @@ fn a_passkey_is_made_in_a_browser_and_signs_in_alone() {
 }
 
 #[test]
+fn sessions_are_seen_and_ended_from_elsewhere() {
+    let naru = shop();
+    let link = invitation(&naru, "han", &[]);
+    let (mut desk, mut phone) = (Visitor::new(&naru), Visitor::new(&naru));
+    desk.post(&link, &[("password", PASSWORD), ("again", PASSWORD)]);
+    phone.post("/sign-in", &[("name", "han"), ("password", PASSWORD)]);
+    assert_eq!((desk.who().as_str(), phone.who().as_str()), ("han", "han"));
+    let page = phone.get("/account/sessions").body;
+    assert!(page.contains("Firefox, Linux") && page.contains("this one"), "{page}");
+    let seen = naru.json(&["session", "list", "--of", "han"]).unwrap();
+    assert_eq!(seen.as_array().unwrap().len(), 2, "{seen}");
+    phone.post("/account/sessions/end", &[]);
+    assert_eq!((desk.who().as_str(), phone.who().as_str()), ("nobody", "han"));
+    naru.say(&["session", "end", "--all", "--of", "han"]).unwrap();
+    assert_eq!(phone.who(), "nobody");
+}
+
+#[test]
 fn a_form_of_another_site_signs_nobody_in() {
     let naru = shop();
     let form = format!("token={}", naru.token().unwrap());
@@ -231,7 +250,7 @@ fn groups_within_groups_and_programs_with_accounts() {
     for group in ["crew", "all"] {
         naru.say(&["group", "create", group, "--title", group]).unwrap();
     }
-    naru.say(&["service-account", "create", "deployer", "--of", "shop"]).unwrap();
+    naru.say(&["service-account", "create", "deployer", "--project", "shop"]).unwrap();
     naru.say(&["group", "add", "crew", "ada", "service:deployer"]).unwrap();
     naru.say(&["group", "add", "all", "group:crew"]).unwrap();
     let members = naru.json(&["group", "members", "all"]).unwrap();
@@ -251,12 +270,19 @@ fn groups_within_groups_and_programs_with_accounts() {
     let circle = naru.cli(&["group", "add", "crew", "group:all"]).unwrap();
     assert!(!circle.status.success(), "a circle");
     let unknown = naru.cli(&["group", "add", "crew", "nobody"]).unwrap();
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is no user:nobody"));
-    let made = naru.json(&["service-account", "token", "deployer", "ci"]).unwrap();
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("nobody"));
+    let narrow = ["--scope", "read", "--project", "shop", "--expires", "30d"];
+    let made = [&["service-account", "token", "deployer", "ci"], narrow.as_slice()].concat();
+    let made = naru.json(&made).unwrap();
     let bearer = format!("Bearer {}", made["token"].as_str().unwrap());
     let whoami = |bearer: &str| {
         let headers = [("Authorization", bearer)];
         request(naru.address().unwrap(), "localhost", "GET", "/api/v1/me", &headers, b"").unwrap()
     };
-    assert!(whoami(&bearer).body.contains("deployer"));
+    let me = whoami(&bearer).json().unwrap();
+    assert_eq!(me["principal"]["name"], "deployer");
+    assert_eq!(me["groups"], json!(["all", "crew"]));
+    assert_eq!(me["credential"]["scopes"]["read_only"], true);
+    naru.say(&["service-account", "disable", "deployer"]).unwrap();
+    assert_eq!(whoami(&bearer).status, 401, "its tokens are over");
 }

@@ -37,6 +37,7 @@ fn pages(naru: &Naru) -> Vec<String> {
         "/account",
         "/account/sign-in",
         "/account/keys",
+        "/account/sessions",
         "/people",
         "/people/admin",
         "/groups",

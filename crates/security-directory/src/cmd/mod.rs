@@ -5,6 +5,7 @@
 mod group;
 mod login;
 mod service;
+mod session;
 mod token;
 mod user;
 
@@ -18,6 +19,7 @@ pub(crate) const COMMANDS: &[cli::Command] = &[
     group::COMMAND,
     service::COMMAND,
     token::COMMAND,
+    session::COMMAND,
     login::LOGIN,
     login::SIGN_IN,
     login::WHOAMI,

@@ -32,7 +32,7 @@ fn build(lang: Lang) -> clap::Command {
                         .help(lang.pick("What it is for", "용도")),
                 )
                 .arg(
-                    Arg::new("of").long("of").value_name("PROJECT").help(
+                    Arg::new("project").long("project").value_name("PROJECT").help(
                         lang.pick("The project whose people look after it", "관리할 프로젝트"),
                     ),
                 ),
@@ -64,7 +64,7 @@ async fn run(context: Context, matches: ArgMatches) -> Result<()> {
         Some(("create", sub)) => {
             let name = name_of(sub)?;
             let mut spec = json!({ "title": given(sub, "title") });
-            if let Some(project) = given(sub, "of") {
+            if let Some(project) = given(sub, "project") {
                 spec["project"] = json!(project);
             }
             let path = format!("/api/v1/serviceaccounts/{name}");

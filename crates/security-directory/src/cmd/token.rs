@@ -1,7 +1,7 @@
 //! `naru token …`
 
 use super::{alone, given, list, name_arg, name_of};
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches};
 use cli::{Command, Context};
 use kernel::{Lang, Result};
 use serde_json::{Value, json};
@@ -40,15 +40,46 @@ fn build(lang: Lang) -> clap::Command {
 
 /// What narrows a token.
 pub(super) fn options(lang: Lang, command: clap::Command) -> clap::Command {
-    command.arg(
-        Arg::new("expires")
-            .long("expires")
-            .help(lang.pick("After how long it ends: 30d", "만료까지의 시간: 30d")),
-    )
+    command
+        .arg(
+            Arg::new("expires")
+                .long("expires")
+                .help(lang.pick("After how long it ends: 30d", "만료까지의 시간: 30d")),
+        )
+        .arg(
+            Arg::new("scope")
+                .long("scope")
+                .action(ArgAction::Append)
+                .value_name("ACTION")
+                .help(lang.pick(
+                    "`read`, or an action that it may do, such as git.* or project.view; may be repeated",
+                    "`read` 또는 할 수 있는 동작. git.*, project.view 등. 여러 번 쓸 수 있음",
+                )),
+        )
+        .arg(
+            Arg::new("project")
+                .long("project")
+                .action(ArgAction::Append)
+                .value_name("PROJECT")
+                .help(lang.pick("In these projects alone; may be repeated", "이 프로젝트에서만. 여러 번 쓸 수 있음")),
+        )
+        .arg(
+            Arg::new("deploy")
+                .long("deploy")
+                .action(ArgAction::SetTrue)
+                .help(lang.pick(
+                    "A deploy token: reads the repositories of one project, and nothing else",
+                    "배포 토큰: 한 프로젝트의 저장소를 읽기만 함",
+                )),
+        )
 }
 
 pub(super) fn body(sub: &ArgMatches, name: &str) -> Value {
-    json!({ "name": name, "expires": given(sub, "expires") })
+    let all = |arg: &str| -> Vec<&String> { sub.get_many(arg).into_iter().flatten().collect() };
+    json!({
+        "name": name, "expires": given(sub, "expires"), "scopes": all("scope"), "projects": all("project"),
+        "deploy": sub.get_flag("deploy"),
+    })
 }
 
 /// Makes a token and prints it.
@@ -76,8 +107,8 @@ async fn run(context: Context, matches: ArgMatches) -> Result<()> {
         }
         _ => {
             let page: Value = client.get("/api/v1/tokens").await?;
-            let heads = ["NAME", "CREATED", "EXPIRES", "LAST USED"];
-            let at = ["/name", "/created", "/expires", "/last_used"];
+            let heads = ["NAME", "KIND", "CREATED", "EXPIRES", "LAST USED"];
+            let at = ["/name", "/kind", "/created", "/expires", "/last_used"];
             list(&context, &page["items"], &heads, &at)
         }
     }

@@ -176,9 +176,11 @@ async fn show(context: &Context, name: &Name) -> Result<()> {
             let value = whole.pointer(at).map_or("-".into(), words);
             table.row([output.lang.pick(en, ko).to_owned(), value]);
         }
-        for (en, ko, at) in
-            [("passkeys", "패스키", "/factors/passkeys"), ("tokens", "토큰", "/tokens")]
-        {
+        for (en, ko, at) in [
+            ("passkeys", "패스키", "/factors/passkeys"),
+            ("tokens", "토큰", "/tokens"),
+            ("sessions", "세션", "/sessions"),
+        ] {
             let count = whole.pointer(at).and_then(Value::as_array).map_or(0, Vec::len);
             table.row([output.lang.pick(en, ko).to_owned(), count.to_string()]);
         }

@@ -72,6 +72,7 @@ fn password(r: &Reader, held: &FactorsView, shortest: u32) -> Markup {
             }
             div.entry-wide {
                 button.button.main { @if held.password.is_some() { (r.t("Change", "변경")) } @else { (r.t("Set", "설정")) } }
+                span.faint { " " (r.t("ends your other sessions", "다른 세션을 모두 종료합니다")) }
             }
         }
     }
@@ -168,6 +169,9 @@ pub(super) async fn set_password(mut call: Call) -> Result<Response> {
     } else {
         Err(twice())
     };
+    if outcome.is_ok() {
+        super::sessions::end_others(&call).await?;
+    }
     said(&call, outcome).await
 }
 

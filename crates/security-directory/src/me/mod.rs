@@ -1,8 +1,11 @@
 //! "My account": what people look after themselves.
 
 mod factors;
+#[cfg(test)]
+pub(crate) use factors::draw as draw_factors;
 mod keys;
 mod profile;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
 
 use crate::sign_in::reader;
@@ -99,6 +102,18 @@ pub(crate) const ROUTES: &[Route] = &[
         |c| Box::pin(keys::remove(c)),
     ),
     Route::get(
+        "/account/sessions",
+        Access::SignedIn,
+        ("page: where you are signed in", "페이지: 로그인한 곳"),
+        |c| Box::pin(sessions::show(c)),
+    ),
+    Route::post(
+        "/account/sessions/end",
+        Access::SignedIn,
+        ("page: end one of your sessions, or all others", "페이지: 세션 종료"),
+        |c| Box::pin(sessions::end(c)),
+    ),
+    Route::get(
         "/welcome",
         Access::SignedIn,
         ("the first sign-in: a personal token", "첫 로그인: 개인 토큰"),
@@ -122,11 +137,12 @@ pub(crate) const ROUTES: &[Route] = &[
 ];
 
 /// The pages about oneself: address, English, Korean.
-const PAGES: [(&str, &str, &str); 4] = [
+const PAGES: [(&str, &str, &str); 5] = [
     ("/account", "Profile", "프로필"),
     ("/account/sign-in", "Sign-in", "로그인 수단"),
     ("/account/keys", "Keys", "키"),
     ("/tokens", "Access tokens", "접근 토큰"),
+    ("/account/sessions", "Sessions", "세션"),
 ];
 
 /// One of those pages, with the way to the others.

@@ -83,6 +83,19 @@ pub(crate) fn form(r: &Reader, action: &str) -> Markup {
                     @for (value, en, ko) in LASTS { option value=(value) { (r.t(en, ko)) } }
                 }
             }
+            div.entry {
+                label for="scope" { (r.t("May do", "할 수 있는 일")) }
+                select #scope name="scope" {
+                    option value="" { (r.t("everything that its owner may", "주인이 할 수 있는 모든 일")) }
+                    option value="read" { (r.t("look, and change nothing", "읽기만")) }
+                    option value="git.*" { (r.t("git alone", "git만")) }
+                }
+            }
+            div.entry {
+                label for="projects" { (r.t("In these projects alone", "이 프로젝트에서만")) }
+                input #projects type="text" name="projects" maxlength="500" autocapitalize="none"
+                    placeholder=(r.t("all", "모두"));
+            }
             div.entry-wide { button.button.main { (r.t("Make", "만들기")) } }
         }
     }
@@ -108,6 +121,7 @@ fn table(r: &Reader, tokens: &[TokenView], revoke: impl Fn(&Name) -> Option<Stri
     }
     let heads = vec![
         ("grow", r.t("Name", "이름").to_owned()),
+        ("", r.t("May do", "할 수 있는 일").to_owned()),
         ("wide", r.t("Made", "만든 때").to_owned()),
         ("", r.t("Ends", "만료").to_owned()),
         ("wide", r.t("Last used", "마지막 사용").to_owned()),
@@ -116,11 +130,15 @@ fn table(r: &Reader, tokens: &[TokenView], revoke: impl Fn(&Name) -> Option<Stri
     let row = |t: &TokenView| {
         let cells = vec![
             html! { strong { (t.name) } },
+            html! { (token::scope_words(r.lang, t)) },
             widget::ago(r, t.created),
             html! {
                 @match t.expires { Some(at) => (widget::ago(r, at)), None => span.soft { (r.t("never", "없음")) } }
             },
-            html! { (widget::ago_or_dash(r, t.last_used)) },
+            html! {
+                (widget::ago_or_dash(r, t.last_used))
+                @if let Some(from) = t.last_address { span.faint { " " (from) } }
+            },
             html! {
                 @if let Some(address) = revoke(&t.name) {
                     (widget::post(&address, &[], html! { (r.t("Revoke", "폐기")) }, Tone::Danger))

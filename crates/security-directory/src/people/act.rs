@@ -1,12 +1,11 @@
 //! What administrators do with accounts. Pages and API end in the same function.
 
 use super::person;
-use crate::offboard::{self, keep_an_administrator, known};
+use crate::offboard::{self, known};
 use crate::sign_in::field;
 use crate::{door, fresh};
-use account::Accounts;
 use account::credential::{INVITATION, SignInRules};
-use account::{Mail, User};
+use account::{Accounts, Mail, User};
 use kernel::{Error, Key, Kind, Name, Principal, Result, Text, text};
 use naru_http::{Call, Response, found, json};
 use serde::Deserialize;
@@ -30,8 +29,8 @@ async fn act(call: &Call, user: &Name, action: &str, to: Option<Name>) -> Result
         }
         "enable" => edit(call, user, |u| u.disabled = false).await,
         "promote" => edit(call, user, |u| u.administrator = true).await,
-        "disable" => away(call, user, |u| u.disabled = true).await,
-        "demote" => away(call, user, |u| u.administrator = false).await,
+        "disable" => edit(call, user, |u| u.disabled = true).await,
+        "demote" => edit(call, user, |u| u.administrator = false).await,
         "reset" => {
             call.site.accounts.reset_factors(user, call.who.clone()).await?;
             Ok(json!({ "user": user }))
@@ -66,27 +65,6 @@ async fn edit(
     Ok(json!({ "user": user }))
 }
 
-/// As [`edit`], where somebody else has to be able to administer this naru afterwards.
-async fn away(
-    call: &Call,
-    user: &Name,
-    change: impl FnOnce(&mut User) + Send + 'static,
-) -> Result<Value> {
-    let (name, actor) = (user.clone(), call.who.clone());
-    let accounts = call.site.accounts.clone();
-    call.site
-        .store
-        .write(move |tx| {
-            keep_an_administrator(tx, &name)?;
-            let found = known(tx, &name)?;
-            let mut user: User = found.spec()?;
-            change(&mut user);
-            put(&accounts, tx, found.key, found.labels, &user, actor)
-        })
-        .await?;
-    Ok(json!({ "user": user }))
-}
-
 fn put(
     accounts: &Accounts,
     tx: &mut Tx<'_>,
@@ -101,15 +79,15 @@ fn put(
 }
 
 async fn leave(call: &Call, user: &Name, to: Option<Name>) -> Result<Value> {
-    let (name, actor) = (user.clone(), call.who.clone());
-    let held = call.site.accounts.clone();
+    let (name, actor, accounts) = (user.clone(), call.who.clone(), call.site.accounts.clone());
     let had = call
         .site
         .store
-        .write(move |tx| offboard::run(&held, tx, &name, to.as_ref(), &actor))
+        .write(move |tx| offboard::run(&accounts, tx, &name, to.as_ref(), &actor))
         .await?;
     let (accounts, who) = (&call.site.accounts, Principal::User(user.clone()));
     accounts.reset_factors(user, call.who.clone()).await?;
+    accounts.revoke_sessions(&who, None, call.who.clone()).await?;
     for token in accounts.tokens(&who).await? {
         accounts.revoke_token(&who, &token.name, call.who.clone()).await?;
     }
@@ -117,8 +95,7 @@ async fn leave(call: &Call, user: &Name, to: Option<Name>) -> Result<Value> {
 }
 
 async fn delete(call: &Call, user: &Name) -> Result<Value> {
-    let (name, actor) = (user.clone(), call.who.clone());
-    let accounts = call.site.accounts.clone();
+    let (name, actor, accounts) = (user.clone(), call.who.clone(), call.site.accounts.clone());
     call.site
         .store
         .write(move |tx| {
@@ -230,7 +207,9 @@ pub(super) async fn rules(mut call: Call) -> Result<Response> {
     })?;
     let (key, actor) = (Key::global::<SignInRules>(&Name::parse("default")?), call.who.clone());
     let accounts = call.site.accounts.clone();
-    let work = move |tx: &mut Tx<'_>| put(&accounts, tx, key, Default::default(), &rules, actor);
-    call.site.store.write(work).await?;
+    call.site
+        .store
+        .write(move |tx| put(&accounts, tx, key, Default::default(), &rules, actor))
+        .await?;
     found("/people")
 }

@@ -13,24 +13,15 @@ use web::{Page, Reader};
 const PAGE: usize = 50;
 /// In the API.
 const MOST: u64 = 500;
-const FIELDS: [&str; 5] = ["title", "given_name", "family_name", "mails", "employee_number"];
-
-async fn found(call: &Call, limit: usize) -> Result<Found> {
-    let words = call.query("q").unwrap_or_default();
-    let after =
-        call.query("after").filter(|a| !a.is_empty()).map(|a| Name::parse(&a)).transpose()?;
-    let read = move |v: &store::View<'_>| look(v, "User", &words, &FIELDS, after.as_ref(), limit);
-    call.site.store.read(read).await
-}
 
 pub(super) async fn api(call: Call) -> Result<Response> {
     let limit = call.number("limit")?.unwrap_or(100).clamp(1, MOST);
-    let found = found(&call, usize::try_from(limit).unwrap_or(PAGE)).await?;
+    let found = look(&call, "User", usize::try_from(limit).unwrap_or(PAGE)).await?;
     json(&json!({ "items": found.items, "after": found.after }))
 }
 
 pub(super) async fn show(call: Call) -> Result<Response> {
-    let people = found(&call, PAGE).await?;
+    let people = look(&call, "User", PAGE).await?;
     let rules = call.site.accounts.sign_in_rules().await?;
     let r = Reader::of(&call);
     let page = Page { title: r.t("People", "사람").to_owned(), bare: true, ..Page::default() };

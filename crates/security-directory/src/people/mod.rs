@@ -3,7 +3,7 @@
 mod act;
 pub(crate) mod list;
 pub(crate) mod look;
-mod person;
+pub(crate) mod person;
 
 pub(crate) use list::{onward, search, tabs as sections_tabs};
 

@@ -1,7 +1,7 @@
 //! One person: what they are, how they sign in, what they have.
 
 use super::list::{standing, tabs};
-use crate::me::tokens;
+use crate::me::{sessions, tokens};
 use crate::offboard::{Belongings, belongings, known};
 use account::credential::FactorsView;
 use account::{TokenView, User};
@@ -19,6 +19,7 @@ pub(crate) struct Whole {
     pub factors: FactorsView,
     pub belongings: Belongings,
     pub tokens: Vec<TokenView>,
+    pub sessions: Vec<account::SessionView>,
 }
 
 async fn whole(call: &Call) -> Result<Whole> {
@@ -32,6 +33,7 @@ async fn whole(call: &Call) -> Result<Whole> {
         user: resource.spec()?,
         factors: accounts.factors(name).await?,
         tokens: accounts.tokens(&who).await?,
+        sessions: accounts.sessions(&who).await?,
         belongings,
         resource,
     })
@@ -41,7 +43,7 @@ pub(super) async fn api(call: Call) -> Result<Response> {
     let whole = whole(&call).await?;
     json(&json!({
         "user": whole.resource, "factors": whole.factors, "belongings": whole.belongings,
-        "tokens": whole.tokens,
+        "tokens": whole.tokens, "sessions": whole.sessions,
     }))
 }
 
@@ -76,6 +78,7 @@ pub(crate) fn draw(r: &Reader, whole: &Whole, link: Option<&str>) -> Markup {
         }
         (widget::section("profile", r.t("Profile", "프로필"), html! {}, profile(r, whole)))
         (widget::section("factors", r.t("How they sign in", "로그인 수단"), html! {}, factors(r, &whole.factors)))
+        (widget::section("sessions", r.t("Sessions", "세션"), html! {}, sessions::list(r, &whole.sessions, None)))
         (widget::section("tokens", r.t("Access tokens", "접근 토큰"), html! {}, tokens::list(r, &whole.tokens, false)))
         (widget::section("keys", r.t("Keys", "키"), html! {}, crate::me::key_list(r, user)))
         (widget::section("has", r.t("What they have", "가진 것"), html! {}, has(r, &whole.belongings)))
@@ -94,7 +97,7 @@ fn profile(r: &Reader, whole: &Whole) -> Markup {
         (r.t("Phone", "전화"), words(&user.phone)),
         (r.t("Department", "부서"), words(&user.department)),
         (
-            r.t("Manager", "관리자"),
+            r.t("Manager", "상사"),
             html! { @match &user.manager { Some(m) => a href=(format!("/people/{m}")) { (m) }, None => "–" } },
         ),
         (r.t("Language", "언어"), words(&user.preferred_language)),
