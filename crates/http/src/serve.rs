@@ -219,16 +219,23 @@ async fn respond(
     response
 }
 
+/// For a handler to answer that has itself ended what it was asked with: signing out, a new password.
+const OWN_END: Duration = Duration::from_millis(300);
+
 /// What `work` comes to, or that whoever asked may be here no more.
 async fn within<E>(
     live: Option<&Live>,
     work: impl Future<Output = Result<Result<Response>, E>>,
 ) -> Result<Result<Response>, E> {
     let Some(live) = live else { return work.await };
+    let ended = async {
+        live.ended().await;
+        tokio::time::sleep(OWN_END).await;
+    };
     tokio::select! {
         biased;
-        () = live.ended() => Ok(Err(account::unauthenticated())),
         outcome = work => outcome,
+        () = ended => Ok(Err(account::unauthenticated())),
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn visitor(head: &Head) -> Visitor {
         address: head.peer.ip(),
         browser: browser.chars().filter(|c| !c.is_control()).take(200).collect(),
         device: head.cookie(DEVICE).map(str::to_owned),
+        session: cookie::session(head).map(str::to_owned),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Visitor {
     pub browser: String,
     /// The cookie by which a device that has been here is known.
     pub device: Option<String>,
+    /// The cookie of the session that it came with: it ends when another one opens.
+    pub session: Option<String>,
 }
 
 impl Visitor {
@@ -140,7 +142,7 @@ impl Accounts {
     /// The step that is next for somebody whose first factor was right.
     pub(super) async fn step(&self, owner: Owner, need: Need, visitor: &Visitor) -> Result<Step> {
         if need == Need::Nothing {
-            return self.open_session(&owner, visitor).await.map(Step::Open);
+            return self.open_session(&owner, visitor, "password").await.map(Step::Open);
         }
         let (user, now) = (owner.name.clone(), self.store().now());
         let pending = Pending { owner, need, tries: 0 };
@@ -185,7 +187,7 @@ impl Accounts {
         }
         // Two answers at once open one session.
         self.desk().half.take(self.store().now(), code).ok_or_else(late)?;
-        self.open_session(&owner, visitor).await
+        self.open_session(&owner, visitor, "password").await
     }
 
     /// Signs in with a passkey alone.
@@ -208,7 +210,7 @@ impl Accounts {
         };
         let read = move |v: &View<'_>| Owner::known(v, &name);
         let owner = self.store().read(read).await?;
-        self.open_session(&owner, visitor).await
+        self.open_session(&owner, visitor, "passkey").await
     }
 
     /// Signs in whoever holds a token.
@@ -216,24 +218,29 @@ impl Accounts {
     /// # Errors
     /// `auth.required`.
     pub async fn sign_in_by_token(&self, token: &str, visitor: &Visitor) -> Result<Opened> {
-        let peer = visitor.peer();
-        let proven = self.authenticate(token, &peer).await?;
-        let scopes = proven.credential.scopes;
-        self.open_for(NewSession { scopes, ..NewSession::new(proven.principal, peer, "token") })
-            .await
+        let shown = self.authenticate(token, &visitor.peer()).await?;
+        let who = shown.principal;
+        // A session is never wider than the token that opened it.
+        let new = NewSession {
+            scopes: shown.credential.scopes,
+            instead_of: visitor.session.clone(),
+            ..NewSession::new(who.clone(), visitor.peer(), "token")
+        };
+        let session = self.begin_session(new).await?;
+        self.freshen(&session);
+        Ok(Opened { who, session, device: None })
     }
 
     /// Signs in by a one-time link, which is used up whether or not the caller hears the answer.
     ///
     /// # Errors
     /// `link.spent`.
-    pub async fn sign_in_by_link(&self, code: &str) -> Result<Opened> {
+    pub async fn sign_in_by_link(&self, code: &str, visitor: &Visitor) -> Result<Opened> {
         let who = self.redeem_link(code).await?;
-        self.open_for(NewSession::new(who, Peer::of_request(), "link")).await
-    }
-
-    async fn open_for(&self, new: NewSession) -> Result<Opened> {
-        let who = new.principal.clone();
+        let new = NewSession {
+            instead_of: visitor.session.clone(),
+            ..NewSession::new(who.clone(), visitor.peer(), "link")
+        };
         let session = self.begin_session(new).await?;
         self.freshen(&session);
         Ok(Opened { who, session, device: None })
@@ -268,7 +275,7 @@ impl Accounts {
         }
         let codes = self.finish_totp(&pending.owner.name, enrolment, digits).await?;
         self.desk().half.take(self.store().now(), code).ok_or_else(late)?;
-        Ok((self.open_session(&pending.owner, visitor).await?, codes))
+        Ok((self.open_session(&pending.owner, visitor, "password").await?, codes))
     }
 
     /// Somebody who is signed in proves once more who he is. `cookie` is that of the session, which is fresh then.
@@ -363,7 +370,12 @@ impl Accounts {
     }
 
     /// Opens a session with a new secret, whatever cookie the browser came with, and gets to know the device.
-    async fn open_session(&self, owner: &Owner, visitor: &Visitor) -> Result<Opened> {
+    async fn open_session(
+        &self,
+        owner: &Owner,
+        visitor: &Visitor,
+        how: &'static str,
+    ) -> Result<Opened> {
         let fresh = secret::draw()?;
         let (met, known, place) = (owner.clone(), visitor.device.clone(), visitor.source());
         let new = secret::hash(&fresh);
@@ -380,8 +392,11 @@ impl Accounts {
             })
             .await?;
         let who = Principal::User(owner.name.clone());
-        let new =
-            NewSession { proved: true, ..NewSession::new(who.clone(), visitor.peer(), "password") };
+        let new = NewSession {
+            proved: true,
+            instead_of: visitor.session.clone(),
+            ..NewSession::new(who.clone(), visitor.peer(), how)
+        };
         let session = self.begin_session(new).await?;
         self.freshen(&session);
         Ok(Opened { who, session, device: unknown.then_some(fresh) })

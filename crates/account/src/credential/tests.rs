@@ -25,7 +25,7 @@ fn name(words: &str) -> Name {
 
 fn at(address: &str) -> Visitor {
     let address: IpAddr = address.parse().unwrap();
-    Visitor { address, browser: "Firefox".into(), device: None }
+    Visitor { address, browser: "Firefox".into(), device: None, session: None }
 }
 
 fn home() -> Visitor {

@@ -29,7 +29,7 @@ impl<'a> Visitor<'a> {
             ("Origin", origin.as_str()),
             ("Cookie", jar.as_str()),
             ("Content-Type", kind),
-            ("Accept", "text/html,application/json"),
+            ("Accept", if kind == "application/json" { kind } else { "text/html" }),
             (
                 "User-Agent",
                 "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",

@@ -10,7 +10,7 @@ use serde_json::json;
 
 pub(super) async fn open(call: Call) -> Result<Response> {
     let accounts = &call.site.accounts;
-    let opened = accounts.sign_in_by_link(call.param("code")?).await?;
+    let opened = accounts.sign_in_by_link(call.param("code")?, &door::visitor(&call)).await?;
     door::enter(&call, &opened, "/welcome")
 }
 
