@@ -50,7 +50,9 @@ pub(super) fn draw(
     let open: Vec<&EnvironmentView> = all.iter().filter(|e| !over(e)).collect();
     let stopped: Vec<&EnvironmentView> = all.iter().filter(over).take(STOPPED).collect();
     html! {
-        (widget::heading(html! { (r.t("Environments", "환경")) }, html! {}, html! {}, html! {}))
+        (widget::heading(html! { (r.t("Environments", "환경")) }, html! {}, html! {}, html! {
+            (widget::link_button(&format!("/projects/{project}/secrets"), r.t("Secrets", "비밀 값"), Tone::Plain))
+        }))
         @if open.is_empty() {
             (widget::section("none", "", html! {}, html! {
                 (widget::empty(

@@ -34,6 +34,10 @@ impl Job {
         let tokens = tokens.into_iter().filter(|v| v.masked).map(|v| v.value);
         let mask: Vec<String> = self.secrets.values().into_iter().chain(tokens).collect();
         (spec.env, spec.private) = self.secrets.parted(scope.all(), mask);
+        if self.parts.identity.is_none() {
+            // A local run leaves its places to its own developer, with the environment that they had.
+            spec.env.append(&mut spec.private.env);
+        }
         Ok(self.watch(self.parts.host.start(spec).await?).await)
     }
 

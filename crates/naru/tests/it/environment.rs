@@ -31,7 +31,7 @@ main:
 ";
 
 /// Reads the project's events from the first on, until `found` has something to say of one.
-fn until<T>(naru: &Naru, found: impl Fn(&Value) -> Option<T>) -> T {
+pub fn until<T>(naru: &Naru, found: impl Fn(&Value) -> Option<T>) -> T {
     let mut stream = TcpStream::connect(naru.address().unwrap()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let token = naru.token().unwrap();

@@ -17,6 +17,7 @@ mod local;
 mod page;
 mod report;
 mod route;
+mod secret;
 mod service;
 mod simulation;
 mod submodule;
