@@ -88,7 +88,7 @@ fn command(lang: Lang) -> clap::Command {
                 ),
                 lang,
             )
-            .arg(Arg::new("file").required(true).value_name("FILE")),
+            .arg(Arg::new("path").required(true).value_name("FILE")),
         )
         .subcommand(
             verb("rotate", "give it a new value", "새 값으로 교체")
@@ -388,7 +388,7 @@ fn told(context: &Context, answer: &Value) -> Result<()> {
 }
 
 async fn import(context: &Context, client: &Client, matches: &ArgMatches) -> Result<()> {
-    let file = word(matches, "file").unwrap_or_default();
+    let file = word(matches, "path").unwrap_or_default();
     let words = ask::file(file, LARGEST * 4)?;
     let read = dotenv::parse(file, words.reveal())?;
     let all: Vec<Value> = read
@@ -457,4 +457,16 @@ async fn key(context: &Context, client: &Client, matches: &ArgMatches) -> Result
         }
         table
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_sound() {
+        for lang in [Lang::En, Lang::Ko] {
+            COMMANDS.iter().for_each(|c| (c.build)(lang).debug_assert());
+        }
+    }
 }
