@@ -43,7 +43,7 @@ impl Data {
             include_from: Vec::new(),
             hosts: Vec::new(),
             audit_keep_days: 0,
-            audit_checkpoints: dir.join("audit-checkpoints.jsonl"),
+            audit_checkpoints: self.0.path().join("audit-checkpoints.jsonl"),
             keep_runs_days: 30,
             environments: 50,
             environment_instances: 100,
