@@ -41,7 +41,7 @@ impl Vault {
         let (fresh, key) = self.draw().await.map_err(locked)?;
         let (id, before) = (fresh.id.clone(), ring.0.current.clone());
         // Older keys are only read from now on, and are wrapped by the new master key, too.
-        let (_, stored) = self.0.store.read(|v| read(v)).await?;
+        let (_, stored) = self.0.store.read(read).await?;
         let mut keks = vec![fresh.clone()];
         for mut kek in stored {
             let old = ring.0.keks.get(&kek.id).ok_or_else(error::overtaken)?;
@@ -80,7 +80,7 @@ impl Vault {
     /// nevertheless, and no key is dropped then.
     pub async fn rewrap(&self) -> Result<Progress> {
         let mut done = Progress::default();
-        let (current, keks) = self.0.store.read(|v| read(v)).await?;
+        let (current, keks) = self.0.store.read(read).await?;
         if current.is_none() || keks.len() < 2 {
             return Ok(done);
         }

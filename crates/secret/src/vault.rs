@@ -133,7 +133,7 @@ impl Vault {
     }
 
     async fn load(&self) -> Result<Ring> {
-        let (current, keks) = self.0.store.read(|v| read(v)).await?;
+        let (current, keks) = self.0.store.read(read).await?;
         let current = match current {
             Some(current) => current,
             None if keks.is_empty() => return self.first().await,
@@ -244,14 +244,14 @@ impl Vault {
     /// # Errors
     /// The store's.
     pub async fn status(&self, lang: kernel::Lang) -> Result<KeyStatus> {
-        let (current, keks) = self.0.store.read(|v| read(v)).await?;
+        let (current, keks) = self.0.store.read(read).await?;
         let locked = match current {
             Some(_) => self.ring().await.err().map(|e| e.wire(lang)),
             None => None,
         };
         let left = match keks.len() {
             0 | 1 => 0,
-            _ => self.0.store.read(|v| renew::left(v)).await?,
+            _ => self.0.store.read(renew::left).await?,
         };
         let made = keks.iter().find(|k| Some(&k.id) == current.as_ref()).map(|k| k.made);
         let before = keks.into_iter().map(|k| k.id).filter(|id| Some(id) != current.as_ref());

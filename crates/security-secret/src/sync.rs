@@ -44,7 +44,7 @@ impl Reconciler for Keeper {
 
     fn all(&self) -> BoxFuture<'_, Result<Vec<Which>>> {
         Box::pin(async {
-            let listed = self.secrets.store().read(|v| all(v)).await?;
+            let listed = self.secrets.store().read(all).await?;
             let slots = self.secrets.vault.slots().await?;
             let mut found: BTreeSet<Which> = listed.into_iter().collect();
             // Also those of which only values are left.

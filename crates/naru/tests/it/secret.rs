@@ -150,7 +150,8 @@ fn a_canary_is_used_and_found_nowhere() {
     assert_eq!(listed.as_array().unwrap().len(), 3);
     set(&naru, "canary", &CANARY.replace("c4nary", "c4naryc4nary"), &[]);
     let rolled = until(&naru, |event| {
-        let restart = event["kind"] == "rollout.finished" && event["data"]["cause"] == "restart";
+        let ours = event["kind"] == "rollout.finished" && event["data"]["service"] == "web";
+        let restart = ours && event["data"]["cause"] == "restart";
         restart.then(|| event["data"]["verdict"].clone())
     });
     assert_eq!(rolled, "passed");
