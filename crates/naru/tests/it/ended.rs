@@ -111,7 +111,7 @@ impl Hers {
         log.kill().unwrap();
         log.wait().unwrap();
         let request = format!(
-            "GET /api/v1/projects/shop/runs/{run}/steps/wait/attach HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: naru-pty"
+            "POST /api/v1/projects/shop/runs/{run}/steps/wait/attach HTTP/1.1\r\nContent-Length: 0\r\nConnection: upgrade\r\nUpgrade: naru-pty"
         );
         self.open(&request, b"", "101 Switching")
     }
