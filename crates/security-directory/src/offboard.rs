@@ -40,7 +40,7 @@ pub(crate) fn belongings(v: &View<'_>, user: &Name) -> Result<Belongings> {
     for project in v.resources("Project", None, None, MOST)? {
         let members = members(&project.spec);
         if members.iter().any(|m| is(m, user)) {
-            if !members.iter().any(|m| owns(m) && !is(m, user)) && members.iter().any(|m| owns(m)) {
+            if !members.iter().any(|m| owns(m) && !is(m, user)) && members.iter().any(owns) {
                 out.only_owner_of.push(project.key.name.clone());
             }
             out.projects.push(project.key.name);
