@@ -40,8 +40,6 @@ impl Includes {
         let address = format!("/api/v1/projects/{project}/repositories/{repository}/include");
         match client.post::<Answer>(&address, ask).await {
             Ok(answer) => answer.into(),
-            // What is wrong with the reference, in the server's words.
-            Err(error) if error.kind() == ErrorKind::Invalid => Got::Refused(error),
             Err(error) => {
                 let (url, Text { en, ko }) = (client.url(), error.sentence());
                 Got::Refused(nowhere(path, &text!("{url}: {en}", "{url}: {ko}")))

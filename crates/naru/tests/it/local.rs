@@ -658,7 +658,7 @@ fn files_of_other_repositories_come_from_a_directory_or_from_the_server() {
     naru.say(&["project", "create", "ops"]).unwrap();
     let files = [("templates/test.yml", template("server"))];
     let files: Vec<(&str, &str)> = files.iter().map(|(p, w)| (*p, w.as_str())).collect();
-    naru.repository("ops", "ci", &files).unwrap().push(&[]).unwrap();
+    naru.repository("ops", "ci", &files).unwrap().follow().unwrap();
     let ask = |args: &[&str]| {
         let mut command = desk.command(args);
         Ran::of(command.env("NARU_DATA", naru.data()).output().unwrap()).ends(0)
