@@ -18,8 +18,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
-/// For the last answer to be written, once it has ended.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// For the last answer to be written, once it has ended; longer than a handler has that ended itself.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Whose request a connection serves now, or served last.
 #[derive(Clone)]
@@ -55,9 +55,10 @@ impl Slot {
     }
 }
 
-/// The answer with a body that breaks off when `live` ends, so that nobody takes it for whole.
+/// The answer with a body that breaks off when `live` ends, so that nobody takes it for whole. One that is there
+/// already goes out as it is.
 pub(crate) fn hold(response: Response, live: &Live) -> Response {
-    if response.body().is_end_stream() {
+    if response.body().size_hint().exact().is_some() {
         return response;
     }
     let ended: BoxFuture<'static, ()> = Box::pin(live.ended());
