@@ -109,8 +109,10 @@ impl Services {
         let has = self.yard.volumes().has_production(key).await?;
         let k = key.clone();
         let delete = move |tx: &mut Tx<'_>| {
+            // What a service left behind can be removed when the service itself is gone.
+            let left = with_data && has;
             let there = tx.resource(&k.resource())?.is_some();
-            if !there && !(with_data && has) {
+            if !(there || left) {
                 return Err(error::unknown_service(&k.service));
             }
             if let Some(environment) = State::load(tx, &k)?.environment {

@@ -48,9 +48,12 @@ struct Inner {
     stop: CancellationToken,
 }
 
+/// What a yard acts with: where it writes, where instances run, how they are reached, what they may be told.
+pub(crate) type Means = (Store, Host, Arc<dyn Edge>, Option<Arc<dyn Secrets>>);
+
 impl Yard {
     pub fn new(
-        (store, host, edge, secrets): (Store, Host, Arc<dyn Edge>, Option<Arc<dyn Secrets>>),
+        (store, host, edge, secrets): Means,
         (files, volumes): (Files, Volumes),
         tools: Tools,
         limits: Limits,

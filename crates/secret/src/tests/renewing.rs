@@ -73,7 +73,7 @@ async fn a_crash_at_any_commit_loses_no_value_and_leaves_one_key() {
                 let opened = get(&vault, name, None).await.unwrap();
                 assert_eq!(opened.value.reveal(), format!("value of {name}"), "{moment:?} {at}");
             }
-            let (_, keks) = store.read(|v| read(v)).await.unwrap();
+            let (_, keks) = store.read(read).await.unwrap();
             assert_eq!(keks.len(), 1, "{moment:?} {at}");
             assert!(keks.len() < MOST_KEKS);
         }
