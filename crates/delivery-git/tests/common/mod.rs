@@ -61,6 +61,12 @@ pub async fn populate(store: &Store) {
         member("dan", Role::Developer),
         member("vic", Role::Viewer),
     ];
+    for who in ["ada", "dan", "vic"] {
+        let key = Key::global::<account::User>(&name(who));
+        let (labels, actor) = (Default::default(), Principal::part("test"));
+        let put = Put { key, labels, spec: serde_json::json!({}), expected: None, actor };
+        store.write(move |tx| tx.put(put)).await.unwrap();
+    }
     for (project, members) in [("shop", members), ("bank", Vec::new())] {
         let spec = serde_json::to_value(Project { members, ..Project::default() }).unwrap();
         let key = Key::global::<Project>(&name(project));

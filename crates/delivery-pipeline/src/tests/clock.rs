@@ -79,6 +79,9 @@ impl Still {
         let put = Put { key, labels: Default::default(), spec, expected: None, actor };
         let write = move |tx: &mut store::Tx<'_>| {
             tip.remember(tx)?;
+            for person in super::flow::people(&["kim"]) {
+                tx.put(person)?;
+            }
             tx.put(put).map(drop)
         };
         self.store.write(write).await.unwrap();

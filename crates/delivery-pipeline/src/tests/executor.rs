@@ -226,7 +226,7 @@ async fn secrets_reach_neither_the_log_nor_the_sentence_nor_what_is_shown() {
         assert!(!log.contains(leak), "{leak} in {log}");
     }
     for shown in
-        ["600 /run/naru/files/KEY", "https://u:[MASKED]@example.com", "pin 12", "PIN has fewer"]
+        ["400 /run/secrets/KEY", "https://u:[MASKED]@example.com", "pin 12", "PIN has fewer"]
     {
         assert!(log.contains(shown), "no {shown} in {log}");
     }
@@ -466,7 +466,10 @@ none: {script: 'echo x > f', artifacts: {paths: [f], access: none}}
         expected: None,
         actor: Principal::part("test"),
     };
-    world.store.write(move |tx| tx.put(put)).await.unwrap();
+    let puts = super::flow::people(&["vee", "dee", "mia"]).into_iter().chain([put]);
+    let write =
+        move |tx: &mut store::Tx<'_>| puts.into_iter().try_for_each(|p| tx.put(p).map(drop));
+    world.store.write(write).await.unwrap();
     let (run, pipelines) = (&run, &world.pipelines);
     let read = async |who: &str, step: &str| {
         let who = user(who);

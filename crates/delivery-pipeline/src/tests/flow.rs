@@ -17,7 +17,22 @@ pub(super) async fn project(world: &World, project: &str, members: &[&str]) {
         expected: None,
         actor: Principal::part("test"),
     };
-    world.store.write(move |tx| tx.put(put)).await.unwrap();
+    let puts = people(members).into_iter().chain([put]);
+    let write =
+        move |tx: &mut store::Tx<'_>| puts.into_iter().try_for_each(|p| tx.put(p).map(drop));
+    world.store.write(write).await.unwrap();
+}
+
+/// Accounts with nothing but their names.
+pub(super) fn people(names: &[&str]) -> Vec<store::Put> {
+    let put = |who: &&str| store::Put {
+        key: kernel::Key::global::<account::User>(&name(who)),
+        labels: Default::default(),
+        spec: serde_json::json!({}),
+        expected: None,
+        actor: Principal::part("test"),
+    };
+    names.iter().map(put).collect()
 }
 
 async fn facts<F: Fact>(world: &World) -> Vec<F> {
