@@ -36,7 +36,7 @@ pub fn until<T>(naru: &Naru, found: impl Fn(&Value) -> Option<T>) -> T {
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let token = naru.token().unwrap();
     let words = format!(
-        "GET /api/v1/events?project=shop&follow=true&after=0 HTTP/1.0\r\nHost: naru\r\nAuthorization: Bearer {token}\r\n\r\n"
+        "GET /api/v1/events?project=shop&follow=true&after=0 HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
     stream.write_all(words.as_bytes()).unwrap();
     let mut seen = Vec::new();

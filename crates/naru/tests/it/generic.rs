@@ -11,7 +11,7 @@ const ONE: &str = "/api/v1/projects/shop/services/worker";
 fn with(naru: &Naru, method: &str, path: &str, header: (&str, &str), body: &str) -> u16 {
     let token = format!("Bearer {}", naru.token().unwrap());
     let headers = [("Authorization", token.as_str()), header];
-    request(naru.address().unwrap(), "naru", method, path, &headers, body.as_bytes())
+    request(naru.address().unwrap(), "localhost", method, path, &headers, body.as_bytes())
         .unwrap()
         .status
 }
@@ -98,7 +98,7 @@ fn a_watch_from_a_revision_misses_nothing() {
     naru.api("PATCH", ONE, r#"{"labels":{"n":"1"}}"#).unwrap();
     let mut stream = TcpStream::connect(naru.address().unwrap()).unwrap();
     let token = naru.token().unwrap();
-    write!(stream, "GET /api/v1/projects/shop/services?watch=true&from={from} HTTP/1.0\r\nHost: naru\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
+    write!(stream, "GET /api/v1/projects/shop/services?watch=true&from={from} HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
     naru.api("DELETE", ONE, "").unwrap();
     let lines = BufReader::new(stream).lines().map_while(Result::ok);
     let mut seen = Vec::new();
@@ -165,7 +165,7 @@ fn a_stranger_gets_nothing_and_learns_nothing() {
         let bearer = token.map(|t| format!("Bearer {t}")).unwrap_or_default();
         let headers =
             if token.is_some() { vec![("Authorization", bearer.as_str())] } else { vec![] };
-        request(address, "naru", "GET", path, &headers, b"").unwrap().status
+        request(address, "localhost", "GET", path, &headers, b"").unwrap().status
     };
     for path in [
         "/api/v1/projects",

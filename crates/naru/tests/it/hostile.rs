@@ -41,8 +41,8 @@ fn pipeline_files_that_cannot_be_read_say_where_and_why() {
         ("not YAML", "a: [\n".to_owned(), ".gitlab-ci.yml:"),
         (
             "a keyword not supported",
-            "a:\n  script: 'true'\n  secrets: {TOKEN: {vault: a/b@c}}\n".to_owned(),
-            "secrets",
+            "a:\n  script: 'true'\n  identity: google_cloud\n".to_owned(),
+            "identity",
         ),
     ] {
         let shown = pipeline(&naru, name, &words);
