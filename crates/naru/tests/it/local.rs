@@ -523,7 +523,8 @@ fn typed(command: Command) -> Terminal {
 fn is_at_a_terminal(terminal: &mut Terminal) {
     terminal.press("[ -t 0 ] && echo \"it is $(stty size)\"\n").unwrap();
     terminal.until("it is 40 132").unwrap();
-    terminal.press("echo so it be'gins'; sleep 1000\n").unwrap();
+    // What says it is in the foreground already: Ctrl-C is its.
+    terminal.press("bash -c \"echo so it be'gins'; exec sleep 1000\"\n").unwrap();
     terminal.until("so it begins").unwrap();
     terminal.press("\x03").unwrap();
     terminal.press("echo \"interrupted: $?\"\n").unwrap();

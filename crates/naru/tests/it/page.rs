@@ -175,8 +175,9 @@ fn without_scripts_one_signs_in_reads_and_acts() {
     browser.without_scripts().unwrap();
     browser.go(&run).unwrap();
     browser.led_on(|b| b.click(".wreck a.button")).unwrap();
+    browser.click(".sign details summary").unwrap();
     browser.fill("#token", &naru.token().unwrap()).unwrap();
-    browser.led_on(|b| b.click("form[action='/sign-in'] button")).unwrap();
+    browser.led_on(|b| b.click("details form[action='/sign-in'] button")).unwrap();
     // Back where it began: the manual step is let go by a plain form.
     browser.led_on(|b| b.click("form[action$='/play'] button")).unwrap();
     browser.led_on(|b| b.click(".prefer [name='lang']")).unwrap();
