@@ -78,7 +78,7 @@ async fn a_pipeline_makes_an_annotated_tag_once_and_never_moves_one() {
         ("dan", "v1..0", "main", "cannot be the name of a ref"),
         ("dan", "v2", "--all", "no commit"),
         ("dan", "v2", "nothing", "no commit"),
-        ("vic", "v2", "main", "may not change"),
+        ("vic", "v2", "main", "may not push"),
     ] {
         let seq = world.ask(who, tag, target).await;
         let refused = world.next(seq, "tag.refused").await;
