@@ -8,12 +8,12 @@ use store::Filter;
 
 /// Makes a project whose members are developers.
 pub(super) async fn project(world: &World, project: &str, members: &[&str]) {
-    let members: Vec<_> =
-        members.iter().map(|m| serde_json::json!({ "user": m, "role": "developer" })).collect();
+    let developer = |m: &&str| serde_json::json!({ "user": m, "role": "developer" });
+    let roles: Vec<_> = members.iter().map(developer).collect();
     let put = store::Put {
         key: kernel::Key::global::<policy::Project>(&name(project)),
         labels: Default::default(),
-        spec: serde_json::json!({ "members": members }),
+        spec: serde_json::json!({ "members": roles }),
         expected: None,
         actor: Principal::part("test"),
     };
