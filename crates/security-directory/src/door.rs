@@ -72,12 +72,18 @@ pub(crate) fn enter(head: &Head, opened: &Opened, to: &str) -> Result<Response> 
 
 /// Gives a response the cookies of an opened session.
 pub(crate) fn carry(head: &Head, response: &mut Response, opened: &Opened) -> Result<()> {
-    let kept = cookie::keep(head, &opened.session, account::SESSION_LASTS)?;
-    response.headers_mut().append(header::SET_COOKIE, kept);
+    renew(head, response, &opened.session)?;
     if let Some(device) = &opened.device {
         set(head, response, DEVICE, device, DEVICE_LASTS)?;
     }
     set(head, response, HALF, "", 0)
+}
+
+/// Gives a response the new secret of a session that is kept.
+pub(crate) fn renew(head: &Head, response: &mut Response, secret: &str) -> Result<()> {
+    let kept = cookie::keep(head, secret, account::SESSION_LASTS)?;
+    response.headers_mut().append(header::SET_COOKIE, kept);
+    Ok(())
 }
 
 pub(crate) fn half_open(head: &Head, response: &mut Response, code: &str) -> Result<()> {

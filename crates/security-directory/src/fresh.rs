@@ -1,18 +1,12 @@
 //! Dangerous things ask once more who one is.
 
 use account::credential::stale;
-use http::header;
 use kernel::Result;
-use naru_http::front::cookie;
 use naru_http::{Call, Head, Response, found};
 
-/// Whether the caller has proved of late who he is. A token is a proof with every request.
+/// Whether the caller has proved of late who he is.
 fn is_fresh(head: &Head) -> bool {
-    let by_token = [header::AUTHORIZATION.as_str(), "private-token"];
-    if by_token.iter().any(|name| head.header(name).is_some()) {
-        return true;
-    }
-    cookie::session(head).is_some_and(|secret| head.site.accounts.is_fresh(secret))
+    head.credential.is_fresh(head.site.store.now())
 }
 
 /// For routes of the API.

@@ -1,33 +1,16 @@
 //! Dangerous things ask again who one is: a session counts as fresh for a while after its owner has proved himself.
 
-use crate::{Accounts, secret};
+use crate::{Credential, CredentialKind};
 use kernel::{Error, Text, Time};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 /// How long a proof stays fresh.
 pub const FRESH: Duration = Duration::from_secs(15 * 60);
-/// Sessions remembered; those over it only prove themselves again.
-const MOST: usize = 50_000;
 
-impl Accounts {
-    /// The owner of the session of this cookie has just proved who he is.
-    pub(super) fn freshen(&self, cookie: &str) {
-        let now = self.store().now();
-        let mut fresh = self.desk().fresh.lock().unwrap_or_else(PoisonError::into_inner);
-        if fresh.len() >= MOST {
-            fresh.retain(|_, at| is_fresh(now, *at));
-        }
-        if fresh.len() < MOST {
-            fresh.insert(secret::hash(cookie), now);
-        }
-    }
-
-    /// Whether the owner of the session of this cookie has proved who he is within [`FRESH`].
-    pub fn is_fresh(&self, cookie: &str) -> bool {
-        let fresh = self.desk().fresh.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = fresh.get(&secret::hash(cookie)).copied();
-        at.is_some_and(|at| is_fresh(self.store().now(), at))
+impl Credential {
+    /// Whether its owner has proved who he is within [`FRESH`]. A token is a proof with every request.
+    pub fn is_fresh(&self, now: Time) -> bool {
+        self.kind != CredentialKind::Session || self.proved.is_some_and(|at| is_fresh(now, at))
     }
 }
 

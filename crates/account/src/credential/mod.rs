@@ -34,8 +34,6 @@ pub use rules::{SecondFactor, SignInRules};
 pub use sign_in::{Half, Need, Opened, Proof, Step, Visitor};
 
 use attempts::Attempts;
-use kernel::Time;
-use std::collections::HashMap;
 use std::sync::Mutex;
 use waiting::Waiting;
 
@@ -47,6 +45,4 @@ pub(crate) struct Desk {
     half: Waiting<sign_in::Pending>,
     ceremonies: Waiting<passkey::Ceremony>,
     enrolments: Waiting<factors::Pending>,
-    /// Sessions, by the hash of their cookie, and when their owner last proved who he is.
-    fresh: Mutex<HashMap<String, Time>>,
 }

@@ -222,12 +222,12 @@ impl Accounts {
         let who = shown.principal;
         // A session is never wider than the token that opened it.
         let new = NewSession {
+            proved: true,
             scopes: shown.credential.scopes,
             instead_of: visitor.session.clone(),
             ..NewSession::new(who.clone(), visitor.peer(), "token")
         };
         let session = self.begin_session(new).await?;
-        self.freshen(&session);
         Ok(Opened { who, session, device: None })
     }
 
@@ -238,11 +238,11 @@ impl Accounts {
     pub async fn sign_in_by_link(&self, code: &str, visitor: &Visitor) -> Result<Opened> {
         let who = self.redeem_link(code).await?;
         let new = NewSession {
+            proved: true,
             instead_of: visitor.session.clone(),
             ..NewSession::new(who.clone(), visitor.peer(), "link")
         };
         let session = self.begin_session(new).await?;
-        self.freshen(&session);
         Ok(Opened { who, session, device: None })
     }
 
@@ -278,7 +278,8 @@ impl Accounts {
         Ok((self.open_session(&pending.owner, visitor, "password").await?, codes))
     }
 
-    /// Somebody who is signed in proves once more who he is. `cookie` is that of the session, which is fresh then.
+    /// Somebody who is signed in proves once more who he is. `cookie` is that of the session, which is fresh then and
+    /// has a new secret: the answer.
     ///
     /// # Errors
     /// `sign-in.wrong`, `totp.wrong`, `recovery.wrong`, `passkey.refused`; `sign-in.slow`.
@@ -289,13 +290,12 @@ impl Accounts {
         proof: Proof,
         visitor: &Visitor,
         host: &str,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let name = user.clone();
         let read = move |v: &View<'_>| Owner::known(v, &name);
         let owner = self.store().read(read).await?;
         self.prove(&owner, proof, visitor, host).await?;
-        self.freshen(cookie);
-        Ok(())
+        self.renew_session(cookie).await
     }
 
     /// Checks one proof of a known owner, within the owner's budget.
@@ -398,7 +398,6 @@ impl Accounts {
             ..NewSession::new(who.clone(), visitor.peer(), how)
         };
         let session = self.begin_session(new).await?;
-        self.freshen(&session);
         Ok(Opened { who, session, device: unknown.then_some(fresh) })
     }
 

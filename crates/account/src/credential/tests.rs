@@ -111,6 +111,11 @@ impl World {
         self.accounts.sign_in_by_passkey(&code, answer, &home(), HOST).await
     }
 
+    async fn is_fresh(&self, cookie: &str) -> bool {
+        let proven = self.accounts.session(cookie, &home().peer()).await.unwrap();
+        proven.credential.is_fresh(self.accounts.store().now())
+    }
+
     async fn events(&self) -> Vec<kernel::Event> {
         self.accounts.store().read(|v| v.events(0, 1000, &Default::default())).await.unwrap()
     }
@@ -121,9 +126,9 @@ async fn a_password_opens_a_session_and_the_device_is_known_from_then_on() {
     let world = world().await;
     let opened = world.open(&home()).await;
     assert_eq!(opened.who, Principal::User(name("han")));
-    assert!(world.accounts.is_fresh(&opened.session));
+    assert!(world.is_fresh(&opened.session).await);
     world.clock.advance(FRESH);
-    assert!(!world.accounts.is_fresh(&opened.session));
+    assert!(!world.is_fresh(&opened.session).await);
     let again = Visitor { device: opened.device.clone(), ..home() };
     assert!(opened.device.is_some());
     assert!(world.open(&again).await.device.is_none());
@@ -352,9 +357,11 @@ async fn proving_again_makes_a_session_fresh() {
         async move { accounts.prove_again(&name("han"), &cookie, proof, &home(), HOST).await }
     };
     assert!(again(Proof::Password("wrong".into())).await.is_err());
-    assert!(!world.accounts.is_fresh(&opened.session));
-    again(Proof::Password(PASSWORD.into())).await.unwrap();
-    assert!(world.accounts.is_fresh(&opened.session));
+    assert!(!world.is_fresh(&opened.session).await);
+    let renewed = again(Proof::Password(PASSWORD.into())).await.unwrap();
+    assert!(world.is_fresh(&renewed).await);
+    // Who had the old cookie has nothing.
+    assert!(world.accounts.session(&opened.session, &home().peer()).await.is_err());
 }
 
 #[tokio::test]

@@ -39,8 +39,10 @@ pub(super) async fn answer(mut call: Call) -> Result<Response> {
             let user = super::second::person(&call)?;
             let session = cookie::session(&call).unwrap_or("").to_owned();
             let proof = Proof::Passkey(given.code, given.answer);
-            accounts.prove_again(&user, &session, proof, &visitor, &host).await?;
-            return json(&json!({ "to": to }));
+            let renewed = accounts.prove_again(&user, &session, proof, &visitor, &host).await?;
+            let mut response = json(&json!({ "to": to }))?;
+            door::renew(&call, &mut response, &renewed)?;
+            return Ok(response);
         }
         "second" => {
             let half = call.cookie(door::HALF).unwrap_or("").to_owned();

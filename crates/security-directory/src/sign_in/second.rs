@@ -237,7 +237,11 @@ pub(super) async fn again(mut call: Call) -> Result<Response> {
     let session = cookie::session(&call).unwrap_or("").to_owned();
     let accounts = &call.site.accounts;
     match accounts.prove_again(&user, &session, proof(&form), &visitor, &host).await {
-        Ok(()) => found(&to),
+        Ok(renewed) => {
+            let mut response = found(&to)?;
+            door::renew(&call, &mut response, &renewed)?;
+            Ok(response)
+        }
         Err(error) if is_answer(&error) => again_page(&call, &to, Some(&error)).await,
         Err(error) => Err(error),
     }
