@@ -8,7 +8,7 @@ mod graph;
 pub(crate) use graph::cycle;
 
 use crate::{Group, Member, ServiceAccount, User, kind};
-use graph::Graph;
+pub use graph::Graph;
 use kernel::{Event, Name, Principal, Resource, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;

@@ -30,6 +30,7 @@ mod sweep;
 mod token;
 mod watch;
 
+pub use directory::Graph;
 pub use kind::{
     Address, Group, GroupStatus, KINDS, Mail, Member, PgpKey, ServiceAccount, ServiceAccountStatus,
     SshKey, User, UserStatus,

@@ -2,60 +2,39 @@
 //! never sees a membership of one moment and a role of another.
 
 use crate::role::Subject;
-use account::Member;
+use account::{Graph, Member};
 use kernel::Name;
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 #[derive(Clone, Default)]
-pub(crate) struct Groups {
-    members: HashMap<Name, Vec<Subject>>,
-    /// The groups that name a subject themselves.
-    holders: HashMap<Subject, BTreeSet<Name>>,
-}
+pub(crate) struct Groups(Graph);
 
 impl Groups {
     pub fn put(&mut self, group: &Name, members: &[Member]) {
-        self.remove(group);
-        let members: Vec<Subject> = members.iter().map(subject).collect();
-        for member in &members {
-            self.holders.entry(member.clone()).or_default().insert(group.clone());
-        }
-        self.members.insert(group.clone(), members);
+        self.0.set(group, members.iter().cloned());
     }
 
     pub fn remove(&mut self, group: &Name) {
-        for member in self.members.remove(group).unwrap_or_default() {
-            if let Some(holders) = self.holders.get_mut(&member) {
-                holders.remove(group);
-            }
-        }
+        self.0.remove(group);
     }
 
-    /// Every group that a subject is in, by name; a group is in itself. Circles are refused when groups are
-    /// written, and end here all the same.
+    /// Every group that a subject is in, by name; a group is in itself.
     pub fn of(&self, subject: &Subject) -> Arc<[Name]> {
-        let mut found: BTreeSet<Name> = BTreeSet::new();
-        let mut open: Vec<Subject> = vec![subject.clone()];
-        if let Subject::Group(name) = subject {
-            found.insert(name.clone());
+        let mut found = self.0.groups_of(&member(subject));
+        if let Subject::Group(own) = subject
+            && let Err(place) = found.binary_search(own)
+        {
+            found.insert(place, own.clone());
         }
-        while let Some(next) = open.pop() {
-            for group in self.holders.get(&next).into_iter().flatten() {
-                if found.insert(group.clone()) {
-                    open.push(Subject::Group(group.clone()));
-                }
-            }
-        }
-        found.into_iter().collect()
+        found.into()
     }
 }
 
-fn subject(member: &Member) -> Subject {
-    match member {
-        Member::User(name) => Subject::User(name.clone()),
-        Member::Group(name) => Subject::Group(name.clone()),
-        Member::Service(name) => Subject::Service(name.clone()),
+fn member(subject: &Subject) -> Member {
+    match subject {
+        Subject::User(name) => Member::User(name.clone()),
+        Subject::Group(name) => Member::Group(name.clone()),
+        Subject::Service(name) => Member::Service(name.clone()),
     }
 }
 

@@ -7,14 +7,16 @@ use crate::Member;
 use kernel::Name;
 use std::collections::{BTreeMap, HashMap};
 
-#[derive(Default)]
-pub(crate) struct Graph {
+/// The groups of one moment and who is in them.
+#[derive(Clone, Default)]
+pub struct Graph {
     slots: HashMap<Name, usize>,
     nodes: Vec<Node>,
     /// Whoever is no group, to the groups that name them.
     of: HashMap<Member, Vec<usize>>,
 }
 
+#[derive(Clone)]
 struct Node {
     name: Name,
     /// A group that is only named by others has nobody in it and gives nothing.
