@@ -128,7 +128,12 @@ pub fn read(bytes: &[u8]) -> Result<Lines> {
     // A piece of a file may begin anywhere.
     for (n, line) in lines.split(|b| *b == b'\n').enumerate().filter(|(_, l)| !l.is_empty()) {
         let read: Option<Checkpoint> = serde_json::from_slice(line).ok();
-        let fits = read.filter(|c| c.sound() && (all.is_empty() || c.follows(all.last())));
+        // One statement has one spelling: a moment may be written in many ways, and only ours was written here.
+        let fits = read.filter(|c| {
+            serde_json::to_vec(c).is_ok_and(|own| own == line)
+                && c.sound()
+                && (all.is_empty() || c.follows(all.last()))
+        });
         all.push(fits.ok_or_else(|| damaged(n + 1))?);
     }
     Ok(Lines { all, whole: whole as u64, torn: !rest.is_empty() })
