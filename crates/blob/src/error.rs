@@ -1,6 +1,6 @@
 //! What can go wrong, as its reader meets it.
 
-use kernel::{Error, ErrorKind, Text, text};
+use kernel::{Error, ErrorKind, Text, shown, text};
 use std::io;
 
 /// A full disk is the reader's to mend; every other failure of our own directory is ours.
@@ -210,13 +210,4 @@ pub(crate) fn in_the_way(path: &str, error: io::Error) -> Error {
         ),
     )
     .why(error)
-}
-
-/// A name from outside, made safe to print.
-fn shown(words: &str) -> String {
-    words
-        .chars()
-        .take(200)
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-        .collect()
 }

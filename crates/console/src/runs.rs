@@ -174,7 +174,7 @@ fn events(page: &Page, seen: usize) -> Bytes {
 }
 
 fn unknown_step(step: &str) -> Error {
-    let shown: String = step.chars().take(80).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(step);
     Error::not_found(
         "step.unknown",
         text!("the run has no step “{shown}”", "실행에 “{shown}” 단계가 없습니다"),

@@ -206,7 +206,7 @@ fn refuse(
     fact: &EnvironmentDeployed,
     why: Text,
 ) -> Result<()> {
-    let title: String = fact.name.chars().take(80).flat_map(char::escape_default).collect();
+    let title = kernel::shown(&fact.name);
     let say = Text::new(
         format!("{title} was not opened: {}", why.en),
         format!("{title} 환경을 열지 않음: {}", why.ko),

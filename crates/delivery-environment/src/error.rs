@@ -58,7 +58,7 @@ pub(crate) fn stopped(name: &Name) -> Error {
 }
 
 pub(crate) fn length(words: &str) -> Error {
-    let shown: String = words.chars().take(40).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(words);
     Error::invalid(
         "environment.length",
         text!("“{shown}” is not a length of time", "“{shown}”은(는) 기간이 아닙니다"),

@@ -9,7 +9,7 @@ use crate::refs::{self, Refs};
 use crate::tree::{self, Line};
 use crate::{Git, Repository, diff, refname};
 use kernel::journey::Commit;
-use kernel::{Error, Name, Result, Text, text};
+use kernel::{Error, Name, Result, Text, shown, text};
 use serde::Serialize;
 
 pub use diff::{DiffLine, FileDiff, Hunk, LineKind, Status};
@@ -368,14 +368,6 @@ fn kind_of(line: &Line) -> ItemKind {
         l if l.file_mode() == tree::LINK => ItemKind::Link,
         _ => ItemKind::File,
     }
-}
-
-fn shown(words: &str) -> String {
-    words
-        .chars()
-        .take(80)
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-        .collect()
 }
 
 fn unknown_revision(revision: &str) -> Error {

@@ -52,11 +52,7 @@ pub(crate) fn decide(request: &Request, seen: &Seen<'_>) -> Result<Force, Box<Re
 
 fn check(command: &Command, seen: &Seen<'_>) -> Result<(), Box<Refusal>> {
     let name = &command.refname;
-    let shown: String = name
-        .chars()
-        .take(100)
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect();
+    let shown = kernel::shown(name);
     if let Err(reason) = refname::check(name) {
         return Err(refuse(
             name,

@@ -47,7 +47,7 @@ impl Kind for Repository {
         if refname::check(&format!("refs/heads/{branch}")).is_ok() {
             return Ok(());
         }
-        let shown: String = branch.chars().take(80).flat_map(char::escape_default).collect();
+        let shown = kernel::shown(branch);
         Err(Error::invalid(
             "repository.branch-name",
             text!(

@@ -323,7 +323,7 @@ impl Reader {
 }
 
 pub(crate) fn missing(id: &str) -> Error {
-    let shown: String = id.chars().take(64).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(id);
     Error::not_found(
         "object.unknown",
         text!("the repository has no {shown}", "저장소에 {shown}이(가) 없습니다"),

@@ -186,7 +186,7 @@ fn busy() -> Error {
 
 /// What the job names: an object id, a branch or a tag.
 async fn commit(git: &Git, dir: &Path, target: &str) -> Result<String> {
-    let shown: String = target.chars().take(120).flat_map(char::escape_debug).collect();
+    let shown = kernel::shown(target);
     let unknown = move || {
         let say = text!("there is no commit “{shown}”", "“{shown}” 커밋이 없습니다");
         Error::not_found("commit.unknown", say)
@@ -295,7 +295,7 @@ fn keep(
 }
 
 fn refused(asked: &TagAsked, error: &Error) -> NewEvent {
-    let tag: String = asked.tag.chars().take(200).flat_map(char::escape_debug).collect();
+    let tag = kernel::shown(&asked.tag);
     let Text { en, ko } = error.sentence();
     let say = text!("the tag {tag} was not made: {en}", "{tag} 태그를 만들지 못했습니다: {ko}");
     let data = serde_json::json!({

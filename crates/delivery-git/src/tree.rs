@@ -159,8 +159,7 @@ fn safe(name: &[u8]) -> Result<()> {
     if !bad {
         return Ok(());
     }
-    let shown: String =
-        String::from_utf8_lossy(name).chars().take(80).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(&String::from_utf8_lossy(name));
     Err(Error::invalid(
         "tree.unsafe",
         text!("the commit has a file named “{shown}”", "커밋에 “{shown}”라는 파일이 있습니다"),
@@ -244,7 +243,7 @@ pub(crate) fn path(words: &str) -> Result<String> {
     if sound {
         return Ok(words.to_owned());
     }
-    let shown: String = words.chars().take(80).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(words);
     Err(Error::invalid(
         "path.invalid",
         text!(

@@ -122,7 +122,7 @@ impl Pipelines {
         path: &str,
         who: &Principal,
     ) -> Result<(Entry, tokio::fs::File)> {
-        let shown: String = path.chars().take(200).flat_map(char::escape_debug).collect();
+        let shown = kernel::shown(path);
         let unknown = || {
             let say = text!("no artifact {shown}", "{shown} 아티팩트가 없습니다");
             Error::not_found("artifacts.unknown", say)

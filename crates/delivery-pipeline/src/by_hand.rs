@@ -74,7 +74,7 @@ impl crate::Pipelines {
     }
 
     async fn tip(&self, project: &Name, repository: &Name, name: &str) -> Result<Tip> {
-        let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = kernel::shown(name);
         let (project, of, name) = (project.clone(), repository.clone(), name.to_owned());
         let find = move |v: &store::View<'_>| tip::find(v, &project, &of, &name);
         self.0.store.read(find).await?.ok_or_else(|| {
@@ -93,7 +93,7 @@ fn given(variables: &std::collections::BTreeMap<String, String>) -> Result<Vec<V
         if crate::variables::is_name(name) && !value.contains('\0') {
             return Ok(Variable::literal(name, value.as_str()));
         }
-        let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = kernel::shown(name);
         Err(Error::invalid(
             "variable.invalid",
             text!("“{shown}” cannot be a variable", "“{shown}”은(는) 변수가 될 수 없습니다"),

@@ -77,7 +77,7 @@ impl Pipelines {
 }
 
 fn unknown(key: &str) -> Error {
-    let shown: String = key.chars().take(200).flat_map(char::escape_debug).collect();
+    let shown = kernel::shown(key);
     Error::not_found("cache.unknown", text!("there is no cache {shown}", "{shown} 캐시가 없습니다"))
 }
 

@@ -190,7 +190,7 @@ impl Field {
     }
 
     fn wrong(&self, part: &str) -> Error {
-        let shown: String = part.chars().take(40).flat_map(char::escape_debug).collect();
+        let shown = kernel::shown(part);
         let ((en, ko), first, last) = (self.name, self.first, self.last);
         invalid(text!(
             "“{shown}” is no {en}: numbers from {first} to {last}, ranges, lists and steps are",
@@ -213,7 +213,7 @@ pub fn zone(name: &str) -> Result<TimeZone> {
         return Ok(TimeZone::UTC);
     }
     TimeZone::get(name).map_err(|_| {
-        let shown: String = name.chars().take(60).flat_map(char::escape_debug).collect();
+        let shown = kernel::shown(name);
         let say = text!("there is no time zone {shown}", "{shown} 시간대가 없습니다");
         Error::invalid("timezone.unknown", say)
             .hint(Text::fixed("for example `Asia/Seoul`", "예: `Asia/Seoul`"))

@@ -5,7 +5,7 @@
 
 use crate::work::{Fetch, Output};
 use crate::{KIND, owner};
-use kernel::{Error, Id, Name, Principal, Result, Text, text};
+use kernel::{Error, Id, Name, Principal, Result, Text, shown, text};
 use policy::{Permission, Policy};
 use run::{Engine, Run, StepState};
 use serde::{Deserialize, Serialize};
@@ -141,10 +141,6 @@ fn missing(fetch: &Fetch) -> Error {
         "the job has to have passed and left artifacts, and whoever started this pipeline must see that project",
         "그 작업이 통과하고 아티팩트를 남겼어야 하며, 이 파이프라인을 시작한 사람이 그 프로젝트를 볼 수 있어야 합니다",
     ))
-}
-
-fn shown(words: &str) -> String {
-    words.chars().take(120).flat_map(char::escape_debug).collect()
 }
 
 fn key(project: &Name, repository: &Name, refname: &str, job: &str) -> String {

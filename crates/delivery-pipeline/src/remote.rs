@@ -77,7 +77,7 @@ fn allowed(hosts: &[String], host: &str, port: u16, usual: u16) -> bool {
 }
 
 fn refused(host: &str) -> Error {
-    let shown: String = host.chars().take(80).flat_map(char::escape_debug).collect();
+    let shown = kernel::shown(host);
     failed(text!(
         "this server does not include files from {shown}",
         "이 서버는 {shown}에 있는 파일을 포함하지 않습니다"

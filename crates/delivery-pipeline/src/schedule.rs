@@ -81,7 +81,7 @@ impl Kind for Schedule {
         Cron::parse(&self.cron)?;
         cron::zone(&self.timezone)?;
         if let Some(name) = self.variables.keys().find(|name| !is_name(name)) {
-            let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+            let shown = kernel::shown(name);
             return Err(Error::invalid(
                 "variable.invalid",
                 text!("“{shown}” cannot be a variable", "“{shown}”은(는) 변수가 될 수 없습니다"),
@@ -283,7 +283,7 @@ fn may_not(who: &Principal) -> Error {
 
 fn unknown(spec: &Schedule) -> Error {
     let (repository, name) = (&spec.repository, &spec.refname);
-    let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+    let name = kernel::shown(name);
     let say = text!(
         "{repository} has no branch or tag “{name}”",
         "{repository}에 “{name}” 브랜치나 태그가 없습니다"

@@ -6,7 +6,7 @@ use crate::gitlab::{self, Component, Context, Files, Got, Home, MAX_FILE, Wanted
 use crate::library::Library;
 use crate::tip::{self, Tip};
 use crate::{others, versions};
-use kernel::{BoxFuture, Error, ErrorKind, Name, Principal, Result, Text, text};
+use kernel::{BoxFuture, Error, ErrorKind, Name, Principal, Result, Text, shown, text};
 use policy::Permission;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -228,10 +228,6 @@ impl Shelf<'_> {
 
 fn is_object_id(words: &str) -> bool {
     matches!(words.len(), 40 | 64) && words.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
-fn shown(words: &str) -> String {
-    words.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 fn refused(say: Text) -> Error {

@@ -227,7 +227,7 @@ impl Told for SitePublished {
 
 impl Told for TagAsked {
     fn words(&self) -> Text {
-        let tag: String = self.tag.chars().take(200).flat_map(char::escape_debug).collect();
+        let tag = kernel::shown(&self.tag);
         text!("the pipeline asks for the tag {tag}", "파이프라인이 {tag} 태그를 요청함")
     }
 }

@@ -441,7 +441,7 @@ async fn same(parts: &Parts, above: &Run) -> Result<Tip> {
 /// The tip of another repository's branch or tag, when whoever started the pipeline above may start one
 /// there, and none of those above is of that very ref.
 async fn other(parts: &Parts, above: &Run, path: &str, refname: Option<String>) -> Result<Tip> {
-    let shown: String = path.chars().take(120).flat_map(char::escape_debug).collect();
+    let shown = kernel::shown(path);
     let unknown = move || {
         let say = text!(
             "there is no repository {shown} in which whoever started this pipeline may start another",
@@ -466,7 +466,7 @@ async fn other(parts: &Parts, above: &Run, path: &str, refname: Option<String>) 
         };
         let Some(tip) = tip else {
             let name = refname.as_deref().unwrap_or("HEAD");
-            let name: String = name.chars().take(120).flat_map(char::escape_debug).collect();
+            let name = kernel::shown(name);
             let say = text!(
                 "{project}/{repository} has no branch or tag “{name}”",
                 "{project}/{repository}에 “{name}” 브랜치나 태그가 없습니다"

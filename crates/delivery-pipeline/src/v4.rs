@@ -244,7 +244,7 @@ async fn set_group(mut call: Call) -> Result<Response> {
 }
 
 fn unknown_group(key: &str) -> Error {
-    let shown: String = key.chars().take(80).flat_map(char::escape_debug).collect();
+    let shown = kernel::shown(key);
     let say = text!("there is no resource group {shown}", "{shown} 리소스 그룹이 없습니다");
     Error::not_found("group.unknown", say).hint(Text::fixed(
         "a group is there once a pipeline has a job with it",

@@ -180,7 +180,7 @@ fn read_hint() -> Text {
 }
 
 fn no_field(field: &str, path: &str) -> Error {
-    let field: String = field.chars().take(80).flat_map(char::escape_debug).collect();
+    let field = kernel::shown(field);
     let say = text!(
         "the secret {path} has no field “{field}”",
         "비밀 {path}에 “{field}” 필드가 없습니다"

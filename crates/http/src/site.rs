@@ -80,7 +80,7 @@ impl Site {
             .iter()
             .find(|k| k.plural == words || k.kind.eq_ignore_ascii_case(words))
             .ok_or_else(|| {
-                let shown: String = words.chars().take(63).flat_map(char::escape_default).collect();
+                let shown = kernel::shown(words);
                 Error::not_found(
                     "kind.unknown",
                     text!("there is no kind “{shown}”", "“{shown}” 종류는 없습니다"),

@@ -21,6 +21,7 @@ pub mod port;
 pub mod principal;
 pub mod resource;
 pub mod secret;
+mod shown;
 pub mod text;
 pub mod time;
 
@@ -33,6 +34,7 @@ pub use origin::{CredentialRef, Origin};
 pub use principal::Principal;
 pub use resource::{Key, Resource};
 pub use secret::SecretText;
+pub use shown::shown;
 pub use text::{Lang, Text};
 pub use time::{Clock, Time};
 

@@ -20,7 +20,7 @@ impl Name {
         if sound {
             return Ok(Name(words.to_owned()));
         }
-        let shown: String = words.chars().take(80).flat_map(char::escape_default).collect();
+        let shown = crate::shown(words);
         Err(Error::invalid(
             "name.invalid",
             text!("“{shown}” is not a name", "“{shown}”은(는) 이름이 될 수 없습니다"),

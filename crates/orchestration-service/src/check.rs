@@ -45,7 +45,7 @@ fn env(service: &Service) -> Result<()> {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let sound = name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit());
         if name.is_empty() || !sound || matches!(value, Env::Plain(words) if words.contains('\0')) {
-            let shown = name.escape_default();
+            let shown = kernel::shown(name);
             return Err(error::spec(
                 text!(
                     "`{shown}` cannot be an environment variable",
@@ -69,7 +69,7 @@ fn health(service: &Service) -> Result<()> {
     let path = &health.path;
     let sound = path.starts_with('/') && path.bytes().all(|b| (0x21..0x7f).contains(&b));
     if !sound || path.len() > 1024 {
-        let shown = path.escape_default();
+        let shown = kernel::shown(path);
         return Err(error::spec(
             text!(
                 "`{shown}` is not a path for `health`",
@@ -121,7 +121,7 @@ fn rollout(service: &Service) -> Result<()> {
         ));
     }
     if service.stop.number().is_none() {
-        let signal = service.stop.signal.escape_default();
+        let signal = kernel::shown(&service.stop.signal);
         return Err(error::spec(
             text!("there is no signal `{signal}`", "`{signal}` 시그널은 없습니다"),
             text!(
@@ -138,7 +138,7 @@ fn data(service: &Service) -> Result<()> {
     if blob::check_path(seed).is_ok() {
         return Ok(());
     }
-    let shown = seed.chars().take(80).flat_map(char::escape_default).collect::<String>();
+    let shown = kernel::shown(seed);
     Err(error::spec(
         text!(
             "`{shown}` is not a directory of the repository",
@@ -153,7 +153,7 @@ fn hosts(service: &Service) -> Result<()> {
     let host = |h: &String| h.len() <= 253 && h.split('.').all(label);
     match service.hosts.iter().find(|h| !host(h)) {
         Some(wrong) => {
-            let shown = wrong.chars().take(80).flat_map(char::escape_default).collect::<String>();
+            let shown = kernel::shown(wrong);
             Err(error::spec(
                 text!("`{shown}` is not a host name", "`{shown}`은(는) 호스트 이름이 아닙니다"),
                 text!("write it as `shop.example.com`", "`shop.example.com`처럼 쓰세요"),

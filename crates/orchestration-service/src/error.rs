@@ -55,7 +55,7 @@ pub(crate) fn no_project(name: &Name) -> Error {
 }
 
 pub(crate) fn unknown_release(name: &str) -> Error {
-    let shown: String = name.chars().take(80).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(name);
     Error::not_found(
         "release.unknown",
         text!(
@@ -99,7 +99,7 @@ pub(crate) fn already_serves(release: &Name) -> Error {
 }
 
 pub(crate) fn unknown_instance(id: &str) -> Error {
-    let shown: String = id.chars().take(160).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(id);
     Error::not_found(
         "instance.unknown",
         text!("there is no instance {shown}", "{shown} 인스턴스가 없습니다"),

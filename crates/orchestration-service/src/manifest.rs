@@ -93,8 +93,7 @@ pub(crate) fn yaml(bytes: &[u8]) -> Result<Vec<Wanted>> {
 fn check_header(header: &Header) -> Result<()> {
     let (line, column) = place(&header.kind);
     if header.kind.value != Service::KIND {
-        let kind: String =
-            header.kind.value.chars().take(80).flat_map(char::escape_default).collect();
+        let kind = kernel::shown(&header.kind.value);
         return Err(wrong(
             text!("`kind: {kind}` is not supported here", "`kind: {kind}`은(는) 지원하지 않습니다"),
             YAML,

@@ -251,7 +251,7 @@ impl Action {
     /// `action.unknown`
     pub fn parse(words: &str) -> Result<Action> {
         Action::ALL.into_iter().find(|a| a.name() == words).ok_or_else(|| {
-            let shown: String = words.chars().take(60).flat_map(char::escape_default).collect();
+            let shown = kernel::shown(words);
             Error::invalid(
                 "action.unknown",
                 text!("there is no action “{shown}”", "“{shown}” 동작은 없습니다"),

@@ -186,7 +186,7 @@ fn test_target(project: Option<&Name>, words: &str) -> Result<Target> {
 }
 
 fn unknown_role(words: &str) -> Error {
-    let shown: String = words.chars().take(60).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(words);
     Error::invalid("role.unknown", text!("there is no role “{shown}”", "“{shown}” 역할은 없습니다"))
         .hint(Text::fixed(
             "viewer, developer, maintainer and owner are roles of projects; operator, auditor and administrator of the platform",

@@ -109,7 +109,7 @@ impl Subject {
     /// `subject.invalid`
     pub fn parse(words: &str) -> Result<Subject> {
         let bad = || {
-            let shown: String = words.chars().take(80).flat_map(char::escape_default).collect();
+            let shown = kernel::shown(words);
             Error::invalid(
                 "subject.invalid",
                 text!("“{shown}” names nobody", "“{shown}”은(는) 누구인지 알 수 없습니다"),

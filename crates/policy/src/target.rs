@@ -133,7 +133,7 @@ impl Target {
     /// `target.invalid`
     pub fn parse(words: &str) -> Result<Target> {
         let bad = || {
-            let shown: String = words.chars().take(120).flat_map(char::escape_default).collect();
+            let shown = kernel::shown(words);
             Error::invalid(
                 "target.invalid",
                 text!(

@@ -4,7 +4,7 @@ use crate::RunState;
 use kernel::{Error, ErrorKind, Text, text};
 
 pub(crate) fn unknown_run(id: &str) -> Error {
-    let shown: String = id.chars().take(64).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(id);
     Error::not_found("run.unknown", text!("there is no run {shown}", "{shown} 실행이 없습니다"))
         .hint(Text::fixed(
             "list the project's runs to find its id",
@@ -13,7 +13,7 @@ pub(crate) fn unknown_run(id: &str) -> Error {
 }
 
 pub(crate) fn unknown_step(name: &str) -> Error {
-    let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+    let shown = kernel::shown(name);
     Error::not_found(
         "step.unknown",
         text!("this run has no step “{shown}”", "이 실행에 “{shown}” 단계가 없습니다"),

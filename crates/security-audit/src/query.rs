@@ -60,7 +60,7 @@ fn actor(words: &str) -> String {
 pub(crate) fn moment(words: &str, now: Time) -> Result<Time> {
     let day = || Time::parse(&format!("{words}T00:00:00Z"));
     Time::parse(words).or_else(day).or_else(|| ago(words, now)).ok_or_else(|| {
-        let shown: String = words.chars().take(40).flat_map(char::escape_default).collect();
+        let shown = kernel::shown(words);
         Error::invalid(
             "query.invalid",
             text!("“{shown}” is not a moment", "“{shown}”은(는) 시각이 아닙니다"),

@@ -4,7 +4,7 @@ use kernel::{Error, Text, text};
 
 /// Not there, and not for whoever asks, look alike: names cannot be guessed.
 pub(crate) fn unknown(words: &str) -> Error {
-    let shown: String = words.chars().take(80).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(words);
     Error::not_found(
         "secret.unknown",
         text!("there is no secret {shown} here", "여기에는 {shown} 비밀 값이 없습니다"),

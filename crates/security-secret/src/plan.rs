@@ -22,7 +22,7 @@ pub(crate) fn named(words: &str) -> Result<(Name, Option<String>)> {
         Some(name) if usual(&name) => Ok((name, None)),
         Some(name) => Ok((name, Some(words.to_owned()))),
         None => {
-            let shown: String = words.chars().take(80).flat_map(char::escape_default).collect();
+            let shown = kernel::shown(words);
             Err(Error::invalid(
                 "secret.name",
                 text!("“{shown}” is no name for a secret", "“{shown}”은(는) 비밀 값 이름이 될 수 없습니다"),
@@ -51,7 +51,7 @@ pub(crate) fn check_variable(words: &str) -> Result<()> {
     if sound && !ours && words.len() <= LONGEST {
         return Ok(());
     }
-    let shown: String = words.chars().take(80).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(words);
     let say = match ours {
         true => text!("`{shown}` is set by naru", "`{shown}`은(는) naru가 정합니다"),
         false => {

@@ -82,7 +82,7 @@ fn stage_of(chosen: &Chosen, stages: &[String]) -> Result<usize> {
         return Ok(found);
     }
     let at = chosen.job.stage.as_ref().map_or(&chosen.job.at, |(_, at)| at);
-    let (stage, job) = (error::shown(&chosen.stage), error::shown(&chosen.job.name));
+    let (stage, job) = (kernel::shown(&chosen.stage), kernel::shown(&chosen.job.name));
     let known: Vec<&str> = stages.iter().map(String::as_str).collect();
     let say = text!(
         "the job `{job}` is in the stage `{stage}`, which `stages` does not have",
@@ -281,7 +281,7 @@ impl<'a> Graph<'a> {
         };
         let fitting: Vec<usize> = found.iter().filter(fits).copied().collect();
         if fitting.is_empty() && !need.optional {
-            let (job, other) = (error::shown(&instance.from.name), error::shown(&need.job));
+            let (job, other) = (kernel::shown(&instance.from.name), kernel::shown(&need.job));
             let say = text!(
                 "`{job}` needs `{other}` with matrix values that none of its jobs has",
                 "`{job}`에 필요한 매트릭스 값을 가진 `{other}` 작업이 없습니다"
@@ -295,7 +295,7 @@ impl<'a> Graph<'a> {
     fn not_later(&self, instance: &Instance<'_>, need: &Need, found: &[usize]) -> Result<()> {
         let stage = |i: &usize| self.instances.get(*i).map_or(0, |x| x.stage);
         if found.iter().any(|i| stage(i) > instance.stage) {
-            let (job, other) = (error::shown(&instance.from.name), error::shown(&need.job));
+            let (job, other) = (kernel::shown(&instance.from.name), kernel::shown(&need.job));
             let say = text!(
                 "`{job}` needs `{other}`, which is in a later stage",
                 "`{job}`에 필요한 `{other}`이(가) 더 뒤의 스테이지에 있습니다"
@@ -307,7 +307,7 @@ impl<'a> Graph<'a> {
     }
 
     fn unknown(&self, need: &Need) -> Error {
-        let other = error::shown(&need.job);
+        let other = kernel::shown(&need.job);
         let known: Vec<&str> = self.all.keys().copied().take(1000).collect();
         let say =
             text!("there is no job `{other}` to need", "필요하다고 적힌 `{other}` 작업이 없습니다");
@@ -317,7 +317,7 @@ impl<'a> Graph<'a> {
     fn check_dependencies(&self, from: &Chosen) -> Result<()> {
         for (name, at) in from.job.dependencies.iter().flatten() {
             if !self.all.contains_key(name.as_str()) {
-                let shown = error::shown(name);
+                let shown = kernel::shown(name);
                 let known: Vec<&str> = self.all.keys().copied().take(1000).collect();
                 let say = text!("there is no job `{shown}`", "`{shown}` 작업이 없습니다");
                 return Err(error::general(at, "pipeline.dependencies", say)
@@ -369,7 +369,7 @@ impl<'a> Graph<'a> {
                 let ring = path.get(begin..)?;
                 let name = |i: &usize| self.instances.get(*i).map(|x| x.from.name.as_str());
                 let words: Vec<&str> = ring.iter().filter_map(name).collect();
-                let words = error::shown(&words.join(" → "));
+                let words = kernel::shown(&words.join(" → "));
                 let at = &self.instances.get(next)?.from.job.at;
                 let say = text!(
                     "jobs need each other in a circle: {words}",
@@ -382,7 +382,7 @@ impl<'a> Graph<'a> {
 }
 
 fn absent(job: &str, other: &str, because: &Text) -> Text {
-    let (job, other) = (error::shown(job), error::shown(other));
+    let (job, other) = (kernel::shown(job), kernel::shown(other));
     let (en, ko) = (&because.en, &because.ko);
     text!(
         "`{job}` needs `{other}`, which is not in this pipeline: {en}",
@@ -398,7 +398,7 @@ fn wanted(chosen: &Chosen) -> Option<&Needs> {
 }
 
 fn no_value(instance: &Instance<'_>, need: &Need, name: &str) -> Error {
-    let (job, name) = (error::shown(&instance.from.name), error::shown(name));
+    let (job, name) = (kernel::shown(&instance.from.name), kernel::shown(name));
     let say = text!(
         "`{job}` has no `{name}` to put into `needs`",
         "`{job}`에는 `needs`에 넣을 `{name}`이(가) 없습니다"

@@ -199,7 +199,7 @@ fn base36(bytes: &[u8], digits: usize) -> String {
 
 /// What `on_stop` names must be a job that stops the same environment.
 pub fn not_a_stop(at: &At, job: &str, why: Text) -> kernel::Error {
-    let (job, Text { en, ko }) = (error::shown(job), why);
+    let (job, Text { en, ko }) = (kernel::shown(job), why);
     let say = text!("`on_stop` names `{job}`, {en}", "`on_stop`에 적힌 `{job}`은(는) {ko}");
     error::general(at, "pipeline.on_stop", say).hint(Text::fixed(
         "name a job with the same `environment:name` and `action: stop`",

@@ -2,19 +2,10 @@
 
 use super::keywords;
 use super::yaml::At;
-use kernel::{Error, Text, text};
+use kernel::{Error, Text, shown, text};
 
 fn new(at: &At, code: &'static str, say: Text) -> Error {
     Error::invalid(code, say).at(&*at.file, at.line, at.column)
-}
-
-/// Words of the file, fit for a sentence: short, on one line, without control characters.
-pub fn shown(words: &str) -> String {
-    let mut out: String = words.chars().take(80).flat_map(char::escape_debug).collect();
-    if words.chars().nth(80).is_some() {
-        out.push('…');
-    }
-    out.replace("\\\"", "\"").replace("\\'", "'")
 }
 
 pub fn too_large(at: &At, bytes: usize, limit: usize) -> Error {

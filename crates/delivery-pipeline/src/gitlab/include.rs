@@ -117,7 +117,7 @@ impl Walk<'_> {
 
     fn enter(&mut self, target: &Target) -> Result<()> {
         self.count += 1;
-        let name = error::shown(&target.wanted.name());
+        let name = kernel::shown(&target.wanted.name());
         let say = if self.chain.contains(&target.wanted) {
             text!("`{name}` includes itself", "`{name}`이(가) 자신을 포함합니다")
         } else if self.count > MAX_FILES {
@@ -138,7 +138,7 @@ impl Walk<'_> {
             return Ok(());
         };
         let names = self.chain.iter().map(|w| w.name()).chain([target.wanted.name()]);
-        let way = error::shown(&names.collect::<Vec<_>>().join(" → "));
+        let way = kernel::shown(&names.collect::<Vec<_>>().join(" → "));
         Err(failed(&target.at, say).hint(text!("the way here: {way}", "포함 순서: {way}")))
     }
 
@@ -318,7 +318,7 @@ impl Walk<'_> {
                 };
                 let found: Vec<Target> = found.map(target).collect();
                 if found.is_empty() {
-                    let pattern = error::shown(&pattern);
+                    let pattern = kernel::shown(&pattern);
                     let say =
                         text!("no file matches `{pattern}`", "`{pattern}`에 맞는 파일이 없습니다");
                     return Err(failed(&at, say));
@@ -398,7 +398,7 @@ fn failed(at: &At, say: Text) -> Error {
 fn absent(at: &At, wanted: &Wanted) -> Error {
     match wanted {
         Wanted::File { home: Home::Here, path } => {
-            let path = error::shown(path);
+            let path = kernel::shown(path);
             failed(
                 at,
                 text!("this commit has no file `{path}`", "이 커밋에 `{path}` 파일이 없습니다"),
@@ -406,7 +406,7 @@ fn absent(at: &At, wanted: &Wanted) -> Error {
         }
         Wanted::Component { path, name, reference } => {
             let (path, name, reference) =
-                (error::shown(path), error::shown(name), error::shown(reference));
+                (kernel::shown(path), kernel::shown(name), kernel::shown(reference));
             let say = text!(
                 "{path} has no component `{name}` at {reference}",
                 "{path}의 {reference}에 `{name}` 컴포넌트가 없습니다"
@@ -417,7 +417,7 @@ fn absent(at: &At, wanted: &Wanted) -> Error {
             ))
         }
         other => {
-            let name = error::shown(&other.name());
+            let name = kernel::shown(&other.name());
             failed(at, text!("there is no file `{name}`", "`{name}` 파일이 없습니다"))
         }
     }
@@ -425,7 +425,7 @@ fn absent(at: &At, wanted: &Wanted) -> Error {
 
 fn unknown_template(at: &At, name: &str) -> Error {
     let known: Vec<&str> = catalog::names().collect();
-    let shown = error::shown(name);
+    let shown = kernel::shown(name);
     let say = text!("there is no template `{shown}`", "`{shown}` 템플릿이 없습니다");
     failed(at, say).hint(error::nearest(name, &known))
 }

@@ -178,7 +178,7 @@ impl Reader<'_> {
             return Err(bad());
         }
         if !server.eq_ignore_ascii_case(self.fqdn) {
-            let (server, own) = (error::shown(server), error::shown(self.fqdn));
+            let (server, own) = (kernel::shown(server), kernel::shown(self.fqdn));
             let say = text!(
                 "components come from this server, {own}, not from {server}",
                 "컴포넌트는 이 서버({own})에서만 가져올 수 있습니다. {server}에서는 가져올 수 없습니다"
@@ -202,7 +202,7 @@ fn fits(key: &str, kind: &str, more: &[&str]) -> bool {
 
 /// A keyword that belongs to another kind of include.
 fn foreign(entry: &Entry, kind: &str) -> Error {
-    let key = error::shown(&entry.key);
+    let key = kernel::shown(&entry.key);
     let owner = KINDS.iter().find(|(k, more)| *k == entry.key || more.contains(&&*entry.key));
     let owner = owner.map_or("", |(kind, _)| kind);
     let say = text!(

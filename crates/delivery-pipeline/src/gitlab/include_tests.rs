@@ -315,7 +315,7 @@ fn inputs_may_be_bound_to_options_patterns_and_each_other() {
     assert!(run(&options, "x: larg").ends_with("did you mean `large`?"));
     assert_eq!(run(&pattern, "x: v12"), "echo v12");
     assert!(
-        run(&pattern, "x: 12a").contains("what matches `^v\\\\d+$`"),
+        run(&pattern, "x: 12a").contains("what matches `^v\\d+$`"),
         "{}",
         run(&pattern, "x: 12a")
     );

@@ -180,7 +180,7 @@ impl Writer<'_> {
             let found = self.known.inputs.get(name).cloned().map(Value::Is);
             return found.ok_or_else(|| {
                 let known: Vec<&str> = self.known.inputs.keys().map(String::as_str).collect();
-                let name_shown = error::shown(name);
+                let name_shown = kernel::shown(name);
                 let say = text!(
                     "the header has no input `{name_shown}`",
                     "머리말에 `{name_shown}` 입력이 없습니다"
@@ -191,7 +191,7 @@ impl Writer<'_> {
         if let Some(fact) = words.strip_prefix("component.") {
             return self.fact(fact, at).map(Value::Text);
         }
-        let words = error::shown(words);
+        let words = kernel::shown(words);
         let say = text!("`{words}` is not known here", "`{words}`은(는) 여기에 쓸 수 없습니다");
         Err(broken(at, say).hint(Text::plain("$[[ inputs.NAME ]], $[[ component.NAME ]]")))
     }
@@ -231,7 +231,7 @@ impl Writer<'_> {
             Value::Is(node) => node.text(),
         };
         let words = words.ok_or_else(|| {
-            let name = error::shown(function);
+            let name = kernel::shown(function);
             broken(at, text!("`{name}` takes a text", "`{name}`에는 문자열이 필요합니다"))
         })?;
         match function {
@@ -240,7 +240,7 @@ impl Writer<'_> {
             _ => match truncation(function) {
                 Some((offset, length)) => Ok(words.chars().skip(offset).take(length).collect()),
                 None => {
-                    let name = error::shown(function);
+                    let name = kernel::shown(function);
                     let say = text!("there is no function `{name}`", "`{name}` 함수는 없습니다");
                     Err(broken(at, say).hint(error::nearest(function, FUNCTIONS)))
                 }

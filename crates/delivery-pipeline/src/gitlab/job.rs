@@ -198,7 +198,7 @@ impl Job {
     fn check(&self, node: &Node) -> Result<()> {
         self.check_work(node)?;
         if self.rules.is_some() && (self.only.is_some() || self.except.is_some()) {
-            let name = error::shown(&self.name);
+            let name = kernel::shown(&self.name);
             let say = text!(
                 "the job `{name}` has both `rules` and `only` or `except`",
                 "`{name}` 작업에 `rules`와 `only`/`except`가 함께 있습니다"
@@ -239,7 +239,7 @@ impl Job {
     }
 
     fn beside_trigger(&self, odd: &Entry) -> kernel::Error {
-        let (name, key) = (error::shown(&self.name), error::shown(&odd.key));
+        let (name, key) = (kernel::shown(&self.name), kernel::shown(&odd.key));
         let say = text!(
             "the job `{name}` has a `trigger`, so it cannot have `{key}`",
             "`{name}` 작업에는 `trigger`가 있어 `{key}`을(를) 쓸 수 없습니다"
@@ -251,7 +251,7 @@ impl Job {
     }
 
     fn no_script(&self) -> kernel::Error {
-        let name = error::shown(&self.name);
+        let name = kernel::shown(&self.name);
         let say = text!("the job `{name}` has no `script`", "`{name}` 작업에 `script`가 없습니다");
         error::general(&self.at, "pipeline.no_script", say).hint(Text::fixed(
             "add one, or `run` or `trigger`; a job that is only a template begins with a dot",

@@ -130,7 +130,7 @@ fn fill_words(words: &str, node: &Node, inputs: &Inputs) -> Result<String> {
 }
 
 fn unknown(node: &Node, inside: &str, inputs: &Inputs) -> kernel::Error {
-    let shown = error::shown(inside.trim());
+    let shown = kernel::shown(inside.trim());
     let say = text!("the job has no input `{shown}`", "작업에 `{shown}` 입력이 없습니다");
     let names: Vec<String> = inputs.keys().map(|n| format!("job.inputs.{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

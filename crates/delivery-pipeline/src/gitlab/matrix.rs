@@ -42,7 +42,7 @@ impl Parallel {
 /// `job: [linux, gcc]`
 pub fn named(job: &str, row: &Row) -> String {
     let values: Vec<&str> = row.iter().map(|(_, v)| v.as_str()).collect();
-    format!("{job}: [{}]", error::shown(&values.join(", ")))
+    format!("{job}: [{}]", values.join(", "))
 }
 
 pub fn parallel(entry: &Entry) -> Result<Parallel> {

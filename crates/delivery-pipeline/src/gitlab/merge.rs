@@ -99,7 +99,7 @@ impl Whole {
     }
 
     fn unknown(&self, at: &At, name: &str) -> kernel::Error {
-        let shown = error::shown(name);
+        let shown = kernel::shown(name);
         let known: Vec<&str> = self.order.iter().map(String::as_str).take(1000).collect();
         error::general(
             at,
@@ -139,7 +139,7 @@ impl Whole {
     }
 
     fn find(&mut self, at: &At, path: &[String]) -> Result<Arc<Node>> {
-        let shown = || error::shown(&path.join(", "));
+        let shown = || kernel::shown(&path.join(", "));
         let missing = |known: &[&str], key: &str| {
             let path = shown();
             error::general(
@@ -201,7 +201,7 @@ fn names(extends: &Entry) -> Result<Vec<(String, At)>> {
 }
 
 fn circle(at: &At, chain: &[String]) -> kernel::Error {
-    let ring = error::shown(&chain.join(" → "));
+    let ring = kernel::shown(&chain.join(" → "));
     error::general(
         at,
         "pipeline.extends",
@@ -213,7 +213,7 @@ fn circle(at: &At, chain: &[String]) -> kernel::Error {
 }
 
 fn too_long(at: &At, chain: &[String]) -> kernel::Error {
-    let ring = error::shown(&chain.join(" → "));
+    let ring = kernel::shown(&chain.join(" → "));
     error::general(
         at,
         "pipeline.extends",

@@ -111,7 +111,7 @@ impl Origin {
     pub fn parse(word: &str) -> Result<Origin> {
         let known: Vec<&str> = ORIGINS.iter().map(|o| o.word()).collect();
         ORIGINS.iter().find(|origin| origin.word() == word).copied().ok_or_else(|| {
-            let shown = error::shown(word);
+            let shown = kernel::shown(word);
             let say = text!(
                 "no pipeline starts by `{shown}`",
                 "`{shown}`(으)로 시작하는 파이프라인은 없습니다"

@@ -87,7 +87,7 @@ pub fn list(entry: &Entry) -> Result<Vec<String>> {
 
 /// What a value that has to be a list is not.
 pub fn no_list(entry: &Entry) -> kernel::Error {
-    let key = error::shown(&entry.key);
+    let key = kernel::shown(&entry.key);
     let error = error::wanted(&entry.value.at, &entry.key, ("a list", "목록을"));
     error.hint(kernel::text!("write `{key}: [ … ]`", "`{key}: [ … ]` 꼴로 쓰세요"))
 }

@@ -234,8 +234,8 @@ impl Rule {
     /// What the rule asks, in its own words.
     fn words(&self) -> String {
         let mut words = Vec::new();
-        words.extend(self.condition.as_ref().map(|(_, w)| format!("if {}", error::shown(w))));
-        let paths = |what: &str, paths: &Paths| error::shown(&format!("{what} {}", paths.words()));
+        words.extend(self.condition.as_ref().map(|(_, w)| format!("if {}", kernel::shown(w))));
+        let paths = |what: &str, paths: &Paths| kernel::shown(&format!("{what} {}", paths.words()));
         words.extend(self.changes.as_ref().map(|c| paths("changes", &c.paths)));
         words.extend(self.exists.as_ref().map(|e| paths("exists", &e.paths)));
         if words.is_empty() { "always".to_owned() } else { words.join(", ") }
@@ -256,7 +256,7 @@ pub fn check_refs(rules: &[Rule], scope: &Scope, context: &Context) -> Result<()
     for (words, at) in rules.iter().filter_map(|r| r.changes.as_ref()?.compare_to.as_ref()) {
         let name = scope.expand(words);
         if context.more.compared.get(&name) == Some(&None) {
-            let name = error::shown(&name);
+            let name = kernel::shown(&name);
             let say = text!(
                 "`compare_to` names `{name}`, which is no branch, tag or commit here",
                 "`compare_to`에 적힌 `{name}`은(는) 여기에 있는 브랜치, 태그, 커밋이 아닙니다"

@@ -38,7 +38,7 @@ pub fn image(entry: &Entry, warnings: &mut Warnings) -> Result<Image> {
     if image.name.is_empty() {
         return Err(error::wanted(&entry.value.at, "image", ("a `name`", "`name`을")));
     }
-    let shown = error::shown(&image.name);
+    let shown = kernel::shown(&image.name);
     warnings.push((
         entry.at.clone(),
         text!(

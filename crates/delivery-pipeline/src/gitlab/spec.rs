@@ -232,7 +232,7 @@ fn condition(entry: &Entry) -> Result<Expr> {
     for (range, inner) in interpolate::blocks(&words) {
         out.push_str(words.get(from..range.start).unwrap_or_default());
         let name = inner.strip_prefix("inputs.").ok_or_else(|| {
-            let inner = error::shown(inner);
+            let inner = kernel::shown(inner);
             let say = text!("`{inner}` is not an input", "`{inner}`은(는) 입력이 아닙니다");
             error::general(&entry.value.at, "pipeline.interpolation", say)
                 .hint(Text::plain("$[[ inputs.NAME ]]"))
@@ -287,7 +287,7 @@ impl Definition {
         }
         let words = value.text().unwrap_or_default();
         if let Some(regex) = self.regex.as_ref().filter(|r| !r.is_match(words)) {
-            let regex = error::shown(regex.as_str());
+            let regex = kernel::shown(regex.as_str());
             let (en, ko) = (format!("what matches `{regex}`"), format!("`{regex}`에 맞는 값을"));
             return Err(error::wanted(&value.at, &name, (&en, &ko)));
         }
@@ -296,7 +296,7 @@ impl Definition {
             return Ok(());
         }
         let all: Vec<&str> = options.iter().filter_map(|o| o.text()).collect();
-        let listed = error::shown(&all.join(", "));
+        let listed = kernel::shown(&all.join(", "));
         let (en, ko) = (format!("one of {listed}"), format!("{listed} 가운데 하나를"));
         Err(error::wanted(&value.at, &name, (&en, &ko)).hint(error::nearest(words, &all)))
     }
@@ -310,7 +310,7 @@ impl Definition {
         let name = &self.name;
         let say = match &self.description {
             Some(about) => {
-                let about = error::shown(about);
+                let about = kernel::shown(about);
                 text!(
                     "the input `{name}` has to be given: {about}",
                     "`{name}` 입력이 필요합니다: {about}"
@@ -420,7 +420,7 @@ pub fn resolve(
 }
 
 fn unknown(entry: &Entry, names: &[&str]) -> Error {
-    let name = error::shown(&entry.key);
+    let name = kernel::shown(&entry.key);
     let error = error::general(
         &entry.at,
         "pipeline.input",

@@ -93,13 +93,13 @@ pub fn check(offered: &[(Offered, At)], given: &[Variable]) -> Result<()> {
 }
 
 fn not_offered(at: &At, offer: &Offered, value: &str) -> kernel::Error {
-    let (name, value) = (&offer.name, error::shown(value));
+    let (name, value) = (&offer.name, kernel::shown(value));
     let options: Vec<&str> = offer.options.iter().map(String::as_str).collect();
     let say = text!(
         "`{name}` cannot be “{value}”: it has `options`",
         "`{name}`에는 `options`가 있어 “{value}”을(를) 쓸 수 없습니다"
     );
-    let all = error::shown(&options.join(", "));
+    let all = kernel::shown(&options.join(", "));
     error::general(at, "pipeline.variable", say)
         .hint(Text::new(format!("one of: {all}"), format!("쓸 수 있는 값: {all}")))
 }

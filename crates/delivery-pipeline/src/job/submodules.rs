@@ -12,7 +12,7 @@ use crate::tip;
 use crate::work::{Files, Submodules, Work};
 use crate::workspace::Module;
 use kernel::port::{Gitlink, Nested};
-use kernel::{Error, ErrorKind, Name, Principal, Result, Text, text};
+use kernel::{Error, ErrorKind, Name, Principal, Result, Text, shown, text};
 use run::Engine;
 
 /// Bytes of a `.gitmodules`.
@@ -213,10 +213,6 @@ fn is_whole(url: &str) -> bool {
         host.contains('@') && !host.contains('/') && !path.starts_with("//")
     });
     schemes.iter().any(|scheme| url.starts_with(scheme)) || short
-}
-
-fn shown(words: &str) -> String {
-    words.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
 fn too_many(path: &str) -> Error {

@@ -38,7 +38,7 @@ pub fn origin(word: &str) -> Result<Origin> {
     ];
     all.into_iter().find(|o| o.word() == word).ok_or_else(|| {
         let known = all.map(Origin::word);
-        let shown: String = word.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = kernel::shown(word);
         let say = text!(
             "“{shown}” starts no pipeline",
             "“{shown}”(으)로는 파이프라인이 시작되지 않습니다"

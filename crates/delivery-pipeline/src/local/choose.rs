@@ -1,7 +1,7 @@
 //! Which steps of a plan a developer wants to see run. Pure.
 
 use crate::gitlab::{Explained, nearest};
-use kernel::{Error, Result, Text, text};
+use kernel::{Error, Result, Text, shown, text};
 use run::{Need, Plan, Step, When};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -231,10 +231,6 @@ impl<'a> Names<'a> {
 fn is_count(words: &str) -> bool {
     let digits = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit());
     words.split_once('/').is_some_and(|(a, b)| digits(a) && digits(b))
-}
-
-fn shown(words: &str) -> String {
-    words.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

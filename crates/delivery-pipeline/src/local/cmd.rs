@@ -262,7 +262,7 @@ impl Flags {
 fn variable(words: &str) -> Result<Variable> {
     let pair = words.split_once('=').filter(|(n, v)| is_name(n) && !v.contains('\0'));
     pair.map(|(name, value)| Variable::literal(name, value)).ok_or_else(|| {
-        let shown: String = words.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = kernel::shown(words);
         Error::invalid(
             "variable.invalid",
             text!("`{shown}` is not NAME=VALUE", "`{shown}`은(는) NAME=VALUE 꼴이 아닙니다"),
@@ -272,7 +272,7 @@ fn variable(words: &str) -> Result<Variable> {
 
 fn timeout(words: &str) -> Result<Duration> {
     kernel::time::parse_duration(words).filter(|d| !d.is_zero()).ok_or_else(|| {
-        let shown: String = words.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = kernel::shown(words);
         Error::invalid(
             "timeout.invalid",
             text!("“{shown}” is not a length of time", "“{shown}”은(는) 시간 길이가 아닙니다"),

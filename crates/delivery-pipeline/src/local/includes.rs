@@ -65,7 +65,7 @@ impl Others for Includes {
 }
 
 fn nowhere(path: &str, why: &Text) -> Error {
-    let path: String = path.chars().take(80).flat_map(char::escape_debug).collect();
+    let path = kernel::shown(path);
     let Text { en, ko } = why;
     Error::invalid(
         "pipeline.include",
@@ -155,7 +155,7 @@ fn unreadable(at: &Path, error: &std::io::Error) -> Error {
 pub fn directory(words: &str) -> Result<(String, PathBuf)> {
     let pair = words.split_once('=').filter(|(name, dir)| name.contains('/') && !dir.is_empty());
     let (name, dir) = pair.ok_or_else(|| {
-        let shown: String = words.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = kernel::shown(words);
         Error::invalid(
             "include.invalid",
             text!(

@@ -74,7 +74,7 @@ pub async fn newest(host: &Host, store: &Store, job: Option<&str>) -> Result<Fai
     }
     let say = match job {
         Some(job) => {
-            let shown: String = job.chars().take(80).flat_map(char::escape_debug).collect();
+            let shown = kernel::shown(job);
             text!(
                 "“{shown}” has left no place: it did not fail in the last run",
                 "“{shown}”이(가) 남긴 자리가 없습니다. 지난 실행에서 실패하지 않았습니다"

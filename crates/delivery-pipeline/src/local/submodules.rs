@@ -82,7 +82,7 @@ fn name_of(dir: &Path) -> Result<Name> {
 }
 
 fn missing(path: &str) -> Error {
-    let path: String = path.chars().take(200).flat_map(char::escape_debug).collect();
+    let path = kernel::shown(path);
     let say = text!(
         "the submodule {path} is not in the working tree",
         "작업 트리에 서브모듈 {path}이(가) 없습니다"

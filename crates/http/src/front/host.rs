@@ -67,7 +67,7 @@ fn missing() -> Error {
 }
 
 fn unknown(name: &str) -> Error {
-    let shown: String = name.chars().take(80).flat_map(char::escape_default).collect();
+    let shown = kernel::shown(name);
     Error::new(
         ErrorKind::Forbidden,
         "host.unknown",
