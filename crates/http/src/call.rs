@@ -1,6 +1,6 @@
 //! One request, with its principal.
 
-use crate::{Body, Site, Upgrade};
+use crate::{Body, Site, Upgrade, listen};
 use account::{Credential, Effect, Peer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, header};
@@ -12,6 +12,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The longest JSON or form body, in bytes.
 const BODY: usize = 1024 * 1024;
@@ -230,15 +231,20 @@ impl Call {
     /// The whole body, at most `limit` bytes.
     ///
     /// # Errors
-    /// `body.too-large`; `body.broken` when the connection fails half-way.
+    /// `body.too-large`; `body.slow` when it does not come in time; `body.broken` when the connection fails half-way.
     pub async fn bytes(&mut self, limit: usize) -> Result<Bytes> {
-        match Limited::new(self.body(), limit).collect().await {
+        let whole = Limited::new(self.body(), limit).collect();
+        let Ok(whole) = tokio::time::timeout(patience(limit), whole).await else {
+            return Err(slow());
+        };
+        match whole {
             Ok(whole) => Ok(whole.to_bytes()),
             Err(e) if e.is::<LengthLimitError>() => Err(Error::new(
                 ErrorKind::TooLarge,
                 "body.too-large",
                 text!("the body is larger than {limit} bytes", "본문이 {limit}바이트를 넘습니다"),
             )),
+            Err(e) if listen::too_slow(&*e) => Err(slow()),
             Err(e) => Err(Error::invalid(
                 "body.broken",
                 Text::fixed("the body did not arrive whole", "본문이 끝까지 오지 않았습니다"),
@@ -268,6 +274,18 @@ impl Call {
         Ok(pairs(&String::from_utf8_lossy(&bytes)).into_iter().collect())
     }
 }
+
+/// For a body that is wanted as a whole: half a minute, and what a slow line needs for the largest.
+fn patience(limit: usize) -> Duration {
+    Duration::from_secs(30 + limit as u64 / (16 * 1024))
+}
+
+/// 408, see [`crate::reply`].
+fn slow() -> Error {
+    Error::invalid(SLOW, Text::fixed("the body came too slowly", "본문이 너무 천천히 왔습니다"))
+}
+
+pub(crate) const SLOW: &str = "body.slow";
 
 pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all(header::COOKIE).into_iter().filter_map(|v| v.to_str().ok());

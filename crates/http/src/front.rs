@@ -4,6 +4,7 @@
 //! Decisions are pure functions in the files below; [`Front`] holds what they are decided by.
 
 pub mod cookie;
+mod forwarded;
 mod header;
 mod host;
 mod rate;
@@ -12,9 +13,12 @@ mod request;
 pub use host::Hosts;
 pub use rate::{Limit, Rates};
 
+pub(crate) use forwarded::client;
 pub(crate) use header::secure;
+pub(crate) use rate::network;
 pub(crate) use request::id;
 
+use authority::Subtree;
 use kernel::port::Witness;
 use std::sync::Arc;
 
@@ -26,6 +30,10 @@ pub struct Front {
     pub tls: bool,
     pub hosts: Hosts,
     pub rates: Rates,
+    /// Proxies that are believed when they say whose request they bring.
+    pub proxies: Vec<Subtree>,
+    /// Where people reach us: `https://naru.example.com`, without a slash at its end.
+    pub url: Option<String>,
     /// Who writes down what is refused here.
     pub witness: Option<Arc<dyn Witness>>,
 }

@@ -56,8 +56,13 @@ pub(crate) fn error(error: &Error, head: &Head) -> Response {
     if let Some(why) = error.get_why() {
         tracing::warn!(code = error.code(), path = head.uri.path(), why, "request failed");
     }
-    let status =
-        StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = match error.code() {
+        // The one thing that is wrong with a request because of the time it took.
+        crate::call::SLOW => StatusCode::REQUEST_TIMEOUT,
+        _ => {
+            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    };
     let page = head.site.error_page.filter(|_| head.wants_page()).map(|draw| draw(head, error));
     let mut response = match page {
         Some(page) => typed(status, "text/html; charset=utf-8", page),

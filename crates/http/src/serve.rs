@@ -1,9 +1,10 @@
-//! The listener, and what happens before a handler: routing, authentication, the decision, limits.
+//! What happens before a handler: routing, authentication, the decision.
 
 use crate::call;
 use crate::call::Head;
 use crate::front::{self, cookie};
 use crate::hold::{Slot, hold};
+use crate::listen::{Door, listen};
 use crate::sse::Endless;
 use crate::{Access, Body, Call, Response, Route, Site, Upgrade, gate, reply};
 use account::{Credential, Effect, Live, Proven};
@@ -13,106 +14,27 @@ use axum::routing::{MethodFilter, on};
 use base64::Engine as _;
 use futures_util::{FutureExt, StreamExt};
 use http::{HeaderMap, Method, header};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use kernel::{Error, Lang, Name, Origin, Principal, Result, Text};
 use policy::Target;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower_service::Service;
 use tracing::Instrument;
 
-/// Connections at a time; more wait in the kernel's backlog.
-const CONNECTIONS: usize = 1024;
-/// For a request's head to arrive.
-const HEAD: Duration = Duration::from_secs(15);
-/// For requests under way when the server stops.
-const DRAIN: Duration = Duration::from_secs(5);
-
 /// Serves until `stop`, then lets requests under way finish for five seconds.
-pub async fn serve(site: Arc<Site>, listener: TcpListener, stop: CancellationToken) {
+pub async fn serve(site: Arc<Site>, door: impl Into<Door>, stop: CancellationToken) {
+    let door = Door { hosts: site.front.hosts.clone(), ..door.into() };
     let router = router(&site, &stop);
     let answer = move |request: Request| {
         let mut router = router.clone();
         // A router is always ready.
         async move { router.call(request).await.unwrap_or_else(|never| match never {}) }
     };
-    listen(listener, answer, stop).await;
-}
-
-/// Serves HTTP/1.1 within the limits of every listener of naru: connections at a time, the time for a
-/// request's head, its headers. `answer` bounds what it reads of a body.
-pub async fn listen<S, F>(listener: TcpListener, answer: S, stop: CancellationToken)
-where
-    S: Fn(http::Request<Body>) -> F + Clone + Send + 'static,
-    F: Future<Output = Response> + Send + 'static,
-{
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let tasks = TaskTracker::new();
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { break };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let (answer, stop) = (answer.clone(), stop.clone());
-                tasks.spawn(async move {
-                    connection(answer, stream, peer, stop).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // Out of descriptors, most likely: let connections end before the next try.
-                tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-    tasks.close();
-    // What is still open after that is a stream that nobody ends: its client comes back to the next server.
-    let _ = tokio::time::timeout(DRAIN, tasks.wait()).await;
-}
-
-async fn connection<S, F>(answer: S, stream: TcpStream, peer: SocketAddr, stop: CancellationToken)
-where
-    S: Fn(http::Request<Body>) -> F + Clone + Send + 'static,
-    F: Future<Output = Response> + Send + 'static,
-{
-    let _ = stream.set_nodelay(true);
-    let slot = Slot::new();
-    let held = slot.clone();
-    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(held.clone());
-        let answer = answer(request);
-        async move { Ok::<_, std::convert::Infallible>(answer.await) }
-    });
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(64);
-    let served = http.serve_connection(TokioIo::new(stream), service);
-    let mut served = std::pin::pin!(served.with_upgrades());
-    tokio::select! {
-        // A client that leaves in the middle is not news.
-        _ = served.as_mut() => {}
-        () = slot.ended() => {}
-        () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            tokio::select! {
-                _ = served.as_mut() => {}
-                () = slot.ended() => {}
-            }
-        }
-    }
+    listen(door, answer, stop).await;
 }
 
 fn router(site: &Arc<Site>, stop: &CancellationToken) -> Router {
@@ -158,6 +80,8 @@ async fn answer(
     let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
     let slot = parts.extensions.remove::<Slot>();
+    let peer = peer.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let client = front::client(peer.ip(), &parts.headers, &site.front.proxies);
     let head = Head {
         lang: language(&parts.headers),
         since: site.store.head(),
@@ -168,7 +92,7 @@ async fn answer(
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
-        peer: peer.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+        peer: if client == peer.ip() { peer } else { SocketAddr::new(client, 0) },
         params: params.into_iter().collect(),
     };
     let origin = Origin {
@@ -341,8 +265,10 @@ fn same_origin(call: &Call) -> Result<()> {
     }
     let host = call.header(header::HOST.as_str()).unwrap_or("");
     let origin = call.header(header::ORIGIN.as_str()).and_then(|o| o.split_once("://"));
+    // Over TLS, a page that came without it is another's: anybody on the way may have written it.
+    let fits = |scheme: &str| scheme == "https" || !call.site.front.tls;
     match origin {
-        Some((_, from)) if from == host => Ok(()),
+        Some((scheme, from)) if from == host && fits(scheme) => Ok(()),
         _ => Err(Error::forbidden(
             "auth.cross-site",
             Text::fixed(
