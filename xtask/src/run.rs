@@ -9,11 +9,16 @@ use std::time::Instant;
 /// # Errors
 /// When it cannot be started or does not exit with 0.
 pub fn step(what: &str, program: &str, args: &[&str]) -> Result<()> {
+    step_with(what, program, args, &[])
+}
+
+/// As [`step`], with environment variables.
+pub fn step_with(what: &str, program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
     println!("── {what}: {program} {}", args.join(" "));
     let began = Instant::now();
     let mut command = Command::new(program);
     // A failed test's words are what is wanted; the stacks of a hundred frames bury them.
-    let status = command.args(args).env("RUST_BACKTRACE", "0").status();
+    let status = command.args(args).env("RUST_BACKTRACE", "0").envs(env.iter().copied()).status();
     let status = status.with_context(|| format!("start {program}"))?;
     if !status.success() {
         bail!("{what}: {program} ended with {status}");
