@@ -1,6 +1,7 @@
 //! Side-by-side measurements on this machine. Each prints its method's figures; `bench/README.md` explains
 //! them and keeps the last ones.
 
+mod audit;
 mod cache;
 mod edge;
 mod first_line;
@@ -26,6 +27,7 @@ const ALL: &[Bench] = &[
     ("store", store::bench),
     ("plan", plan::bench),
     ("policy", policy::bench),
+    ("audit", audit::bench),
     ("idle", idle::bench),
     ("edge", edge::bench),
     ("load", load::bench),

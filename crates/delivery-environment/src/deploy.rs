@@ -136,6 +136,7 @@ fn open(event: &Event, tx: &mut Tx<'_>, place: &Place, fact: &EnvironmentDeploye
         environment: place.name.clone(),
         repository: fact.repository.clone(),
         commit: fact.commit.clone(),
+        branch: fact.refname.strip_prefix("refs/heads/").map(str::to_owned),
         layers: fact.layers.clone(),
     };
     let (title, short) = (&place.spec.title, fact.commit.get(..8).unwrap_or(&fact.commit));

@@ -358,6 +358,9 @@ pub struct EnvironmentOpened {
     pub environment: Name,
     pub repository: Name,
     pub commit: String,
+    /// The branch that it was deployed from; a tag has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
     pub layers: Vec<Layer>,
 }
 

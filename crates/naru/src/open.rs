@@ -157,6 +157,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         source,
         edge: edge.clone(),
         secrets: Some(Arc::new(secrets.clone())),
+        identity: Some(Arc::new(signer.clone())),
         dir: data.clone(),
         limits: orchestration_service::Limits {
             copies: config.environment_instances,

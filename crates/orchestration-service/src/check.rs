@@ -11,6 +11,7 @@ use kernel::{Name, Result, text};
 pub(crate) fn service(service: &Service) -> Result<()> {
     command(service)?;
     env(service)?;
+    crate::identity::check(service)?;
     health(service)?;
     rollout(service)?;
     hosts(service)?;
@@ -42,26 +43,39 @@ fn env(service: &Service) -> Result<()> {
         if let Env::Secret(secret) = value {
             secret.check(name)?;
         }
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let sound = name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit());
-        if name.is_empty() || !sound || matches!(value, Env::Plain(words) if words.contains('\0')) {
-            let shown = kernel::shown(name);
-            return Err(error::spec(
-                text!(
-                    "`{shown}` cannot be an environment variable",
-                    "`{shown}`은(는) 환경 변수 이름이 될 수 없습니다"
-                ),
-                text!("use letters, digits and `_`", "영문자, 숫자, `_`를 쓰세요"),
-            ));
-        }
-        if name == "PORT" || name.starts_with("NARU_") {
-            return Err(error::spec(
-                text!("`{name}` is set by naru", "`{name}`은(는) naru가 정합니다"),
-                text!("remove it from `env`", "`env`에서 빼세요"),
-            ));
+        variable(name)?;
+        if matches!(value, Env::Plain(words) if words.contains('\0')) {
+            return Err(no_variable(name));
         }
     }
+    service.id_tokens.keys().try_for_each(|name| variable(name))
+}
+
+/// Whether people may give a variable of that name to instances.
+fn variable(name: &str) -> Result<()> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let sound = name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit());
+    if name.is_empty() || !sound {
+        return Err(no_variable(name));
+    }
+    if name == "PORT" || name.starts_with("NARU_") {
+        return Err(error::spec(
+            text!("`{name}` is set by naru", "`{name}`은(는) naru가 정합니다"),
+            text!("take another name", "다른 이름을 쓰세요"),
+        ));
+    }
     Ok(())
+}
+
+fn no_variable(name: &str) -> kernel::Error {
+    let shown = kernel::shown(name);
+    error::spec(
+        text!(
+            "`{shown}` cannot be an environment variable",
+            "`{shown}`은(는) 환경 변수 이름이 될 수 없습니다"
+        ),
+        text!("use letters, digits and `_`", "영문자, 숫자, `_`를 쓰세요"),
+    )
 }
 
 fn health(service: &Service) -> Result<()> {

@@ -126,7 +126,7 @@ fn passed(event: &Event, project: &Name, opened: EnvironmentOpened) -> Passed {
         fact: PipelineFinished {
             repository: opened.repository,
             commit: opened.commit,
-            branch: None,
+            branch: opened.branch,
             default_branch: false,
             run: None,
             deploys: true,

@@ -119,6 +119,11 @@ impl Files {
         Ok(dir)
     }
 
+    /// The signed tokens of an instance, where it has some.
+    pub fn id_tokens(&self, workload: &str) -> PathBuf {
+        self.scratch(workload).join("id-tokens")
+    }
+
     /// What an instance sees as `/etc/hosts`.
     pub fn hosts(&self, workload: &str) -> PathBuf {
         self.scratch(workload).join("hosts")
@@ -277,7 +282,7 @@ fn clear(releases: &Path) -> std::io::Result<()> {
     std::fs::write(note, boot)
 }
 
-fn private_dir(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn private_dir(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }

@@ -96,6 +96,12 @@ pub struct Release {
     /// Of a copy: the environment it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Name>,
+    /// The branch that brought the commit here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Whether that is the project's default branch.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
     /// The services of the commit, this one included, and what they are called where this one runs: how
     /// they find each other.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -2,6 +2,7 @@
 
 use crate::env::Env;
 use crate::files::Files;
+use crate::identity;
 use crate::kind::Release;
 use crate::state::ServiceKey;
 use crate::tools::Tools;
@@ -19,7 +20,7 @@ const HOME: &str = "/home/app";
 const DATA: &str = "/data";
 
 /// `$NARU_ENVIRONMENT` of what is no copy.
-const PRODUCTION: &str = "production";
+pub(crate) const PRODUCTION: &str = "production";
 
 /// `NARU_URL_WEB_API` for the service `web-api`.
 fn url_variable(service: &Name) -> String {
@@ -106,7 +107,7 @@ impl Launch<'_> {
         };
         Spec {
             argv: vec!["/bin/sh".into(), "-c".into(), shell(&config.command)],
-            env: self.env(&id, &home),
+            env: self.env(&id, &home, &self.id_tokens(files)),
             dir,
             sandbox: self.sandboxed.then(|| self.sandbox(files, &scratch)),
             limits: Limits {
@@ -128,7 +129,15 @@ impl Launch<'_> {
         }
     }
 
-    fn env(&self, id: &str, home: &Path) -> Vec<(String, String)> {
+    /// Where the instance sees its tokens.
+    fn id_tokens(&self, files: &Files) -> PathBuf {
+        match self.sandboxed {
+            true => identity::SEEN.into(),
+            false => files.id_tokens(&self.place.id()),
+        }
+    }
+
+    fn env(&self, id: &str, home: &Path, id_tokens: &Path) -> Vec<(String, String)> {
         let config = &self.release.config;
         let environment = self.release.environment.as_ref().map_or(PRODUCTION, Name::as_str);
         let pair = |name: &str, value: String| (name.to_owned(), value);
@@ -139,11 +148,14 @@ impl Launch<'_> {
         ];
         env.push(pair("PATH", self.path.to_owned()));
         env.extend(self.tools.env.iter().cloned());
-        env.retain(|(name, _)| !config.env.contains_key(name));
+        env.retain(|(name, _)| {
+            !config.env.contains_key(name) && !config.id_tokens.contains_key(name)
+        });
         env.extend(config.env.iter().filter_map(|(name, value)| match value {
             Env::Plain(words) => Some((name.clone(), words.clone())),
             Env::Secret(_) => None,
         }));
+        env.extend(identity::variables(config, id_tokens));
         env.extend(self.port.map(|port| pair("PORT", port.to_string())));
         env.extend([
             pair("NARU_PROJECT", self.place.key.project.to_string()),
@@ -179,6 +191,12 @@ impl Launch<'_> {
         if let Some(from) = self.data {
             let kind = MountKind::Writable { from: from.to_owned() };
             mounts.push(Mount { at: DATA.into(), kind });
+        }
+        if !self.release.config.id_tokens.is_empty() {
+            // The directory and not its files: what is renamed into it is seen.
+            let from = files.id_tokens(&self.place.id());
+            let kind = MountKind::ReadOnly { from };
+            mounts.push(Mount { at: identity::SEEN.into(), kind });
         }
         if !self.neighbours.is_empty() {
             let from = files.hosts(&self.place.id());

@@ -28,6 +28,7 @@ mod files;
 pub mod fuzz;
 mod hand;
 mod hosts;
+mod identity;
 mod intake;
 mod kind;
 mod launch;
@@ -54,6 +55,7 @@ mod wait;
 mod yard;
 
 pub use env::{Env, SecretRef};
+pub use identity::{Audience, IdToken};
 pub use kind::{
     Condition, Data, Health, InEnvironments, Instance, InstanceState, InstanceStatus, MAX_REPLICAS,
     Release, ReleaseStatus, Resources, Restart, Service, ServiceStatus, Stop, Strategy,
@@ -67,7 +69,7 @@ pub use view::{DataLeft, Deleted, Deployed, InstanceView, ReleaseView, RolledBac
 use blob::Blobs;
 use host::Host;
 use kernel::Result;
-use kernel::port::{Edge, Secrets, Source};
+use kernel::port::{Edge, Identity, Secrets, Source};
 use part::Part;
 use reconcile::Handle;
 use run::{Actor, Engine};
@@ -99,6 +101,8 @@ pub struct Options {
     pub edge: Arc<dyn Edge>,
     /// Who keeps the secrets that services name; without it one that does is not started.
     pub secrets: Option<Arc<dyn Secrets>>,
+    /// Who signs what instances are; without it one that asks for that is not started.
+    pub identity: Option<Arc<dyn Identity>>,
     /// The data directory: `releases/` and `instances/` are made in it.
     pub dir: PathBuf,
     pub limits: Limits,
@@ -164,11 +168,11 @@ impl Services {
     /// # Errors
     /// When the directories cannot be made or the store does not read.
     pub async fn open(options: Options) -> Result<Services> {
-        let Options { store, blobs, host, source, edge, secrets, dir, limits } = options;
+        let Options { store, blobs, host, source, edge, secrets, identity, dir, limits } = options;
         let files = files::Files::open(&dir, blobs).await?;
         let volumes = volume::Volumes::open(&dir, limits.release_bytes).await?;
-        let yard =
-            Yard::new((store, host, edge, secrets), (files, volumes), Tools::of_machine(), limits);
+        let means = yard::Means { store, host, edge, secrets, identity };
+        let yard = Yard::new(means, (files, volumes), Tools::of_machine(), limits);
         yard.reattach().await?;
         Ok(Services { yard, source, limits, open: Arc::default() })
     }

@@ -244,6 +244,8 @@ pub(crate) fn make_one(
         config: spec.config,
         pushed: files.pushed,
         environment: state.environment.clone(),
+        branch: passed.fact.branch.clone(),
+        protected: passed.fact.default_branch,
         siblings: files.place.siblings.clone(),
     };
     let (name, release) = put_release(tx, &key, &mut state, release)?;

@@ -1,6 +1,7 @@
 //! What people say of a service: the spec of the kind.
 
 use crate::env::Env;
+use crate::identity::IdToken;
 use crate::measure::{Cores, Length, Share, Size};
 use kernel::Result;
 use schemars::JsonSchema;
@@ -24,6 +25,10 @@ pub struct Service {
     pub health: Option<Health>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Env>,
+    /// Signed tokens that say who an instance is, each in a file of its own that is renewed while it runs; the
+    /// file's path is in the variable of that name. `VAULT_TOKEN: {aud: https://vault.example.com}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub id_tokens: BTreeMap<String, IdToken>,
     /// Whether it listens on `$PORT`. One that does not, such as a queue worker, has no address and counts
     /// as ready when it has stayed up for a second.
     #[serde(default = "yes")]
@@ -239,6 +244,7 @@ impl Service {
             replicas: one(),
             health: None,
             env: BTreeMap::new(),
+            id_tokens: BTreeMap::new(),
             listens: true,
             resources: Resources::default(),
             stop: Stop::default(),

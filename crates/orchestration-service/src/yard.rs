@@ -2,6 +2,7 @@
 
 use crate::crew::{Crew, Member, Phase};
 use crate::files::Files;
+use crate::identity::{self, Badge};
 use crate::kind::Release;
 use crate::launch::{self, Launch, Place};
 use crate::probe::Probe;
@@ -10,7 +11,7 @@ use crate::tools::Tools;
 use crate::volume::{Source, Volumes};
 use crate::{Limits, error, sealed, state};
 use host::{Host, Workload};
-use kernel::port::{Edge, Secrets};
+use kernel::port::{Edge, Identity, Secrets};
 use kernel::{Error, Name, Result, Time};
 use reconcile::Poker;
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ struct Inner {
     host: Host,
     edge: Arc<dyn Edge>,
     secrets: Option<Arc<dyn Secrets>>,
+    identity: Option<Arc<dyn Identity>>,
     files: Files,
     volumes: Volumes,
     tools: Tools,
@@ -48,21 +50,30 @@ struct Inner {
     stop: CancellationToken,
 }
 
-/// What a yard acts with: where it writes, where instances run, how they are reached, what they may be told.
-pub(crate) type Means = (Store, Host, Arc<dyn Edge>, Option<Arc<dyn Secrets>>);
+/// What a yard acts with: where it writes, where instances run, how they are reached, what they may be told, who
+/// says who they are.
+pub(crate) struct Means {
+    pub store: Store,
+    pub host: Host,
+    pub edge: Arc<dyn Edge>,
+    pub secrets: Option<Arc<dyn Secrets>>,
+    pub identity: Option<Arc<dyn Identity>>,
+}
 
 impl Yard {
     pub fn new(
-        (store, host, edge, secrets): Means,
+        means: Means,
         (files, volumes): (Files, Volumes),
         tools: Tools,
         limits: Limits,
     ) -> Yard {
+        let Means { store, host, edge, secrets, identity } = means;
         Yard(Arc::new(Inner {
             store,
             host,
             edge,
             secrets,
+            identity,
             files,
             volumes,
             tools,
@@ -162,8 +173,15 @@ impl Yard {
                 let phase = if serves { Phase::Ready } else { Phase::Starting };
                 let restarts = place.n.saturating_sub(1);
                 let seen = (phase, self.0.store.now());
+                let badge = Badge::of(&place, &name, &release);
+                if let Some(badge) = &badge
+                    && let Err(error) = self.issue(badge).await
+                {
+                    // It runs, and is tried again while it does.
+                    tracing::warn!(instance = workload.id(), %error, "its ID tokens are old");
+                }
                 let member = Member::new(place, name, &release, workload, restarts, seen);
-                self.enlist(&crew, Arc::new(member));
+                self.enlist(&crew, Arc::new(member), badge);
             }
             // Nobody knows it any more, or it ended while naru was down.
             _ => {
@@ -173,13 +191,27 @@ impl Yard {
         }
     }
 
-    fn enlist(&self, crew: &Arc<Crew>, member: Arc<Member>) {
+    async fn issue(&self, badge: &Badge) -> Result<()> {
+        badge.issue(self.0.identity.as_ref(), &self.0.files).await
+    }
+
+    fn enlist(&self, crew: &Arc<Crew>, member: Arc<Member>, badge: Option<Badge>) {
         crew.add(member.clone());
         let (yard, crew, stop) = (self.clone(), crew.clone(), self.0.stop.clone());
         tokio::spawn(async move {
+            let known = async {
+                match badge {
+                    Some(badge) => {
+                        let identity = yard.0.identity.clone();
+                        badge.keep(identity, &yard.0.files, &yard.0.store).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = yard.watch(&crew, &member) => {}
+                () = yard.watch(&crew, &member) => identity::end(&yard.0.files, member.id()).await,
+                () = known => {}
             }
         });
     }
@@ -219,6 +251,10 @@ impl Yard {
         if !sandboxed {
             self.0.files.blobs().materialise(&release.tree, &scratch.join("app")).await?;
         }
+        let badge = Badge::of(&place, name, release);
+        if let Some(badge) = &badge {
+            self.issue(badge).await?;
+        }
         let port = if release.config.listens { Some(self.free_port()?) } else { None };
         let tools = &self.0.tools;
         let path = tools.path(&self.0.files.release(&release.tree));
@@ -249,7 +285,7 @@ impl Yard {
         }
         let seen = (Phase::Starting, self.0.store.now());
         let member = Arc::new(Member::new(place, name.clone(), release, workload, fails, seen));
-        self.enlist(crew, member.clone());
+        self.enlist(crew, member.clone(), badge);
         Ok(member)
     }
 

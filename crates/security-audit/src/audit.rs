@@ -204,6 +204,15 @@ impl Audit {
         write.await.map(drop)
     }
 
+    /// The log from the entry after `after` to the newest as lines that [`crate::verify_export`] reads. An error
+    /// breaks it off.
+    pub fn export(
+        &self,
+        after: u64,
+    ) -> impl futures_util::Stream<Item = Result<bytes::Bytes>> + Send + use<> {
+        crate::export::lines(self.clone(), after)
+    }
+
     pub(crate) async fn last_verified(&self) -> Result<Option<LastVerified>> {
         self.0.store.read(|v| v.row(VERIFIED, "last")).await
     }

@@ -41,7 +41,7 @@ async fn kinds(store: &Store) -> Vec<String> {
 
 async fn exported(audit: &Audit, after: u64) -> Vec<u8> {
     audit.sign().await.unwrap();
-    let pieces: Vec<_> = crate::export::lines(audit.clone(), after).collect().await;
+    let pieces: Vec<_> = audit.export(after).collect().await;
     pieces.into_iter().flat_map(|p| p.unwrap()).collect()
 }
 

@@ -25,6 +25,7 @@ pub use audit::{Audit, Options};
 pub use check::{Chain, Judge, Report};
 pub use checkpoint::{Checkpoint, Lost, Standing};
 pub use key::{PublicKey, SigningKey};
+pub use offline::verify as verify_export;
 
 use naru_http::Route;
 use part::{Part, concat};

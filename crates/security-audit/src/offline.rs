@@ -60,7 +60,7 @@ struct Base {
 /// # Errors
 /// `audit.export-damaged` when it is no export, naming the line; internal when it cannot be read. What does not
 /// hold is in the report.
-pub(crate) fn verify(mut file: impl Read + Seek, keys: Vec<PublicKey>) -> Result<Report> {
+pub fn verify(mut file: impl Read + Seek, keys: Vec<PublicKey>) -> Result<Report> {
     let mut checkpoints: Vec<Checkpoint> = Vec::new();
     each(&mut file, |number, line| {
         if line.starts_with(CHECKPOINT) {

@@ -18,11 +18,12 @@ fn about(environment: &str, fact: &impl Fact, commit: &str) -> NewEvent {
     event.subject(subject("Environment", &name("shop"), &name(environment))).change(change)
 }
 
-fn opened(environment: &str, commit: &str) -> NewEvent {
+pub fn opened(environment: &str, commit: &str) -> NewEvent {
     let fact = EnvironmentOpened {
         environment: name(environment),
         repository: name("web"),
         commit: commit.to_owned(),
+        branch: Some("fix-1".into()),
         layers: Vec::new(),
     };
     about(environment, &fact, commit)
@@ -33,7 +34,7 @@ fn closed(environment: &str) -> NewEvent {
 }
 
 impl Node {
-    async fn tell(&self, event: NewEvent) -> u64 {
+    pub async fn tell(&self, event: NewEvent) -> u64 {
         self.store.write(move |tx| tx.append(event)).await.unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use host::Host;
 use kernel::journey::Commit;
-use kernel::port::{Edge, Metadata, RouteSet, Source, TreeEntry, Upstream};
+use kernel::port::{Edge, Identity, Metadata, RouteSet, Source, TreeEntry, Upstream};
 use kernel::{BoxFuture, Error, Name, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::PermissionsExt;
@@ -88,6 +88,28 @@ impl Source for Commits {
         unimplemented!()
     }
     fn git_dir(&self, _: &Name, _: &Name) -> PathBuf {
+        unimplemented!()
+    }
+}
+
+/// "Signs" with a number, so that a token is told from the one before.
+#[derive(Default)]
+pub struct Signer(std::sync::atomic::AtomicU64);
+
+impl Identity for Signer {
+    fn issuer(&self) -> String {
+        "https://naru.example".into()
+    }
+    fn sign<'a>(
+        &'a self,
+        mut claims: serde_json::Value,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<String>> {
+        claims["jti"] = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst).into();
+        claims["life"] = life.as_secs().into();
+        Box::pin(std::future::ready(Ok(claims.to_string())))
+    }
+    fn job_token(&self, _: &str) -> String {
         unimplemented!()
     }
 }

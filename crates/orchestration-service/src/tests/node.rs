@@ -88,6 +88,7 @@ impl Node {
             source: Arc::new(commits.clone()),
             edge: Arc::new(edge.clone()),
             secrets: None,
+            identity: Some(Arc::new(super::fakes::Signer::default())),
             dir: dir.path().to_owned(),
             limits: Limits { instance_log: 64 << 10, ..Limits::default() },
         })
@@ -235,6 +236,17 @@ impl Node {
 
     pub async fn view(&self) -> crate::ServiceView {
         self.services.show(&name("shop"), &name("web")).await.unwrap()
+    }
+
+    /// Where the token of an instance lies.
+    pub fn token(&self, workload: &str) -> std::path::PathBuf {
+        self.dir.path().join("instances").join(workload).join("id-tokens/SHOP_TOKEN")
+    }
+
+    /// Returns when nothing is left of an instance but its log.
+    pub async fn gone(&self, workload: &str) {
+        let crew = self.services.yard.crew(&self.key());
+        assert!(crew.wait_for(Duration::from_secs(20), |c| c.member(workload).is_none()).await);
     }
 
     /// Ids of the workloads that run.
