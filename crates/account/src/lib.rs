@@ -39,7 +39,7 @@ pub use live::{Ending, Live};
 pub use proven::{Credential, CredentialKind, Effect, Peer, Proven, Scopes};
 pub use secret::{draw as draw_secret, hash as hash_secret};
 pub use session::{NewSession, SESSION_LASTS, SessionView};
-pub use signer::Signer;
+pub use signer::{Algorithm, Signer};
 pub use token::{NewToken, TokenView};
 
 use admit::Rules;

@@ -1,10 +1,17 @@
-//! Signed statements about workloads: who asks others for something can show them what it is.
+//! Signed statements: who somebody is that signs in to an application, and what a workload is that asks others for
+//! something.
 //!
-//! Tokens are JWTs (RFC 7519) signed with ES256 (RFC 7518 §3.4); the keys that check them are a JWK set
-//! (RFC 7517) below the issuer's URL, found by OpenID Connect Discovery 1.0. A signing key is used for
-//! ninety days; one that is no longer used is published for a day more, longer than any token lives.
+//! Tokens are JWTs (RFC 7519) of one issuer, signed with RS256 or ES256 (RFC 7518 §3); the keys that check them are
+//! one JWK set (RFC 7517) below the issuer's URL, found by OpenID Connect Discovery 1.0. A key signs for ninety
+//! days. The next one is published a day before it signs, so that those who keep the set know it by then; the last
+//! one is published for a day more, longer than any token lives.
 //!
-//! Never: a private key outside of its file and this process; a token without `iss`, `iat`, `nbf`, `exp`, `jti`.
+//! Never: a private key outside of its file and this process; a signature by a key that a restart would not find; a
+//! token without `iss`, `iat`, `nbf`, `exp`, `jti`.
+
+mod key;
+
+pub use key::Algorithm;
 
 use crate::job::{self, Attempt};
 use crate::secret;
@@ -12,24 +19,24 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::port::Identity;
 use kernel::{BoxFuture, Clock, Error, Result, Time};
+use key::{Key, Stored};
 use ring::hmac;
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a key signs.
 const SIGNS: Duration = Duration::from_secs(90 * 24 * 3600);
-/// How long it is published after that.
+/// How long it is published before and after that.
 const LINGERS: Duration = Duration::from_secs(24 * 3600);
 /// The longest life of a token.
 pub const LONGEST: Duration = Duration::from_secs(12 * 3600);
+/// The longest token that is read, in bytes.
+const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// A handle; clones share it.
 #[derive(Clone)]
@@ -39,8 +46,10 @@ struct Inner {
     issuer: String,
     file: PathBuf,
     clock: Arc<dyn Clock>,
-    /// The newest last: that one signs.
+    /// Of each algorithm the newest last.
     keys: Mutex<Vec<Key>>,
+    /// Whoever makes keys holds this: one at a time.
+    making: tokio::sync::Mutex<()>,
     /// Of the tokens of jobs, which only this server reads.
     jobs: hmac::Key,
     /// That key as it lies in the file.
@@ -55,78 +64,26 @@ struct File {
     jobs: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    made: Time,
-    /// PKCS #8, base64url.
-    pkcs8: String,
-}
-
-struct Key {
-    made: Time,
-    pkcs8: Vec<u8>,
-    pair: EcdsaKeyPair,
-    id: String,
-}
-
-impl Key {
-    fn make(now: Time) -> Result<Key> {
-        let made =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
-        Key::read(now, made.map_err(|_| broken("a key cannot be made"))?.as_ref())
-    }
-
-    fn read(made: Time, pkcs8: &[u8]) -> Result<Key> {
-        let random = SystemRandom::new();
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random);
-        let pair = pair.map_err(|_| broken("a key in the file of signing keys is damaged"))?;
-        let id = URL_SAFE_NO_PAD.encode(Sha256::digest(pair.public_key().as_ref()));
-        Ok(Key { made, pkcs8: pkcs8.to_vec(), pair, id })
-    }
-
-    fn stored(stored: &Stored) -> Result<Key> {
-        let pkcs8 = URL_SAFE_NO_PAD.decode(&stored.pkcs8);
-        let pkcs8 = pkcs8.map_err(|_| broken("a key in the file of signing keys is damaged"))?;
-        Key::read(stored.made, &pkcs8)
-    }
-
-    /// RFC 7518 §6.2.1; the point is uncompressed: a 4, then x and y of 32 bytes each.
-    fn public(&self) -> Value {
-        let point = self.pair.public_key().as_ref();
-        let part = |range| URL_SAFE_NO_PAD.encode(point.get(range).unwrap_or_default());
-        json!({
-            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.id,
-            "x": part(1..33), "y": part(33..65),
-        })
-    }
-
-    fn sign(&self, claims: &Value) -> Result<String> {
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let header = json!({ "alg": "ES256", "typ": "JWT", "kid": self.id });
-        let words = format!("{}.{}", part(&header), part(claims));
-        let signature = self.pair.sign(&SystemRandom::new(), words.as_bytes());
-        let signature = signature.map_err(|_| broken("nothing can be signed"))?;
-        Ok(format!("{words}.{}", URL_SAFE_NO_PAD.encode(signature)))
-    }
-}
-
 fn broken(what: &str) -> Error {
     Error::internal(what.to_owned())
 }
 
 impl Signer {
-    /// Reads the keys of `file`, or makes the first one. `issuer` is where people reach this server:
+    /// Reads the keys of `file`, or begins it. `issuer` is where people reach this server:
     /// `https://naru.example.com`, without a slash at its end.
     ///
     /// # Errors
     /// Internal, when the file cannot be read or written, or is not one of ours.
     pub fn open(file: &Path, issuer: &str, clock: Arc<dyn Clock>) -> Result<Signer> {
         let found = match std::fs::read(file) {
-            Ok(bytes) => read(&bytes)?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                File { keys: Vec::new(), jobs: secret::draw()? }
-            }
+            Ok(bytes) => Some(read(&bytes)?),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
             Err(e) => return Err(Error::internal(format!("{}: {e}", file.display()))),
+        };
+        let begins = found.is_none();
+        let found = match found {
+            Some(found) => found,
+            None => File { keys: Vec::new(), jobs: secret::draw()? },
         };
         let raw = URL_SAFE_NO_PAD.decode(&found.jobs).ok().filter(|raw| raw.len() == 32);
         let raw = raw.ok_or_else(|| broken("the key of jobs' tokens is damaged"))?;
@@ -135,10 +92,13 @@ impl Signer {
             file: file.to_owned(),
             clock,
             keys: Mutex::new(found.keys.iter().map(Key::stored).collect::<Result<_>>()?),
+            making: tokio::sync::Mutex::default(),
             jobs: hmac::Key::new(hmac::HMAC_SHA256, &raw),
             secret: found.jobs,
         };
-        inner.turn()?;
+        if begins {
+            write(&inner.file, &inner.keys(), &inner.secret)?;
+        }
         Ok(Signer(Arc::new(inner)))
     }
 
@@ -150,25 +110,113 @@ impl Signer {
         key
     }
 
-    /// The keys with which others check what was signed: a JWK set.
-    pub fn keys(&self) -> Value {
-        let keys = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        json!({ "keys": keys.iter().map(Key::public).collect::<Vec<_>>() })
+    /// The keys with which others check what was signed: a JWK set, with a key for each algorithm at least.
+    ///
+    /// # Errors
+    /// Internal, when a key cannot be made or written down.
+    pub async fn key_set(&self) -> Result<Value> {
+        self.turn_all().await?;
+        Ok(json!({ "keys": self.0.keys().iter().map(Key::public).collect::<Vec<_>>() }))
     }
 
-    /// OpenID Provider Metadata (OpenID Connect Discovery 1.0 §3), as far as there is an OpenID provider:
-    /// its tokens come from runs alone.
-    pub fn metadata(&self) -> Value {
-        let issuer = &self.0.issuer;
-        json!({
-            "issuer": issuer,
-            "jwks_uri": format!("{issuer}/oauth/discovery/keys"),
-            "response_types_supported": ["id_token"],
-            "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["ES256"],
-            "claims_supported": ["iss", "sub", "aud", "iat", "nbf", "exp", "jti", "project_path", "namespace_path",
-                "ref", "ref_type", "sha", "pipeline_id", "pipeline_source", "job_id", "environment", "user_login"],
+    /// Makes the next ones of keys that are there, when they are due: nobody then has to wait for them.
+    ///
+    /// # Errors
+    /// As [`Signer::key_set`].
+    pub async fn turn_due(&self) -> Result<()> {
+        for algorithm in Algorithm::ALL {
+            let used = self.0.keys().iter().any(|key| key.algorithm() == algorithm);
+            if used {
+                self.turn(algorithm).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the keys that are due, the first ones too.
+    ///
+    /// # Errors
+    /// As [`Signer::key_set`].
+    async fn turn_all(&self) -> Result<()> {
+        for algorithm in Algorithm::ALL {
+            self.turn(algorithm).await?;
+        }
+        Ok(())
+    }
+
+    /// Signs with new keys from now on. With `forget` the old ones are no longer published: what they have signed
+    /// is worth nothing any more.
+    ///
+    /// # Errors
+    /// As [`Signer::key_set`].
+    pub async fn rotate(&self, forget: bool) -> Result<()> {
+        let _making = self.0.making.lock().await;
+        let now = self.0.clock.now();
+        let mut made = Vec::new();
+        for algorithm in Algorithm::ALL {
+            made.push(make(algorithm, now, now).await?);
+        }
+        self.0.keep(|keys| {
+            match forget {
+                true => keys.clear(),
+                // Not the ones that were to be next: they would sign after the new ones.
+                false => keys.retain(|key| key.signs <= now),
+            }
+            keys.extend(made);
         })
+    }
+
+    /// A signed token with these claims, an object, for `life` at most; `kind` is its `typ`. What the signer says of
+    /// itself stands over what was given.
+    ///
+    /// # Errors
+    /// Internal, when nothing can be signed.
+    pub async fn sign_as(
+        &self,
+        algorithm: Algorithm,
+        kind: &str,
+        claims: Value,
+        life: Duration,
+    ) -> Result<String> {
+        self.turn(algorithm).await?;
+        let now = self.0.clock.now();
+        let claims = complete(claims, &self.0.issuer, now, life.min(LONGEST))?;
+        let keys = self.0.keys();
+        let key = current(&keys, algorithm, now);
+        key.ok_or_else(|| broken("there is no signing key"))?.sign(kind, &claims)
+    }
+
+    /// The `typ` and the claims of a token that one of the published keys has signed, over or not; `None` for
+    /// everything else.
+    pub fn read(&self, token: &str) -> Option<(String, Value)> {
+        if token.len() > LONGEST_TOKEN {
+            return None;
+        }
+        let (words, signature) = token.rsplit_once('.')?;
+        let (header, claims) = words.split_once('.')?;
+        let part = |words: &str| -> Option<Value> {
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(words).ok()?).ok()
+        };
+        let header = part(header)?;
+        let word = |name: &str| header.get(name).and_then(Value::as_str);
+        let (kid, alg) = (word("kid")?, word("alg")?);
+        let keys = self.0.keys();
+        // The algorithm is the key's to say, not the token's.
+        let key = keys.iter().find(|key| key.id == kid && key.algorithm().word() == alg)?;
+        let signed = key.made(words, &URL_SAFE_NO_PAD.decode(signature).ok()?);
+        Some((word("typ").unwrap_or("JWT").to_owned(), part(claims)?)).filter(|_| signed)
+    }
+
+    /// Makes a key of an algorithm when there is none yet, or the newest is about to be too old to sign.
+    async fn turn(&self, algorithm: Algorithm) -> Result<()> {
+        if self.0.due(algorithm).is_none() {
+            return Ok(());
+        }
+        let _making = self.0.making.lock().await;
+        // Somebody else may have made it meanwhile.
+        let Some(signs) = self.0.due(algorithm) else { return Ok(()) };
+        let made = make(algorithm, self.0.clock.now(), signs).await?;
+        self.0.keep(|keys| keys.push(made))
     }
 }
 
@@ -183,19 +231,48 @@ impl Signer {
 }
 
 impl Inner {
-    /// Makes a new key when the newest is too old to sign, and forgets those that nobody needs.
-    fn turn(&self) -> Result<()> {
+    fn keys(&self) -> MutexGuard<'_, Vec<Key>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From when on a key that is to be made now signs; `None` when none is needed.
+    fn due(&self, algorithm: Algorithm) -> Option<Time> {
+        let (now, keys) = (self.clock.now(), self.keys());
+        let Some(newest) = keys.iter().rev().find(|key| key.algorithm() == algorithm) else {
+            return Some(now);
+        };
+        let over = newest.signs.plus(SIGNS);
+        (newest.signs.plus(SIGNS - LINGERS) <= now).then(|| over.max(now))
+    }
+
+    /// Changes the keys, drops those that nobody needs, and writes the rest down before anything is signed with
+    /// them.
+    fn keep(&self, change: impl FnOnce(&mut Vec<Key>)) -> Result<()> {
         let now = self.clock.now();
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = |key: &Key, after: Duration| key.made.plus(after) <= now;
-        if keys.last().is_some_and(|key| !over(key, SIGNS)) {
-            return Ok(());
-        }
-        keys.retain(|key| !over(key, SIGNS + LINGERS));
-        keys.push(Key::make(now)?);
-        // Nothing is signed with a key that a restart would not find.
+        let mut keys = self.keys();
+        change(&mut keys);
+        // A key's time is over a day after its successor has begun.
+        let begun: Vec<(Algorithm, Time)> = keys.iter().map(|k| (k.algorithm(), k.signs)).collect();
+        keys.retain(|key| {
+            let follows = |(algorithm, signs): &(Algorithm, Time)| {
+                *algorithm == key.algorithm() && *signs > key.signs && signs.plus(LINGERS) <= now
+            };
+            !begun.iter().any(follows)
+        });
         write(&self.file, &keys, &self.secret)
     }
+}
+
+/// The key that signs: the newest whose time has come. After the clock was set back it is the oldest.
+fn current(keys: &[Key], algorithm: Algorithm, now: Time) -> Option<&Key> {
+    let mut all = keys.iter().filter(|key| key.algorithm() == algorithm);
+    let first = all.clone().next();
+    all.rfind(|key| key.signs <= now).or(first)
+}
+
+async fn make(algorithm: Algorithm, made: Time, signs: Time) -> Result<Key> {
+    let made = tokio::task::spawn_blocking(move || Key::make(algorithm, made, signs)).await;
+    made.map_err(Error::internal)?
 }
 
 fn read(bytes: &[u8]) -> Result<File> {
@@ -204,8 +281,7 @@ fn read(bytes: &[u8]) -> Result<File> {
 }
 
 fn write(file: &Path, keys: &[Key], jobs: &str) -> Result<()> {
-    let one = |key: &Key| Stored { made: key.made, pkcs8: URL_SAFE_NO_PAD.encode(&key.pkcs8) };
-    let whole = File { keys: keys.iter().map(one).collect(), jobs: jobs.to_owned() };
+    let whole = File { keys: keys.iter().map(Key::store).collect(), jobs: jobs.to_owned() };
     let words = serde_json::to_vec(&whole).map_err(Error::internal)?;
     let beside = file.with_extension(format!("{}", std::process::id()));
     let save = || {
@@ -224,12 +300,7 @@ impl Identity for Signer {
     }
 
     fn sign<'a>(&'a self, claims: Value, life: Duration) -> BoxFuture<'a, Result<String>> {
-        Box::pin(async move {
-            self.0.turn()?;
-            let claims = complete(claims, &self.0.issuer, self.0.clock.now(), life.min(LONGEST))?;
-            let keys = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            keys.last().ok_or_else(|| broken("there is no signing key"))?.sign(&claims)
-        })
+        Box::pin(self.sign_as(Algorithm::Es256, "JWT", claims, life))
     }
 
     fn job_token(&self, attempt: &str) -> String {
@@ -255,103 +326,5 @@ fn complete(claims: Value, issuer: &str, now: Time, life: Duration) -> Result<Va
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-    use std::sync::atomic::{AtomicI64, Ordering};
-
-    struct Hand(AtomicI64);
-
-    impl Clock for Hand {
-        fn now(&self) -> Time {
-            Time(self.0.load(Ordering::Relaxed))
-        }
-        fn sleep_until(&self, _: Time) -> BoxFuture<'static, ()> {
-            Box::pin(std::future::pending())
-        }
-    }
-
-    fn open(file: &Path, clock: &Arc<Hand>) -> Signer {
-        Signer::open(file, "http://127.0.0.1:8080/", clock.clone()).unwrap()
-    }
-
-    /// As a stranger checks it: with what the key set says, and nothing else.
-    fn check(token: &str, keys: &Value) -> Option<Value> {
-        let part = |words: &str| URL_SAFE_NO_PAD.decode(words).unwrap();
-        let (words, signature) = token.rsplit_once('.').unwrap();
-        let (header, claims) = words.split_once('.').unwrap();
-        let header: Value = serde_json::from_slice(&part(header)).unwrap();
-        assert_eq!(header["alg"], "ES256");
-        let key = keys["keys"].as_array().unwrap().iter().find(|k| k["kid"] == header["kid"])?;
-        let mut point = vec![4];
-        point.extend(part(key["x"].as_str().unwrap()));
-        point.extend(part(key["y"].as_str().unwrap()));
-        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
-        key.verify(words.as_bytes(), &part(signature)).ok()?;
-        serde_json::from_slice(&part(claims)).ok()
-    }
-
-    #[tokio::test]
-    async fn a_stranger_can_check_what_was_signed_and_finds_a_change() {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(Hand(AtomicI64::new(1_000_000)));
-        let signer = open(&dir.path().join("keys"), &clock);
-        let asked =
-            json!({ "sub": "project_path:shop/web", "aud": "vault", "iss": "somebody else" });
-        let token = signer.sign(asked, Duration::from_secs(60)).await.unwrap();
-        let claims = check(&token, &signer.keys()).unwrap();
-        assert_eq!(claims["iss"], "http://127.0.0.1:8080", "nobody signs in another's name");
-        assert_eq!((claims["aud"].as_str(), claims["iat"].as_i64()), (Some("vault"), Some(1000)));
-        assert_eq!(claims["exp"], 1060);
-        let (words, signature) = token.rsplit_once('.').unwrap();
-        let forged = format!("{}x.{signature}", &words[..words.len() - 1]);
-        assert_eq!(check(&forged, &signer.keys()), None);
-        assert_eq!(signer.metadata()["jwks_uri"], "http://127.0.0.1:8080/oauth/discovery/keys");
-    }
-
-    #[tokio::test]
-    async fn keys_outlive_restarts_turn_and_linger() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("keys");
-        let clock = Arc::new(Hand(AtomicI64::new(0)));
-        let old = open(&file, &clock).sign(json!({}), LONGEST * 2).await.unwrap();
-        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
-        assert_eq!(mode & 0o777, 0o600);
-        let signer = open(&file, &clock);
-        let claims = check(&old, &signer.keys()).unwrap();
-        assert_eq!(claims["exp"], LONGEST.as_secs(), "no longer than keys linger");
-        clock.0.store(i64::try_from(SIGNS.as_millis()).unwrap(), Ordering::Relaxed);
-        let new = signer.sign(json!({}), LONGEST).await.unwrap();
-        assert!(check(&old, &signer.keys()).is_some() && check(&new, &signer.keys()).is_some());
-        clock.0.fetch_add(i64::try_from(SIGNS.as_millis()).unwrap(), Ordering::Relaxed);
-        let newest = open(&file, &clock).sign(json!({}), LONGEST).await.unwrap();
-        let keys = open(&file, &clock).keys();
-        assert!(check(&newest, &keys).is_some() && check(&new, &keys).is_some());
-        assert_eq!(check(&old, &keys), None);
-    }
-
-    #[test]
-    fn a_jobs_token_is_read_by_the_server_that_made_it_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(Hand(AtomicI64::new(0)));
-        let signer = open(&dir.path().join("keys"), &clock);
-        let run = kernel::Id::new(7, 9);
-        let token = signer.job_token(&format!("{run}-3-2"));
-        let found = Attempt { run: run.clone(), index: 3, attempt: 2 };
-        assert_eq!(open(&dir.path().join("keys"), &clock).attempt(&token), Some(found));
-        assert_eq!(open(&dir.path().join("other"), &clock).attempt(&token), None);
-        assert_eq!(signer.attempt(&token.replace("-3-2.", "-3-3.")), None);
-        assert_eq!(signer.attempt(token.split('.').next().unwrap()), None);
-        assert_eq!(signer.attempt(&signer.job_token("x-1-1")), None);
-    }
-
-    #[test]
-    fn a_damaged_file_is_said_and_never_written_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("keys");
-        std::fs::write(&file, "{\"keys\":").unwrap();
-        let clock = Arc::new(Hand(AtomicI64::new(0)));
-        assert!(Signer::open(&file, "http://x", clock).is_err());
-        assert_eq!(std::fs::read(&file).unwrap(), b"{\"keys\":");
-    }
-}
+#[path = "signer/tests.rs"]
+mod tests;

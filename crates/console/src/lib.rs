@@ -4,7 +4,6 @@
 
 mod apply;
 mod event;
-mod identity;
 mod manifest;
 pub mod page;
 mod resource;
@@ -14,11 +13,10 @@ use part::Part;
 
 pub use manifest::{Document, read_documents};
 
-/// Opened state for the handlers: the engine behind runs, and who signs for them.
+/// Opened state for the handlers: the engine behind runs.
 #[derive(Clone)]
 pub struct Console {
     pub engine: run::Engine,
-    pub signer: account::Signer,
 }
 
 pub static PART: Part = Part {
@@ -47,9 +45,6 @@ const ROUTES: &[naru_http::Route] =
     &concat::<{ API.len() + page::ROUTES.len() }>(API, page::ROUTES);
 
 const API: &[naru_http::Route] =
-    &concat::<{ RUNS.len() + identity::ROUTES.len() }>(RUNS, identity::ROUTES);
-
-const RUNS: &[naru_http::Route] =
     &concat::<{ runs::ROUTES.len() + event::ROUTES.len() }>(runs::ROUTES, event::ROUTES);
 
 use part::concat;

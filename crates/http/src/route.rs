@@ -44,6 +44,8 @@ pub enum Verb {
     Post,
     Patch,
     Delete,
+    /// What a browser asks before another site's page may call (CORS preflight).
+    Options,
 }
 
 impl Verb {
@@ -54,6 +56,7 @@ impl Verb {
             Verb::Post => Method::POST,
             Verb::Patch => Method::PATCH,
             Verb::Delete => Method::DELETE,
+            Verb::Options => Method::OPTIONS,
         }
     }
 }
@@ -78,6 +81,14 @@ impl Route {
         handle: Handler,
     ) -> Route {
         Route { method: Verb::Delete, path, access, about, handle }
+    }
+    pub const fn options(
+        path: &'static str,
+        access: Access,
+        about: Text2,
+        handle: Handler,
+    ) -> Route {
+        Route { method: Verb::Options, path, access, about, handle }
     }
 }
 

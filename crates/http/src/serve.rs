@@ -50,6 +50,7 @@ fn router(site: &Arc<Site>, stop: &CancellationToken) -> Router {
             Method::PUT => MethodFilter::PUT,
             Method::POST => MethodFilter::POST,
             Method::PATCH => MethodFilter::PATCH,
+            Method::OPTIONS => MethodFilter::OPTIONS,
             _ => MethodFilter::DELETE,
         };
         router = router.route(route.path, on(method, handle));
@@ -256,8 +257,15 @@ pub(crate) fn secret(header: &str) -> Option<String> {
     pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
+/// Below this, other sites' pages call by design (OAuth 2.0, OpenID Connect). What a session's cookie decides there
+/// is asked on a page of ours first.
+const PROTOCOL: &str = "/oauth/";
+
 /// A browser's session may not be used by another site's page (cross-site request forgery).
 fn same_origin(call: &Call) -> Result<()> {
+    if call.uri.path().starts_with(PROTOCOL) {
+        return Ok(());
+    }
     let by_token = [header::AUTHORIZATION.as_str(), PRIVATE_TOKEN];
     let by_cookie = by_token.iter().all(|name| call.header(name).is_none());
     if call.method == Method::GET || !by_cookie || call.who == Principal::Anonymous {

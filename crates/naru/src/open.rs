@@ -27,6 +27,7 @@ use secret::lease::Leases;
 use secret::{KeyFile, Kms, Passphrase, Vault};
 use security_audit::Audit;
 use security_secret::Secrets;
+use security_sso::Sso;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -58,6 +59,7 @@ pub struct Platform {
     services: Services,
     insight: Insight,
     secrets: Secrets,
+    sso: Sso,
     site: Arc<Site>,
 }
 
@@ -183,6 +185,11 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         limits: delivery_environment::Limits { environments: config.environments },
     })?;
     let insight = Insight::new(store.clone(), edge);
+    let sso = Sso::new(security_sso::Options {
+        accounts: accounts.clone(),
+        signer: signer.clone(),
+        witness: Some(Arc::new(audit.clone())),
+    });
     let token = machine_token(&accounts, data, &url, doors).await?;
     let site = Site::new(SiteOptions {
         store: store.clone(),
@@ -193,7 +200,8 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         assets: [parts::all(|p| p.assets), web::ASSETS.to_vec()].concat(),
         error_page: Some(web::error_page),
     })
-    .with(Console { engine: engine.clone(), signer: signer.clone() })
+    .with(Console { engine: engine.clone() })
+    .with(sso.clone())
     .with(git.clone())
     .with(pipelines.clone())
     .with(reports.clone())
@@ -230,6 +238,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         services,
         insight,
         secrets,
+        sso,
         site: Arc::new(site),
     })
 }
@@ -313,6 +322,7 @@ impl Platform {
         let loops = self.services.start(self.engine.clone(), stop.clone());
         tasks.push(tokio::spawn(loops.join()));
         tasks.push(self.secrets.start(stop.clone()));
+        tasks.push(self.sso.start(stop.clone()));
         tasks.push(self.accounts.start(stop.clone()));
         tasks.push(self.reports.start(stop.clone()));
         tasks.push(self.environments.start(stop.clone()).await);

@@ -16,6 +16,7 @@ pub static PARTS: &[&Part] = &[
     &security_access::PART,
     &security_audit::PART,
     &security_secret::PART,
+    &security_sso::PART,
 ];
 
 /// Every row of one table of the parts.

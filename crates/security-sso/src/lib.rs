@@ -1,0 +1,33 @@
+//! Applications that people sign in to with their naru account: an OpenID provider (OpenID Connect Core 1.0) and
+//! authorization server (RFC 6749, RFC 9700).
+//!
+//! An application is the resource [`Application`]. What people have granted it, and the tokens that came of it, are
+//! rows; a token's text is given out once and kept as its hash, and it is worth something only as long as its grant is
+//! there. What may be is decided by pure functions in `plan`; the endpoints in `endpoint` read, decide and write.
+//!
+//! Invariants:
+//! - Nobody is sent to an address that the application has not registered.
+//! - A code works once. Whoever shows it again ends what came of it.
+//! - A grant ends with the account, the application, and, unless the person agreed to more, the session that it was
+//!   made in.
+//! - There is one issuer and one key set, for people, jobs and instances.
+
+mod endpoint;
+pub mod kind;
+pub mod plan;
+mod state;
+
+pub use kind::{Application, ApplicationStatus};
+pub use state::{Options, Sso};
+
+use part::Part;
+
+pub(crate) const PART_NAME: &str = "security-sso";
+
+pub static PART: Part = Part {
+    name: PART_NAME,
+    about: ("applications that people sign in to", "사람들이 로그인하는 애플리케이션"),
+    kinds: kind::KINDS,
+    routes: endpoint::ROUTES,
+    ..Part::EMPTY
+};
