@@ -12,15 +12,24 @@
 //!   made in.
 //! - There is one issuer and one key set, for people, jobs and instances.
 
+mod back_channel;
+mod claims;
+mod client;
+mod code;
+mod consent;
 mod endpoint;
+mod grant;
 pub mod kind;
+mod page;
 pub mod plan;
+mod secret;
 mod state;
 
 pub use kind::{Application, ApplicationStatus};
 pub use state::{Options, Sso};
 
-use part::Part;
+use naru_http::{Asset, Route};
+use part::{Part, concat};
 
 pub(crate) const PART_NAME: &str = "security-sso";
 
@@ -28,6 +37,14 @@ pub static PART: Part = Part {
     name: PART_NAME,
     about: ("applications that people sign in to", "사람들이 로그인하는 애플리케이션"),
     kinds: kind::KINDS,
-    routes: endpoint::ROUTES,
+    routes: ROUTES,
+    assets: &[Asset {
+        name: endpoint::leave::SCRIPT,
+        content_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/send-form.js"),
+    }],
     ..Part::EMPTY
 };
+
+const ROUTES: &[Route] =
+    &concat::<{ endpoint::ROUTES.len() + page::ROUTES.len() }>(endpoint::ROUTES, page::ROUTES);

@@ -1,5 +1,7 @@
 //! The opened part.
 
+use crate::kind::Application;
+use crate::plan::Refusal;
 use account::{Accounts, Signer};
 use kernel::port::{Identity, Refused, Witness};
 use kernel::{Principal, Result};
@@ -8,8 +10,6 @@ use std::time::Duration;
 use store::Store;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-use crate::plan::Refusal;
 
 /// How often it is looked whether a signing key is due.
 const TURN: Duration = Duration::from_secs(3600);
@@ -43,8 +43,15 @@ impl Sso {
         self.signer.issuer()
     }
 
+    /// Whether somebody may be signed in to an application now.
+    pub(crate) fn may(&self, who: &Principal, app: &Application) -> bool {
+        let open = app.groups.is_empty();
+        self.accounts.is_active(who)
+            && (open || app.groups.iter().any(|group| self.accounts.member(who, group)))
+    }
+
     /// Has it written down that something was refused.
-    pub fn refused(&self, who: &Principal, action: &str, refusal: &Refusal) {
+    pub(crate) fn refused(&self, who: &Principal, action: &str, refusal: &Refusal) {
         let Some(witness) = &self.witness else { return };
         let application = refusal.application.as_ref();
         witness.refused(Refused {

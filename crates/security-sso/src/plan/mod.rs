@@ -7,6 +7,7 @@ pub mod params;
 pub mod pkce;
 pub mod redirect;
 pub mod refresh;
+pub mod step;
 
 #[cfg(test)]
 mod tests;
