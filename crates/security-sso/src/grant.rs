@@ -113,6 +113,18 @@ pub(crate) fn page(view: &View<'_>, of: &Of<'_>, after: Option<&str>) -> Result<
     Ok(found)
 }
 
+/// The newest grants, at most `most`.
+pub(crate) fn newest(view: &View<'_>, of: &Of<'_>, most: usize) -> Result<Vec<Grant>> {
+    let prefix = of.prefix();
+    let keys: Vec<(String, ())> = view.rows_back(HELD, &prefix, None, most)?;
+    let mut found = Vec::new();
+    for (key, ()) in keys {
+        let id = key.strip_prefix(&prefix).unwrap_or_default();
+        found.extend(view.row::<Grant>(GRANT, id)?);
+    }
+    Ok(found)
+}
+
 pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Option<Grant>> {
     view.row(GRANT, id)
 }
@@ -145,6 +157,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, grant: &Grant) -> Result<()> {
         }
     }
     save(tx, grant)?;
+    crate::manage::note_use(tx, &grant.app)?;
     let (app, actor) = (&grant.app, actor(grant));
     let say = match &grant.who {
         Some(who) => text!("{who} signed in to {app}", "{who}이(가) {app}에 로그인"),
@@ -206,7 +219,14 @@ pub(crate) fn outlive(tx: &mut Tx<'_>, grant: &Grant) -> Result<()> {
     for key in index(grant) {
         tx.delete_row(HELD, &key)?;
     }
-    save(tx, &Grant { session: None, ..grant.clone() })
+    save(tx, &Grant { session: None, ..grant.clone() })?;
+    let app = &grant.app;
+    let say = text!(
+        "a session at {app} has ended; what was agreed to stays",
+        "{app}의 세션 종료. 동의한 접근은 유지"
+    );
+    let actor = Principal::part(PART_NAME);
+    tx.append(told("application.session-ended", actor, say, grant)).map(drop)
 }
 
 /// Ends all grants of somebody, an application or a session.

@@ -12,20 +12,28 @@
 //!   made in.
 //! - There is one issuer and one key set, for people, jobs and instances.
 
+mod api;
 mod back_channel;
 mod claims;
 mod client;
+mod cmd;
 mod code;
 mod consent;
+mod device;
+mod end;
 mod endpoint;
 mod grant;
+mod guesses;
 pub mod kind;
+mod manage;
 mod page;
 pub mod plan;
 mod secret;
 mod state;
 
 pub use kind::{Application, ApplicationStatus};
+pub use manage::{ApplicationView, Mine, SignIn};
+pub use secret::SecretView;
 pub use state::{Options, Sso};
 
 use naru_http::{Asset, Route};
@@ -38,6 +46,7 @@ pub static PART: Part = Part {
     about: ("applications that people sign in to", "사람들이 로그인하는 애플리케이션"),
     kinds: kind::KINDS,
     routes: ROUTES,
+    commands: &[cmd::COMMAND],
     assets: &[Asset {
         name: endpoint::leave::SCRIPT,
         content_type: "text/javascript; charset=utf-8",
@@ -46,5 +55,6 @@ pub static PART: Part = Part {
     ..Part::EMPTY
 };
 
-const ROUTES: &[Route] =
-    &concat::<{ endpoint::ROUTES.len() + page::ROUTES.len() }>(endpoint::ROUTES, page::ROUTES);
+const OWN: &[Route] =
+    &concat::<{ api::ROUTES.len() + page::ROUTES.len() }>(api::ROUTES, page::ROUTES);
+const ROUTES: &[Route] = &concat::<{ endpoint::ROUTES.len() + OWN.len() }>(endpoint::ROUTES, OWN);

@@ -1,18 +1,22 @@
 //! The opened part.
 
+use crate::guesses::Guesses;
 use crate::kind::Application;
 use crate::plan::Refusal;
+use crate::{client, code, device, end, grant};
 use account::{Accounts, Signer};
 use kernel::port::{Identity, Refused, Witness};
 use kernel::{Principal, Result};
 use std::sync::Arc;
 use std::time::Duration;
-use store::Store;
+use store::{Store, Tx};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked whether a signing key is due.
-const TURN: Duration = Duration::from_secs(3600);
+/// How often it is looked whether a signing key is due, and what has run out.
+const TIDY: Duration = Duration::from_secs(3600);
+/// Rows in one transaction.
+const PIECE: usize = 500;
 
 pub struct Options {
     pub accounts: Accounts,
@@ -26,13 +30,14 @@ pub struct Options {
 pub struct Sso {
     pub(crate) accounts: Accounts,
     pub(crate) signer: Signer,
+    pub(crate) guesses: Guesses,
     witness: Option<Arc<dyn Witness>>,
 }
 
 impl Sso {
     pub fn new(options: Options) -> Sso {
         let Options { accounts, signer, witness } = options;
-        Sso { accounts, signer, witness }
+        Sso { accounts, signer, guesses: Guesses::default(), witness }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -67,23 +72,49 @@ impl Sso {
 
     /// The loops, until `stop`.
     pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
+        let ends = end::start(self, stop.clone());
         let sso = self.clone();
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = sso.turn_keys() => {}
+                () = sso.keep_tidy() => {}
+                () = sso.clone().tell_all() => {}
             }
+            // It hears `stop`, too.
+            let _ = ends.await;
         })
     }
 
-    async fn turn_keys(&self) {
+    /// Signing keys that are due, and what has run out.
+    async fn keep_tidy(&self) {
         let clock = self.store().clock().clone();
         loop {
-            clock.sleep_until(clock.now().plus(TURN)).await;
-            let turned: Result<()> = self.signer.turn_due().await;
-            if let Err(error) = turned {
+            if let Err(error) = self.signer.turn_due().await {
                 tracing::error!(%error, "a signing key could not be made");
             }
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(%error, "what has run out could not be cleared away; it is refused all the same");
+            }
+            clock.sleep_until(clock.now().plus(TIDY)).await;
         }
+    }
+
+    /// Clears away what has run out.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self) -> Result<()> {
+        for sweep in [grant::sweep, code::sweep, client::sweep, device::sweep] {
+            let mut after: Option<String> = None;
+            loop {
+                let from = after.take();
+                let work = move |tx: &mut Tx<'_>| sweep(tx, from.as_deref(), PIECE);
+                after = self.store().write(work).await?;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 }

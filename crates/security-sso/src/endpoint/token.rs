@@ -9,12 +9,15 @@ use crate::kind::Grants;
 use crate::plan::params::Params;
 use crate::plan::refresh::{self, Turn};
 use crate::plan::{Refusal, authorize};
-use crate::{PART_NAME, Sso, claims};
+use crate::{PART_NAME, Sso, claims, device};
 use kernel::{NewEvent, Principal, text};
 use naru_http::{Access, Call, Response, Route};
 use serde_json::json;
 use std::collections::BTreeSet;
 use store::Tx;
+
+/// RFC 8628 §3.4
+const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::post(
@@ -61,6 +64,7 @@ async fn give(sso: &Sso, client: &Client, form: &Params) -> Outcome {
         "authorization_code" => Grants::AuthorizationCode,
         "refresh_token" => Grants::RefreshToken,
         "client_credentials" => Grants::ClientCredentials,
+        DEVICE_CODE => Grants::DeviceCode,
         _ => {
             return Err(Refusal::new(
                 "unsupported_grant_type",
@@ -81,7 +85,8 @@ async fn give(sso: &Sso, client: &Client, form: &Params) -> Outcome {
     match needed {
         Grants::AuthorizationCode => by_code(sso, client, form).await,
         Grants::RefreshToken => by_refresh(sso, client, form).await,
-        _ => by_itself(sso, client, form).await,
+        Grants::DeviceCode => by_device(sso, client, form).await,
+        Grants::ClientCredentials => by_itself(sso, client, form).await,
     }
 }
 
@@ -195,6 +200,15 @@ fn renewed(grant: &Grant) -> NewEvent {
     let data = json!({ "application": app, "grant": grant.id, "generation": grant.generation });
     let subject = kernel::Key::global::<crate::Application>(app);
     NewEvent::new("application.renewed", who, say).subject(subject).data(data)
+}
+
+async fn by_device(sso: &Sso, client: &Client, form: &Params) -> Outcome {
+    let words = form.need("device_code")?.to_owned();
+    let (name, known) = (client.name.clone(), sso.clone());
+    let work =
+        move |tx: &mut Tx<'_>| device::redeem(tx, &name, &words, |who, app| known.may(who, app));
+    let issued = sso.store().write(work).await??;
+    complete(sso, client, issued).await
 }
 
 async fn by_itself(sso: &Sso, client: &Client, form: &Params) -> Outcome {

@@ -61,7 +61,10 @@ pub(crate) fn answer(
         Ok(value) => json_status(StatusCode::OK, &value)?,
         Err(Fail::Broken(error)) => return Err(error),
         Err(Fail::Refused(refusal)) => {
-            sso.refused(&Principal::Anonymous, action, &refusal);
+            // A device that waits is no news.
+            if refusal.error != "authorization_pending" {
+                sso.refused(&Principal::Anonymous, action, &refusal);
+            }
             refused(call, &refusal)?
         }
     };

@@ -3,6 +3,7 @@
 pub mod assertion;
 pub mod authorize;
 pub mod client;
+pub mod device;
 pub mod params;
 pub mod pkce;
 pub mod redirect;
