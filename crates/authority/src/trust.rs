@@ -73,6 +73,11 @@ impl Trust {
         self.0.iter().map(|der| Fingerprint::of(der)).collect()
     }
 
+    /// The roots in DER.
+    pub fn ders(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
     /// TLS 1.2 and 1.3 for clients that believe these roots, with `protocols` by ALPN.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The API's client.
 
-use crate::{Endpoint, Events};
+use crate::{Endpoint, Events, pin};
+use authority::Trust;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::{Method, Request, StatusCode, Uri, header};
@@ -11,13 +12,17 @@ use hyper_util::rt::TokioIo;
 use kernel::error::Wire;
 use kernel::{Error, ErrorKind, Lang, Result, Text, text};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_util::io::ReaderStream;
 
 /// For a connection and for the head of an answer. Streams may then last as long as they like.
@@ -43,6 +48,17 @@ impl Client {
 
     pub fn url(&self) -> &str {
         &self.endpoint.url
+    }
+
+    /// The addresses of this server: ours, and the one that other people have.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        [Some(self.url()), self.endpoint.outside.as_deref()].into_iter().flatten()
+    }
+
+    /// The address of a page for somebody else.
+    pub fn link(&self, path: &str) -> String {
+        let server = self.endpoint.outside.as_deref().unwrap_or(self.url());
+        format!("{}{path}", server.trim_end_matches('/'))
     }
 
     pub fn token(&self) -> &str {
@@ -85,6 +101,15 @@ impl Client {
     pub async fn download(&self, path: &str) -> Result<Pieces> {
         let response = self.send(Method::GET, path, &[], None::<&()>).await?;
         Ok(Pieces { body: response.into_body() })
+    }
+
+    /// An answer that is text.
+    ///
+    /// # Errors
+    /// The server's own, or `server.unreachable`.
+    pub async fn text(&self, path: &str) -> Result<String> {
+        let response = self.send(Method::GET, path, &[], None::<&()>).await?;
+        Ok(String::from_utf8_lossy(&whole(response.into_body()).await?).into_owned())
     }
 
     /// Asks for another protocol on the connection (RFC 9110 §7.8), and gives the connection out when the
@@ -143,13 +168,15 @@ impl Client {
         body: Sent,
         patience: Duration,
     ) -> Result<http::Response<Incoming>> {
-        let (host, port) = self.host()?;
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, format!("{host}:{port}"))
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.endpoint.token))
+            .header(header::HOST, self.place()?.named())
             .header(header::ACCEPT_LANGUAGE, self.lang.tag());
+        if !self.endpoint.token.is_empty() {
+            let bearer = format!("Bearer {}", self.endpoint.token);
+            request = request.header(header::AUTHORIZATION, bearer);
+        }
         if let Some(kind) = kind {
             request = request.header(header::CONTENT_TYPE, kind);
         }
@@ -157,7 +184,7 @@ impl Client {
             request = request.header(name, *value);
         }
         let request = request.body(body).map_err(Error::internal)?;
-        let talk = self.talk(&host, port, request);
+        let talk = self.talk(request);
         let response = tokio::time::timeout(patience, talk)
             .await
             .map_err(|_| self.unreachable("no answer in time"))??;
@@ -166,15 +193,16 @@ impl Client {
         if fine { Ok(response) } else { Err(refused(response).await) }
     }
 
-    async fn talk(
+    async fn talk(&self, request: Request<Sent>) -> Result<http::Response<Incoming>> {
+        let stream = self.connect(self.trust()?).await?;
+        self.converse(stream, request).await
+    }
+
+    async fn converse(
         &self,
-        host: &str,
-        port: u16,
+        stream: Stream,
         request: Request<Sent>,
     ) -> Result<http::Response<Incoming>> {
-        let host = host.trim_matches(['[', ']']);
-        let stream = TcpStream::connect((host, port)).await.map_err(|e| self.unreachable(e))?;
-        let _ = stream.set_nodelay(true);
         let io = TokioIo::new(stream);
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(io).await.map_err(|e| self.unreachable(e))?;
@@ -183,23 +211,104 @@ impl Client {
         sender.send_request(request).await.map_err(|e| self.unreachable(e))
     }
 
-    fn host(&self) -> Result<(String, u16)> {
+    /// A connection, over TLS when there is a configuration for it.
+    async fn connect(&self, tls: Option<Arc<ClientConfig>>) -> Result<Stream> {
+        let place = self.place()?;
+        let host = place.host.trim_matches(['[', ']']);
+        let stream = TcpStream::connect((host, place.port)).await;
+        let stream = stream.map_err(|e| self.unreachable(e))?;
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = tls else { return Ok(Box::new(stream)) };
+        let name = ServerName::try_from(host.to_owned()).map_err(|e| self.unreachable(e))?;
+        let secure = TlsConnector::from(tls).connect(name, stream).await;
+        Ok(Box::new(secure.map_err(|e| self.disbelieved(&e))?))
+    }
+
+    /// Whom to believe; `None` without TLS.
+    fn trust(&self) -> Result<Option<Arc<ClientConfig>>> {
+        if !self.place()?.secure {
+            return Ok(None);
+        }
+        let trust = match self.ca_file() {
+            Some(file) => Trust::file(&file)?,
+            None => Trust::system().map_err(|e| pin::untrusted(&self.endpoint.url).why(e))?,
+        };
+        trust.client_config(&[b"http/1.1"]).map(Some)
+    }
+
+    /// The file with the roots that the server is believed by, when it is not the system's.
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        self.endpoint.ca_file.clone().or_else(|| pin::pinned(&self.endpoint.url))
+    }
+
+    /// Whether the server proves who it is. Nothing is sent.
+    pub(crate) async fn handshake(&self) -> Result<()> {
+        let connecting = self.connect(self.trust()?);
+        let connected = tokio::time::timeout(PATIENCE, connecting).await;
+        connected.map_err(|_| self.unreachable("no answer in time"))?.map(drop)
+    }
+
+    /// The roots that a server names which is not believed yet. No token goes with it.
+    pub(crate) async fn root_of_stranger(&self) -> Result<String> {
+        let asked = async {
+            let stream = self.connect(Some(authority::shown_to_strangers()?)).await?;
+            let request = Request::get("/ca.pem").header(header::HOST, self.place()?.named());
+            let request = request.body(nothing()).map_err(Error::internal)?;
+            let response = self.converse(stream, request).await?;
+            match response.status() {
+                StatusCode::OK => whole(response.into_body()).await,
+                // Another program, or a naru with a certificate from elsewhere.
+                _ => Err(pin::untrusted(&self.endpoint.url)),
+            }
+        };
+        let answered = tokio::time::timeout(PATIENCE, asked).await;
+        let words = answered.map_err(|_| self.unreachable("no answer in time"))??;
+        Ok(String::from_utf8_lossy(&words).into_owned())
+    }
+
+    fn disbelieved(&self, error: &std::io::Error) -> Error {
+        let url = &self.endpoint.url;
+        if authority::distrusted(error) {
+            let error_of = self.ca_file().map(|file| pin::changed(url, &file));
+            return error_of.unwrap_or_else(|| pin::untrusted(url)).why(error);
+        }
+        Error::new(
+            ErrorKind::Unavailable,
+            "server.tls",
+            text!(
+                "there is no safe connection to {url}: {error}",
+                "{url}에 안전하게 연결할 수 없습니다: {error}"
+            ),
+        )
+        .hint(Text::fixed(
+            "is it the name that its certificate is for, does it speak TLS, and are both clocks right?",
+            "인증서에 적힌 이름인지, TLS를 쓰는 서버인지, 양쪽 시계가 맞는지 확인하세요",
+        ))
+    }
+
+    fn place(&self) -> Result<Place> {
         let bad = || {
             let url = &self.endpoint.url;
             Error::invalid(
                 "url.invalid",
                 text!(
                     "“{url}” is not the address of a naru",
-                    "“{url}”은(는) naru의 주소가 아닙니다"
+                    "“{url}”은(는) 나루의 주소가 아닙니다"
                 ),
             )
-            .hint(Text::fixed("write it as http://HOST:PORT", "http://HOST:PORT 꼴로 쓰세요"))
+            .hint(Text::fixed(
+                "write it as https://HOST:PORT or http://HOST:PORT",
+                "https://HOST:PORT나 http://HOST:PORT 꼴로 쓰세요",
+            ))
         };
         let uri: Uri = self.endpoint.url.parse().map_err(|_| bad())?;
-        match (uri.scheme_str(), uri.host()) {
-            (Some("http"), Some(host)) => Ok((host.to_owned(), uri.port_u16().unwrap_or(80))),
-            _ => Err(bad()),
-        }
+        let (secure, usual) = match uri.scheme_str() {
+            Some("https") => (true, 443),
+            Some("http") => (false, 80),
+            _ => return Err(bad()),
+        };
+        let host = uri.host().ok_or_else(bad)?.to_owned();
+        Ok(Place { secure, host, port: uri.port_u16().unwrap_or(usual) })
     }
 
     fn unreachable(&self, why: impl std::fmt::Display) -> Error {
@@ -215,6 +324,32 @@ impl Client {
         ))
         .why(why)
     }
+}
+
+/// Where a server is.
+struct Place {
+    secure: bool,
+    /// An IPv6 address in its brackets.
+    host: String,
+    port: u16,
+}
+
+impl Place {
+    /// As in `Host`.
+    fn named(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// A connection, with or without TLS.
+type Stream = Box<dyn Both>;
+
+trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Both for T {}
+
+fn nothing() -> Sent {
+    Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A value as a segment of a path or a query.

@@ -1,6 +1,6 @@
 //! Where the server is and who we are.
 //!
-//! In this order: `NARU_URL` with `NARU_TOKEN`; the data directory's `server.json` (written by `naru up`,
+//! In this order: `NARU_URL` with `NARU_TOKEN` (and `NARU_CA_FILE`, by which a server with a CA of its own is believed); the data directory's `server.json` (written by `naru up`,
 //! readable by its owner alone); what `naru login` kept.
 
 use kernel::{Error, ErrorKind, Lang, Result, Text, text};
@@ -14,6 +14,12 @@ use std::path::{Path, PathBuf};
 pub struct Endpoint {
     pub url: String,
     pub token: String,
+    /// Roots that the server is believed by, in PEM; without it, what is kept for its address, then the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Where other people reach it, when that is elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<String>,
 }
 
 /// `--data`, else `NARU_DATA`, else `$XDG_DATA_HOME/naru`, else `~/.local/share/naru`.
@@ -24,8 +30,13 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
     std::path::absolute(&dir).unwrap_or(dir)
 }
 
+/// `$XDG_CONFIG_HOME/naru`, else `~/.config/naru`.
+pub(crate) fn config_dir() -> PathBuf {
+    xdg("XDG_CONFIG_HOME", ".config").join("naru")
+}
+
 fn login_file() -> PathBuf {
-    xdg("XDG_CONFIG_HOME", ".config").join("naru/login.json")
+    config_dir().join("login.json")
 }
 
 fn xdg(variable: &str, below_home: &str) -> PathBuf {
@@ -43,13 +54,14 @@ fn var(name: &str) -> Option<String> {
 /// `server.unknown` when nothing says where the server is; `login.unsafe` when a file with a token can be
 /// read by others.
 pub fn endpoint(data: Option<&Path>, _lang: Lang) -> Result<Endpoint> {
+    let ca_file = var("NARU_CA_FILE").map(PathBuf::from);
     if let (Some(url), Some(token)) = (var("NARU_URL"), var("NARU_TOKEN")) {
-        return Ok(Endpoint { url, token });
+        return Ok(Endpoint { url, token, ca_file, outside: None });
     }
     let dir = data_dir(data);
     for file in [dir.join("server.json"), login_file()] {
         if let Some(found) = read(&file)? {
-            return Ok(found);
+            return Ok(Endpoint { ca_file: ca_file.or(found.ca_file), ..found });
         }
     }
     let shown = dir.display();

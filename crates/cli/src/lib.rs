@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod events;
 mod output;
+mod pin;
 mod table;
 
 pub use client::{Client, Lines, Pieces, segment};
@@ -15,6 +16,7 @@ pub use command::{Command, Context};
 pub use config::{Endpoint, data_dir, endpoint, save_login, write_private};
 pub use events::Events;
 pub use output::{Format, Output};
+pub use pin::{Wanted, meet, pin_file, refresh, teach_git};
 pub use table::{Table, width};
 
 /// The words of this process: `NARU_LANG`, then the POSIX locale.

@@ -165,7 +165,8 @@ async fn git_credential(context: Context, matches: ArgMatches) -> Result<()> {
     // Without a server there is nothing to offer, and nothing wrong with another helper's host.
     let Ok(client) = context.client() else { return Ok(()) };
     let request = credential::parse(&words);
-    match credential::answer(&request, client.url(), client.token()) {
+    let mut servers = client.addresses();
+    match servers.find_map(|server| credential::answer(&request, server, client.token())) {
         Some(answer) => context.output.print(&answer),
         None => Ok(()),
     }

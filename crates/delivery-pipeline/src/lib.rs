@@ -157,6 +157,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Where people reach this server: `http://127.0.0.1:8080`.
     pub url: String,
+    /// The roots that it is believed by there, in PEM, when those of the system are not enough.
+    pub ca_file: Option<PathBuf>,
     pub limits: Limits,
     /// What every job is given beside what its pipeline says, stronger than all of that and never stored.
     pub given: Vec<Variable>,
@@ -181,6 +183,7 @@ pub(crate) struct Parts {
     pub seal: handed::Seal,
     pub workspaces: Arc<Workspaces>,
     pub url: String,
+    pub ca_file: Option<PathBuf>,
     pub limits: Limits,
     /// What jobs get of the server's own environment.
     pub env: Vec<Variable>,
@@ -227,6 +230,7 @@ impl Pipelines {
             seal,
             workspaces: Arc::new(workspaces),
             url: options.url,
+            ca_file: options.ca_file,
             limits: options.limits,
             env,
             given: options.given,

@@ -195,6 +195,7 @@ async fn options_of(
         identity: shelf.identity.get().cloned(),
         dir: data.join("work"),
         url: "http://127.0.0.1:8080".into(),
+        ca_file: None,
         limits: Limits { grace_ms: 500, disk: 64 << 20, log: 1 << 20, ..Limits::default() },
         given: Vec::new(),
         keep_failed: false,

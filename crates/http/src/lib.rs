@@ -24,6 +24,7 @@ pub use axum::body::Body;
 pub use call::{Call, Head, pairs};
 pub use front::Front;
 pub use hold::{Tunnel, Upgrade};
+pub use http::Uri;
 pub use listen::{Door, Limits, listen};
 pub use reply::{Response, empty, found, html, json, json_status, text};
 pub use route::{Access, Asset, Handler, Route, Verb};

@@ -1,6 +1,7 @@
 //! What the server is told: flags, then `NARU_*`, then `naru.toml` in the data directory, then defaults.
 
 use crate::edge_tls::{EdgeTls, Given};
+use crate::outside::{Kept, Outside};
 use clap::ArgMatches;
 use kernel::{Error, Result, SecretText, Text, text};
 use serde::Deserialize;
@@ -27,8 +28,8 @@ pub struct Config {
     pub job_log: u64,
     /// Hosts that pipelines may include files from: `example.com`, `example.com:8443`.
     pub include_from: Vec<String>,
-    /// Names that people reach this server by, beside its addresses and `localhost`.
-    pub hosts: Vec<String>,
+    /// How others reach the API, the pages and git.
+    pub outside: Outside,
     /// Days that the journal's entries stay; 0 is for ever.
     pub audit_keep_days: u64,
     /// Where checkpoints of the journal are appended.
@@ -66,6 +67,12 @@ struct File {
     job_log: Option<u64>,
     include_from: Option<Vec<String>>,
     host: Option<Vec<String>>,
+    url: Option<String>,
+    tls: Option<bool>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    trusted_proxy: Option<Vec<String>>,
+    insecure_plaintext: Option<bool>,
     audit_keep: Option<u64>,
     audit_checkpoints: Option<PathBuf>,
     keep_runs: Option<u64>,
@@ -98,8 +105,18 @@ impl Config {
             certificate: path("edge-cert", file.edge_cert),
             key: path("edge-key", file.edge_key),
         };
+        let outside = Kept {
+            url: file.url,
+            host: file.host,
+            tls: file.tls,
+            tls_cert: file.tls_cert,
+            tls_key: file.tls_key,
+            trusted_proxy: file.trusted_proxy,
+            insecure_plaintext: file.insecure_plaintext,
+        };
+        let listen = wanted("listen", file.listen, "127.0.0.1:8080")?;
         Ok(Config {
-            listen: wanted("listen", file.listen, "127.0.0.1:8080")?,
+            listen,
             edge: wanted("edge", file.edge, "127.0.0.1:8000")?,
             edge_tls: EdgeTls::read(tls)?,
             slots: usize::try_from(slots).unwrap_or(cores).clamp(1, 1024),
@@ -110,10 +127,7 @@ impl Config {
                 Some(hosts) => hosts.cloned().collect(),
                 None => file.include_from.unwrap_or_default(),
             },
-            hosts: match matches.get_many::<String>("host") {
-                Some(hosts) => hosts.cloned().collect(),
-                None => file.host.unwrap_or_default(),
-            },
+            outside: Outside::read(matches, outside, &data, listen)?,
             audit_keep_days: number("audit-keep", file.audit_keep, 0).min(36_500),
             audit_checkpoints: path("audit-checkpoints", file.audit_checkpoints)
                 .unwrap_or_else(|| data.join("audit-checkpoints.jsonl")),

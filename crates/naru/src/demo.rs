@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::open::Platform;
-use cli::{Client, Endpoint};
+use cli::Client;
 use kernel::time::show_duration;
 use kernel::{Error, Lang, Result, text};
 use serde_json::{Value, json};
@@ -37,17 +37,19 @@ pub struct Demo {
     data: PathBuf,
     edge: SocketAddr,
     url: String,
+    ca_file: Option<std::path::PathBuf>,
 }
 
 impl Demo {
     pub fn new(platform: &Platform, config: &Config, lang: Lang) -> Demo {
-        let endpoint = Endpoint { url: platform.url.clone(), token: platform.token.clone() };
+        let endpoint = platform.local.clone();
         Demo {
             client: Client::new(endpoint, lang),
             lang,
             data: config.data.clone(),
             edge: platform.edge_address,
-            url: platform.url.clone(),
+            url: platform.local.url.clone(),
+            ca_file: platform.local.ca_file.clone(),
         }
     }
 
@@ -249,7 +251,9 @@ impl Demo {
         let exe = std::env::current_exe().map_err(Error::internal)?;
         let helper = format!("credential.helper=!'{}' git-credential", exe.display());
         let began = Instant::now();
+        let believed = self.ca_file.iter().map(|f| format!("http.sslCAInfo={}", f.display()));
         let mut child = command(dir)
+            .args(believed.flat_map(|setting| ["-c".to_owned(), setting]))
             .args(["-c", &helper, "push", "-o", "follow", "naru", "main"])
             .env("NARU_DATA", &self.data)
             .stderr(Stdio::piped())

@@ -10,6 +10,7 @@ mod demo;
 pub mod edge_tls;
 mod keep;
 pub mod open;
+pub mod outside;
 pub mod parts;
 mod up;
 

@@ -2,8 +2,10 @@
 
 use crate::config::Config;
 use crate::keep::Keeper;
+use crate::outside::Tls;
 use crate::parts;
 use account::{Accounts, Peer, Signer};
+use authority::Shown;
 use blob::Blobs;
 use cli::Endpoint;
 use console::Console;
@@ -17,7 +19,7 @@ use insight::Insight;
 use kernel::port::{Edge, Source};
 use kernel::{Error, Name, Principal, Result, SecretText};
 use naru_http::front::Hosts;
-use naru_http::{Front, Site, SiteOptions};
+use naru_http::{Door, Front, Limits, Site, SiteOptions};
 use network_proxy::{Proxy, Scheme};
 use orchestration_service::Services;
 use policy::Policy;
@@ -26,6 +28,7 @@ use rustls::ServerConfig;
 use secret::lease::Leases;
 use secret::{KeyFile, Kms, Passphrase, Vault};
 use security_audit::Audit;
+use security_authority::{Authority, Serves};
 use security_secret::Secrets;
 use security_sso::Sso;
 use std::io;
@@ -38,15 +41,23 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// The roots to trust, for the programs of this machine, in the data directory.
+const CA_FILE: &str = "ca.pem";
+
 /// Everything opened, nothing served yet.
 pub struct Platform {
+    /// Where people reach us.
     pub url: String,
-    pub token: String,
+    /// How the programs of this machine do, as its administrator.
+    pub local: Endpoint,
     pub edge_address: SocketAddr,
     pub store: Store,
     pub blobs: Blobs,
     keep_runs: Duration,
     audit: Audit,
+    authority: Authority,
+    tls: Option<Arc<ServerConfig>>,
+    limits: Limits,
     accounts: Accounts,
     policy: Policy,
     proxy: Proxy,
@@ -83,7 +94,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let data = &config.data;
     let address = doors.site.local_addr().map_err(Error::internal)?;
     let edge_address = doors.edge.local_addr().map_err(Error::internal)?;
-    let url = format!("http://{address}");
+    let url = config.outside.url(address);
     let store = Store::open(&data.join("naru.db"), storage)?;
     // Before anything else is written: what was lost of the journal is told first.
     let audit = Audit::open(security_audit::Options {
@@ -102,6 +113,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     let policy = Policy::new(&accounts);
     policy.open().await?;
     policy.on_denied(Arc::new(audit.clone()));
+    let (authority, tls) = authority(config, &store, address, &url).await?;
     let blobs = Blobs::open(&data.join("blobs"), store.clone()).await?;
     let host = Host::open(host::Options {
         dir: data.join("host"),
@@ -143,6 +155,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         secrets: Some(Arc::new(secrets.clone())),
         dir: data.join("work"),
         url: url.clone(),
+        ca_file: (config.outside.tls == Tls::Internal).then(|| data.join(CA_FILE)),
         limits: delivery_pipeline::Limits {
             disk: config.job_disk,
             log: config.job_log,
@@ -190,7 +203,13 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         signer: signer.clone(),
         witness: Some(Arc::new(audit.clone())),
     });
-    let token = machine_token(&accounts, data, &url, doors).await?;
+    let local = Endpoint {
+        url: config.outside.local_url(address),
+        token: machine_token(&accounts, data).await?,
+        ca_file: config.outside.secure().then(|| data.join(CA_FILE)),
+        outside: Some(url.clone()),
+    };
+    write_endpoint(&local, data, doors)?;
     let site = Site::new(SiteOptions {
         store: store.clone(),
         accounts: accounts.clone(),
@@ -213,19 +232,26 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     .with(proxy.clone())
     .with(blobs.clone())
     .with(audit.clone())
+    .with(authority.clone())
     .fronted(Front {
-        hosts: Hosts::known(config.hosts.iter().cloned()),
+        tls: url.starts_with("https://"),
+        hosts: Hosts::known(config.outside.names()),
+        proxies: config.outside.proxies.clone(),
+        url: Some(url.clone()),
         witness: Some(Arc::new(audit.clone())),
         ..Front::default()
     });
     Ok(Platform {
         url,
-        token,
+        local,
         edge_address,
         store,
         blobs,
         keep_runs: Duration::from_secs(config.keep_runs_days * 24 * 3600),
         audit,
+        authority,
+        tls,
+        limits: limits(config),
         accounts,
         policy,
         proxy,
@@ -241,6 +267,46 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         sso,
         site: Arc::new(site),
     })
+}
+
+/// The internal CA, and what is spoken with its certificates at the front.
+async fn authority(
+    config: &Config,
+    store: &Store,
+    listen: SocketAddr,
+    url: &str,
+) -> Result<(Authority, Option<Arc<ServerConfig>>)> {
+    let (outside, data) = (&config.outside, &config.data);
+    let shown = Arc::new(Shown::to(outside.names()));
+    let brought = match &outside.tls {
+        Tls::Brought(files) => {
+            shown.bring(files.load()?);
+            Some(files.clone())
+        }
+        Tls::Internal | Tls::Off => None,
+    };
+    let names = outside.certified_names(listen);
+    let serves = Serves { names, shown: shown.clone(), brought };
+    let authority = Authority::open(security_authority::Options {
+        store: store.clone(),
+        file: data.join("authority.json"),
+        own: data.join("server-certificate.json"),
+        public: data.join(CA_FILE),
+        url: url.to_owned(),
+        serves: outside.secure().then_some(serves),
+        anew: outside.new_ca,
+    })
+    .await?;
+    let protocols: [&[u8]; 2] = [b"h2", b"http/1.1"];
+    let tls = outside.secure().then(|| authority::server_config(shown, &protocols)).transpose()?;
+    Ok((authority, tls))
+}
+
+/// The default, but for proxies, which bring everybody.
+fn limits(config: &Config) -> Limits {
+    let mut limits = Limits::default();
+    limits.uncounted.extend(config.outside.proxies.iter().cloned());
+    limits
 }
 
 /// The vault with the master key that naru was started with. Without it everything else works, and whatever asks
@@ -265,36 +331,39 @@ async fn secrets(config: &Config, store: &Store) -> Result<Secrets> {
 
 /// The token with which commands on this machine speak to the server, kept beside the data. One that
 /// still works is kept, so that scripts may hold on to it.
-async fn machine_token(
-    accounts: &Accounts,
-    data: &Path,
-    url: &str,
-    doors: &Doors,
-) -> Result<String> {
+async fn machine_token(accounts: &Accounts, data: &Path) -> Result<String> {
     let file = data.join("server.json");
     let kept = std::fs::read(&file).ok().and_then(|b| serde_json::from_slice::<Endpoint>(&b).ok());
     let admin = Principal::User(Name::parse("admin")?);
-    let token = match kept {
+    match kept {
         Some(kept) if accounts.authenticate(&kept.token, &Peer::default()).await.is_ok() => {
-            kept.token
+            Ok(kept.token)
         }
         _ => {
             let name = Name::parse("this-machine")?;
             // One whose file was lost is of no use to anybody.
             let _ = accounts.revoke_token(&admin, &name, Principal::part("naru")).await;
-            accounts.create_token(admin, name, None, Principal::part("naru")).await?
+            accounts.create_token(admin, name, None, Principal::part("naru")).await
         }
-    };
+    }
+}
+
+/// Where commands on this machine find the server.
+fn write_endpoint(local: &Endpoint, data: &Path, doors: &Doors) -> Result<()> {
     let address = |door: &TcpListener| door.local_addr().map_err(Error::internal);
-    let words = serde_json::json!({
-        "url": url,
-        "token": token,
-        "edge": address(&doors.edge)?,
-        "edge_tls": doors.edge_tls.as_ref().map(|(door, _)| address(door)).transpose()?,
-        "pid": std::process::id(),
-    });
-    cli::write_private(&file, words.to_string().as_bytes())?;
-    Ok(token)
+    let mut words = serde_json::to_value(local).map_err(Error::internal)?;
+    let more = [
+        ("edge", serde_json::json!(address(&doors.edge)?)),
+        (
+            "edge_tls",
+            serde_json::json!(doors.edge_tls.as_ref().map(|(door, _)| address(door)).transpose()?),
+        ),
+        ("pid", serde_json::json!(std::process::id())),
+    ];
+    if let Some(fields) = words.as_object_mut() {
+        fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    }
+    cli::write_private(&data.join("server.json"), words.to_string().as_bytes())
 }
 
 fn edge_task(serving: impl Future<Output = io::Result<()>> + Send + 'static) -> JoinHandle<()> {
@@ -336,7 +405,9 @@ impl Platform {
             let (secure, ends) = (self.proxy.clone(), stop.clone());
             tasks.push(edge_task(async move { secure.serve_tls(door, config, ends).await }));
         }
-        tasks.push(tokio::spawn(naru_http::serve(self.site.clone(), doors.site, stop.clone())));
+        tasks.push(self.authority.start(stop.clone()));
+        let door = Door { tls: self.tls.clone(), limits: self.limits.clone(), ..doors.site.into() };
+        tasks.push(tokio::spawn(naru_http::serve(self.site.clone(), door, stop.clone())));
         Ok(Serving(tasks))
     }
 

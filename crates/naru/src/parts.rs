@@ -17,6 +17,7 @@ pub static PARTS: &[&Part] = &[
     &security_audit::PART,
     &security_secret::PART,
     &security_sso::PART,
+    &security_authority::PART,
 ];
 
 /// Every row of one table of the parts.

@@ -25,8 +25,8 @@ pub fn command(lang: Lang) -> clap::Command {
         .about(lang.pick("Start the platform on this machine", "이 기계에서 플랫폼을 시작합니다"))
         .arg(Arg::new("listen").long("listen").env("NARU_LISTEN").value_name("ADDR:PORT").help(
             lang.pick(
-                "API, pages and git [default: 127.0.0.1:8080]",
-                "API, 화면, git [기본: 127.0.0.1:8080]",
+                "API, pages and git [default: 127.0.0.1:8080]; others than this machine need --tls",
+                "API, 화면, git [기본: 127.0.0.1:8080]. 다른 기계에 열려면 --tls가 필요합니다",
             ),
         ))
         .arg(Arg::new("edge").long("edge").env("NARU_EDGE").value_name("ADDR:PORT").help(
@@ -35,6 +35,7 @@ pub fn command(lang: Lang) -> clap::Command {
                 "서비스로 들어오는 길 [기본: 127.0.0.1:8000]",
             ),
         ))
+        .args(crate::outside::args(lang))
         .args(crate::edge_tls::args(lang))
         .arg(number(
             "slots",
@@ -116,18 +117,6 @@ pub fn command(lang: Lang) -> clap::Command {
                 .help(lang.pick(
                     "A server that pipelines may include files from [default: none]",
                     "파이프라인이 파일을 포함해도 되는 서버 [기본: 없음]",
-                )),
-        )
-        .arg(
-            Arg::new("host")
-                .long("host")
-                .env("NARU_HOST")
-                .value_name("NAME")
-                .value_delimiter(',')
-                .action(ArgAction::Append)
-                .help(lang.pick(
-                    "A name that people reach this server by, beside its addresses and localhost [default: none]",
-                    "주소와 localhost 말고 이 서버를 부르는 이름 [기본: 없음]",
                 )),
         )
         .arg(number(

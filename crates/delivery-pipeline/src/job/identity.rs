@@ -23,6 +23,29 @@ impl Job {
         ]
     }
 
+    /// By which roots a job believes this server, where the system's are not enough: `naru` and others find them in a
+    /// file, git in its configuration, for this server alone.
+    pub(super) fn believes(&self) -> Vec<Variable> {
+        let Some(path) = &self.parts.ca_file else { return Vec::new() };
+        // Read for each job: there are two roots while one follows another.
+        let roots = match std::fs::read_to_string(path) {
+            Ok(roots) => roots,
+            Err(error) => {
+                tracing::warn!(%error, "a job is not told whom to believe");
+                return Vec::new();
+            }
+        };
+        let file = |name: &str| Variable { file: true, ..Variable::literal(name, &*roots) };
+        let key = format!("http.{}/.sslCAInfo", self.parts.url.trim_end_matches('/'));
+        vec![
+            file("CI_SERVER_TLS_CA_FILE"),
+            file("NARU_CA_FILE"),
+            Variable::literal("GIT_CONFIG_COUNT", "1"),
+            Variable::literal("GIT_CONFIG_KEY_0", key),
+            Variable::new("GIT_CONFIG_VALUE_0", "$CI_SERVER_TLS_CA_FILE"),
+        ]
+    }
+
     /// A variable for each token that the job asks for. They are made anew for each start.
     ///
     /// # Errors

@@ -61,6 +61,7 @@ impl Job {
             _ if self.task.cancel.is_cancelled() => Learned::default(),
             _ => Learned { offered: self.offered().await?, asked: self.fetch_secrets().await? },
         };
+        self.scope.add(&self.believes());
         self.scope.add(&learned.offered);
         self.scope.add(&self.given);
         self.scope.add(&learned.asked);

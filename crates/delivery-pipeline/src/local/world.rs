@@ -83,6 +83,7 @@ impl World {
             dir: dir.join("work"),
             // Nobody listens there; files of pipelines use it to make addresses.
             url: "http://localhost".to_owned(),
+            ca_file: None,
             limits: Limits::default(),
             given: wants.given,
             keep_failed: true,

@@ -46,7 +46,10 @@ async fn clients(edge: &TestEdge, store: Store, stop: &CancellationToken) -> [cl
     let client = async |who: &str| {
         let who = Principal::User(name(who));
         let token = accounts.create_token(who.clone(), name("test"), None, who).await.unwrap();
-        cli::Client::new(cli::Endpoint { url: url.clone(), token }, Lang::En)
+        cli::Client::new(
+            cli::Endpoint { url: url.clone(), token, ca_file: None, outside: None },
+            Lang::En,
+        )
     };
     [client("lee").await, client("park").await]
 }

@@ -19,7 +19,12 @@ impl Desk {
         let stop = CancellationToken::new();
         let [kim, ..] = clients(node, &stop).await;
         let data = tempfile::tempdir().unwrap();
-        let endpoint = cli::Endpoint { url: kim.url().into(), token: kim.token().into() };
+        let endpoint = cli::Endpoint {
+            url: kim.url().into(),
+            token: kim.token().into(),
+            ca_file: None,
+            outside: None,
+        };
         let bytes = serde_json::to_vec(&endpoint).unwrap();
         cli::write_private(&data.path().join("server.json"), &bytes).unwrap();
         Desk { data, _end: stop.drop_guard() }

@@ -41,7 +41,10 @@ pub async fn clients(node: &Node, stop: &CancellationToken) -> [cli::Client; 3] 
     let client = async |who: &str| {
         let who = Principal::User(name(who));
         let token = accounts.create_token(who.clone(), name("test"), None, who).await.unwrap();
-        cli::Client::new(cli::Endpoint { url: url.clone(), token }, Lang::En)
+        cli::Client::new(
+            cli::Endpoint { url: url.clone(), token, ca_file: None, outside: None },
+            Lang::En,
+        )
     };
     [client("kim").await, client("lee").await, client("park").await]
 }

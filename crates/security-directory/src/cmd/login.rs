@@ -15,7 +15,21 @@ pub const LOGIN: Command = Command {
                 "Keep the address and token of a naru elsewhere",
                 "다른 곳의 naru 주소와 토큰을 보관합니다",
             ))
-            .arg(Arg::new("url").required(true).help("http://HOST:PORT"))
+            .arg(Arg::new("url").required(true).help("https://HOST:PORT"))
+            .arg(Arg::new("ca-fingerprint").long("ca-fingerprint").value_name("SHA256").help(
+                lang.pick(
+                    "The fingerprint of the server's own CA, as `naru ca fingerprint` prints it there; without it, you are asked",
+                    "서버 자체 CA의 지문. 서버에서 `naru ca fingerprint`가 출력하는 값. 없으면 물어봅니다",
+                ),
+            ))
+            .arg(
+                Arg::new("ca-file")
+                    .long("ca-file")
+                    .value_name("FILE")
+                    .conflicts_with("ca-fingerprint")
+                    .value_parser(clap::value_parser!(std::path::PathBuf))
+                    .help(lang.pick("That CA itself, in PEM", "그 CA 자체, PEM")),
+            )
             .arg(Arg::new("token").long("token").env("NARU_TOKEN").hide_env_values(true).help(
                 lang.pick(
                     "The token; without it, the first line of standard input",
@@ -52,6 +66,13 @@ pub const WHOAMI: Command = Command {
 
 async fn login(context: Context, matches: ArgMatches) -> Result<()> {
     let url = matches.get_one::<String>("url").map_or("", |u| u.trim_end_matches('/')).to_owned();
+    let fingerprint = matches.get_one::<String>("ca-fingerprint");
+    let wanted = cli::Wanted {
+        fingerprint: fingerprint.map(|words| words.parse()).transpose()?,
+        file: matches.get_one::<std::path::PathBuf>("ca-file").cloned(),
+    };
+    // Before a token is asked for, and long before it is sent.
+    let ca_file = cli::meet(&url, &wanted, context.lang).await?;
     let token = match matches.get_one::<String>("token") {
         Some(token) => token.clone(),
         None => {
@@ -65,7 +86,7 @@ async fn login(context: Context, matches: ArgMatches) -> Result<()> {
             line.trim().to_owned()
         }
     };
-    let endpoint = Endpoint { url: url.clone(), token };
+    let endpoint = Endpoint { url: url.clone(), token, ca_file: ca_file.clone(), outside: None };
     let me: Value = Client::new(endpoint.clone(), context.lang).get("/api/v1/me").await?;
     let file = cli::save_login(&endpoint)?;
     let (who, shown) = (words(&me["principal"]["name"]), file.display());
@@ -76,6 +97,12 @@ async fn login(context: Context, matches: ArgMatches) -> Result<()> {
         )
         .get(context.lang),
     );
+    if ca_file.is_some_and(|file| cli::teach_git(&url, &file)) {
+        context.output.remark(
+            text!("git believes {url} by the same CA", "git도 같은 CA로 {url}을(를) 신뢰합니다")
+                .get(context.lang),
+        );
+    }
     Ok(())
 }
 
@@ -84,7 +111,7 @@ async fn sign_in(context: Context, matches: ArgMatches) -> Result<()> {
     let made: Value = client
         .post("/api/v1/sign-in-links", &json!({ "for": matches.get_one::<String>("for") }))
         .await?;
-    let link = json!({ "url": format!("{}{}", client.url(), words(&made["path"])) });
+    let link = json!({ "url": client.link(&words(&made["path"])) });
     super::alone(&context, &link, "/url")
 }
 

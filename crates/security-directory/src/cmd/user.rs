@@ -148,7 +148,7 @@ async fn create(context: &Context, sub: &ArgMatches, sign_in: bool) -> Result<()
     } else {
         client.post(&format!("/api/v1/people/{name}/invite"), &json!({})).await?
     };
-    let link = format!("{}{}", client.url(), words(&made["path"]));
+    let link = client.link(&words(&made["path"]));
     let made = json!({ "name": name, "link": link, "until": made["until"] });
     alone(context, &made, "/link")
 }
@@ -219,7 +219,7 @@ async fn act(context: &Context, verb: &str, name: &Name) -> Result<()> {
     let client = context.client()?;
     if verb == "password" {
         let made: Value = client.post(&format!("/api/v1/people/{name}/invite"), &json!({})).await?;
-        let link = format!("{}{}", client.url(), words(&made["path"]));
+        let link = client.link(&words(&made["path"]));
         return alone(context, &json!({ "link": link, "until": made["until"] }), "/link");
     }
     let done: Value = client.post(&format!("/api/v1/people/{name}/{verb}"), &json!({})).await?;

@@ -141,7 +141,7 @@ impl<'a> Developer<'a> {
     fn create(&mut self, life: &Life) -> Result<(), Died> {
         let platform = &life.platform;
         let address = platform.url.trim_start_matches("http://");
-        let token = format!("Bearer {}", platform.token);
+        let token = format!("Bearer {}", platform.local.token);
         let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
         let path = "/api/v1/projects/shop";
         let body = br#"{"spec":{}}"#;
@@ -155,7 +155,7 @@ impl<'a> Developer<'a> {
     fn push(&mut self, life: &Life, i: usize) -> Result<(), Died> {
         let commit = &self.changes.commits[i];
         let address = life.platform.url.trim_start_matches("http://");
-        let url = format!("http://admin:{}@{address}/shop/web.git", life.platform.token);
+        let url = format!("http://admin:{}@{address}/shop/web.git", life.platform.local.token);
         let child = git(self.changes.dir.path())
             .args(["push", &url, &format!("{commit}:refs/heads/main")])
             .stdout(Stdio::null())

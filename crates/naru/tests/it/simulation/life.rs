@@ -41,7 +41,7 @@ impl Data {
             job_disk: 1 << 30,
             job_log: 64 << 20,
             include_from: Vec::new(),
-            hosts: Vec::new(),
+            outside: naru::outside::Outside::default(),
             audit_keep_days: 0,
             audit_checkpoints: self.0.path().join("audit-checkpoints.jsonl"),
             keep_runs_days: 30,
