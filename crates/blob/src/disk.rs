@@ -8,11 +8,12 @@
 use crate::error;
 use crate::hash::{Hash, Hasher};
 use crate::ledger::Ledger;
+use crate::spread::PLAIN_MODE;
 use kernel::Result;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,8 @@ impl Disk {
     pub(crate) fn open(dir: &Path) -> io::Result<Disk> {
         let tmp = dir.join("tmp");
         fs::create_dir_all(&tmp)?;
+        // A blob may be a file that a job reads, and has its mode; who may look into the store is said here.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         for left in fs::read_dir(&tmp)? {
             fs::remove_file(left?.path())?;
         }
@@ -86,7 +89,7 @@ impl Disk {
     /// An empty file without a name of its own yet.
     pub(crate) fn temp(self: &Arc<Disk>) -> io::Result<Temp> {
         let path = self.temp_path();
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+        let file = File::options().write(true).create_new(true).mode(PLAIN_MODE).open(&path)?;
         Ok(Temp {
             #[cfg(test)]
             disk: self.clone(),

@@ -35,6 +35,7 @@ use batch::Batch;
 use disk::{Disk, Lease};
 use hash::Hash;
 use kernel::{Error, Result};
+use spread::How;
 use std::path::Path;
 use std::sync::Arc;
 use store::Store;
@@ -280,13 +281,27 @@ impl Blobs {
     /// `tree.in-the-way` when something else than a file stands in a file's place, or a file or link in a
     /// directory's; as [`Blobs::tree`]; `disk.full`.
     pub async fn materialise(&self, tree: &str, dir: &Path) -> Result<()> {
+        self.spread(tree, dir, How::Copies).await
+    }
+
+    /// As [`Blobs::materialise`], but plain files are the blobs themselves under one name more: no bytes are copied,
+    /// and files of the same content may be one. For a directory that everybody only reads, on the file system of
+    /// the store; whoever wrote to a file in it would spoil the blob.
+    ///
+    /// # Errors
+    /// As [`Blobs::materialise`].
+    pub async fn link(&self, tree: &str, dir: &Path) -> Result<()> {
+        self.spread(tree, dir, How::Links).await
+    }
+
+    async fn spread(&self, tree: &str, dir: &Path, how: How) -> Result<()> {
         let (disk, dir, hash) = (self.disk.clone(), dir.to_owned(), Hash::known(tree)?);
         blocking(move || {
             let mut lease = Lease::new(disk.clone());
             lease.add(hash);
             let tree = Tree::parse(&disk.read(hash, tree::LIMIT)?)?;
             tree.entries.iter().filter_map(|e| Hash::parse(&e.hash)).for_each(|h| lease.add(h));
-            spread::spread(&disk, &tree, &dir)
+            spread::spread(&disk, &tree, &dir, how)
         })
         .await
     }

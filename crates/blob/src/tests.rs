@@ -164,6 +164,35 @@ async fn a_tree_comes_back_as_it_was() {
     assert_eq!(w.blobs.put_tree(&out, everything()).await.unwrap().hash, held.hash);
 }
 
+/// So many that several threads write them.
+#[tokio::test]
+async fn a_tree_of_links_reads_as_one_of_copies_and_outlives_its_blobs() {
+    let w = world().await;
+    let names: Vec<String> = (0..1500).map(|n| format!("d{:02}/e/{n}", n % 40)).collect();
+    let top = w.files("src", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    fs::set_permissions(top.join("d00/e/0"), fs::Permissions::from_mode(0o700)).unwrap();
+    symlink("d01/e/1", top.join("link")).unwrap();
+    let held = w.blobs.put_tree(&top, everything()).await.unwrap();
+    let out = w.dir.path().join("out");
+    w.blobs.link(&held.hash, &out).await.unwrap();
+    assert_eq!(w.blobs.put_tree(&out, everything()).await.unwrap().hash, held.hash);
+    let plain = fs::metadata(out.join("d01/e/1")).unwrap();
+    assert_eq!((plain.nlink(), plain.mode() & 0o7777), (2, 0o644));
+    let program = fs::metadata(out.join("d00/e/0")).unwrap();
+    assert_eq!((program.nlink(), program.mode() & 0o7777), (1, 0o755));
+    // What lies there already is replaced, and a blob of another mode gets the right one.
+    fs::set_permissions(out.join("d01/e/1"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::remove_file(out.join("d01/e/1")).unwrap();
+    fs::write(out.join("d01/e/1"), "in the way").unwrap();
+    w.blobs.link(&held.hash, &out).await.unwrap();
+    assert_eq!(fs::read_to_string(out.join("d01/e/1")).unwrap(), "d01/e/1");
+    assert_eq!(fs::metadata(out.join("d01/e/1")).unwrap().mode() & 0o7777, 0o644);
+    // The collector takes the blobs' names, not these.
+    drop(held);
+    assert_eq!(w.blobs.collect().await.unwrap().kept, 0);
+    assert_eq!(fs::read_to_string(out.join("d39/e/39")).unwrap(), "d39/e/39");
+}
+
 /// So many that they are synced together and not one by one.
 #[tokio::test]
 async fn two_hundred_small_files_are_one_batch() {

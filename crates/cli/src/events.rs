@@ -10,7 +10,9 @@ const LONGEST: usize = 4 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Events {
     buffer: Vec<u8>,
-    /// Bytes of `buffer` that are known to hold no line end.
+    /// Bytes of `buffer` that have been taken; they go when more arrive, and not with each event.
+    read: usize,
+    /// Bytes after those that are known to hold no line end.
     seen: usize,
     event: Option<String>,
     data: String,
@@ -19,6 +21,7 @@ pub struct Events {
 impl Events {
     /// Bytes that have arrived.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..std::mem::take(&mut self.read));
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -27,12 +30,11 @@ impl Events {
     /// # Errors
     /// Internal, when a line or an event has no end.
     pub fn pull(&mut self) -> Result<Option<(String, String)>> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let mut read = 0;
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut read = self.read;
         let found = self.lines(&buffer, &mut read);
-        buffer.drain(..read);
-        self.seen = if matches!(found, Ok(None)) { buffer.len() } else { 0 };
-        self.buffer = buffer;
+        self.seen = if matches!(found, Ok(None)) { buffer.len() - read } else { 0 };
+        (self.buffer, self.read) = (buffer, read);
         found
     }
 
@@ -42,7 +44,7 @@ impl Events {
         loop {
             let rest = buffer.get(*read..).unwrap_or_default();
             let fresh = rest.get(seen..).unwrap_or_default();
-            let end = fresh.iter().position(|b| *b == b'\n').map(|at| at + seen);
+            let end = memchr::memchr(b'\n', fresh).map(|at| at + seen);
             if end.unwrap_or(rest.len()) > LONGEST || self.data.len() > LONGEST {
                 return Err(Error::internal("a line of the stream has no end"));
             }

@@ -44,14 +44,27 @@ impl Output {
 
     /// One value of a stream: a line of its own in each format.
     pub fn line<T: Serialize>(&self, value: &T, draw: impl FnOnce(&T) -> String) -> Result<()> {
+        match self.format {
+            Format::Table => self.print(&format!("{}\n", draw(value).trim_end_matches('\n'))),
+            _ => self.print(&self.written(value)?),
+        }
+    }
+
+    /// One value of a stream as JSON or YAML, for a caller that prints many together. A table's lines are its own
+    /// affair; asked for one, this is JSON.
+    ///
+    /// # Errors
+    /// Internal, when the value cannot be said.
+    pub fn written<T: Serialize>(&self, value: &T) -> Result<String> {
         let words = match self.format {
-            Format::Table => draw(value),
-            Format::Json => serde_json::to_string(value).map_err(Error::internal)?,
+            Format::Table | Format::Json => {
+                serde_json::to_string(value).map_err(Error::internal)?
+            }
             Format::Yaml => {
                 format!("---\n{}", serde_saphyr::to_string(value).map_err(Error::internal)?)
             }
         };
-        self.print(&format!("{}\n", words.trim_end_matches('\n')))
+        Ok(format!("{}\n", words.trim_end_matches('\n')))
     }
 
     /// Words of the answer, as they are.

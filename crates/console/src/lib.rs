@@ -4,6 +4,7 @@
 
 mod apply;
 mod event;
+mod log;
 mod manifest;
 pub mod page;
 mod resource;

@@ -2,21 +2,16 @@
 
 #![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it lacks")]
 
-use crate::Console;
 use crate::apply::words;
-use bytes::Bytes;
+use crate::{Console, log};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use cli::{Command, Context, Table};
-use futures_util::{Stream, StreamExt, TryStreamExt};
-use kernel::log::{Line, Stream as Kind};
 use kernel::time::show_duration;
 use kernel::{Error, Id, Name, Result, Text, Time, text};
-use naru_http::{Access, Call, Frame, Response, Route, json, sse_written};
+use naru_http::{Access, Call, Response, Route, json};
 use policy::Permission;
 use run::Run;
-use run::log::Page;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 const VIEW: Access = Access::Project(Permission::View);
 const CHANGE: Access = Access::Project(Permission::Change);
@@ -38,7 +33,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/v1/projects/{project}/runs/{run}/steps/{step}/log",
         VIEW,
         ("a step's log", "단계의 로그"),
-        |c| Box::pin(log(c)),
+        |c| Box::pin(log::log(c)),
     ),
     Route::post(
         "/api/v1/projects/{project}/runs/{run}/cancel",
@@ -107,73 +102,7 @@ async fn show(call: Call) -> Result<Response> {
     json(&brief(&of_call(&call).await?))
 }
 
-async fn log(call: Call) -> Result<Response> {
-    let run = of_call(&call).await?;
-    let step = call.param("step")?.to_owned();
-    let attempt = call.number("attempt")?.and_then(|a| u32::try_from(a).ok());
-    run.step(&step).ok_or_else(|| unknown_step(&step))?;
-    let engine = &call.part::<Console>()?.engine;
-    if call.flag("follow") {
-        // A browser whose connection broke comes back with the last line it got; a page that has drawn some
-        // lines already says how many.
-        let seen = call.header("last-event-id").and_then(|id| id.parse().ok());
-        let seen = seen.or(call.number("after")?).unwrap_or(0);
-        let seen = usize::try_from(seen).unwrap_or(usize::MAX);
-        return Ok(followed(engine.follow_pages(&run.id, &step, attempt), seen));
-    }
-    let finished = run.step(&step).is_some_and(|s| s.finished.is_some());
-    if !finished {
-        return Err(Error::conflict(
-            "log.growing",
-            text!("step {step} is not finished", "{step} 단계가 아직 끝나지 않았습니다"),
-        )
-        .hint(Text::fixed(
-            "add ?follow=true to read it as it grows",
-            "?follow=true를 붙이면 자라는 대로 읽습니다",
-        )));
-    }
-    let lines = engine.follow_log(&run.id, &step, attempt);
-    let lines = lines.map(|line| line.map(|l| l.text + if l.whole { "\n" } else { "" }));
-    let body = naru_http::Body::from_stream(lines.map(|l| l.map_err(std::io::Error::other)));
-    let mut response = Response::new(body);
-    let plain = http::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
-    Ok(response)
-}
-
-/// Lines as events, each with its number, from 1, as id; those that were seen already are left out.
-fn followed(
-    pages: impl Stream<Item = Result<Arc<Page>>> + Send + 'static,
-    seen: usize,
-) -> Response {
-    let news = move |page: Arc<Page>| {
-        let bytes = match page.first() < seen {
-            true => events(&page, seen),
-            // Mostly all followers want all of it, so it is made once.
-            false => page.shown(|page| events(page, 0)),
-        };
-        std::future::ready(Ok((page.after() > seen).then_some(bytes)))
-    };
-    // Without a last word a browser would take the end for a lost connection and begin again.
-    let mut end = Vec::new();
-    Frame { event: Some("end"), ..Frame::default() }.write(&mut end);
-    let end = futures_util::stream::iter([Ok(end.into())]);
-    sse_written(pages.try_filter_map(news).chain(end))
-}
-
-fn events(page: &Page, seen: usize) -> Bytes {
-    let mut out = Vec::new();
-    let news = (page.first()..).zip(page.records()).filter(|(number, _)| *number >= seen);
-    for (number, record) in news {
-        // There is nothing in a record that JSON could not say.
-        let data = serde_json::to_string(&record).unwrap_or_default();
-        let id = Some((number + 1).to_string());
-        Frame { event: Some("line"), data, id }.write(&mut out);
-    }
-    out.into()
-}
-
-fn unknown_step(step: &str) -> Error {
+pub(crate) fn unknown_step(step: &str) -> Error {
     let shown = kernel::shown(step);
     Error::not_found(
         "step.unknown",
@@ -320,7 +249,7 @@ async fn run(context: Context, matches: ArgMatches) -> Result<()> {
         }
         "log" => {
             let path = format!("{base}/{}/steps/{}/log?follow=true", text("run"), text("step"));
-            print_log(&context, client.stream(&path).await?, sub.get_flag("times")).await
+            log::print(&context, client.stream(&path).await?, sub.get_flag("times")).await
         }
         "show" => shown(&context, client.get(&format!("{base}/{}", text("run"))).await?),
         "play" => {
@@ -385,17 +314,4 @@ fn shown(context: &Context, run: Value) -> Result<()> {
 
 fn reason(item: &Value, lang: kernel::Lang) -> String {
     item["reason"][lang.tag()].as_str().unwrap_or("").to_owned()
-}
-
-async fn print_log(context: &Context, mut stream: cli::Lines, times: bool) -> Result<()> {
-    while let Some((_, data)) = stream.next().await? {
-        let line: Line = serde_json::from_str(&data).map_err(Error::internal)?;
-        let draw = |l: &Line| {
-            let mark = if l.stream == Kind::Note { "● " } else { "" };
-            let time = if times { format!("{} ", l.time) } else { String::new() };
-            format!("{time}{mark}{}", l.text)
-        };
-        context.output.line(&line, draw)?;
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! <dir>/<tree>         the files of a tree; never changed once it has its name
 //! <dir>/<tree>.used    its bytes; when it was last laid under a job is this file's time of change
+//! <dir>/boot           which start of the machine they are of
 //! ```
 //! Which of them a job stands on is in the job's place; those are never removed.
 
@@ -19,6 +20,7 @@ use std::time::SystemTime;
 use tokio::sync::Mutex;
 
 const USED: &str = "used";
+const BOOT: &str = "boot";
 
 pub struct Layers {
     dir: PathBuf,
@@ -29,14 +31,17 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Clears what a crash left half made.
+    /// Clears what a crash left half made; and all, when the machine was started anew: nobody waits until a layer
+    /// is on disk, since it can be made again.
     pub fn open(dir: PathBuf) -> Result<Layers> {
         fs::create_dir_all(&dir).map_err(io)?;
+        let (boot, seen) = (boot(), fs::read_to_string(dir.join(BOOT)).unwrap_or_default());
         for entry in fs::read_dir(&dir).map_err(io)?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with('.') {
-                let _ = fs::remove_dir_all(entry.path());
+            if seen != boot || entry.file_name().to_string_lossy().starts_with('.') {
+                let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
             }
         }
+        fs::write(dir.join(BOOT), boot).map_err(io)?;
         Ok(Layers { dir, making: Mutex::default(), grown: AtomicBool::new(true) })
     }
 
@@ -57,7 +62,8 @@ impl Layers {
         if !at.is_dir() {
             let half = self.half(tree);
             clear(&half).await?;
-            blobs.materialise(tree, &half).await?;
+            // A job never writes to what is laid under its files.
+            blobs.link(tree, &half).await?;
             let size = blobs.tree(tree).await?.bytes();
             self.name(&half, &at, size)?;
         }
@@ -151,6 +157,11 @@ impl Layers {
     }
 }
 
+/// Names this start of the machine; nothing where there is no such name.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
 fn used(layer: &Path) -> PathBuf {
     layer.with_extension(USED)
 }
@@ -225,5 +236,23 @@ mod tests {
         assert!(!layers.path(&two).unwrap().exists());
         layers.prune(10, &BTreeSet::new());
         assert!(!at.exists());
+    }
+
+    #[test]
+    fn layers_of_an_earlier_start_of_the_machine_are_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (top, tree) = (dir.path().join("layers"), "1".repeat(64));
+        let lower = dir.path().join("lower");
+        fs::create_dir_all(&lower).unwrap();
+        fs::write(lower.join("a"), "1").unwrap();
+        let layers = Layers::open(top.clone()).unwrap();
+        layers.link(&tree, &[entry("a", 0o100_644, 1)], &[lower]).unwrap();
+        let at = layers.path(&tree).unwrap();
+        fs::create_dir(top.join(".half")).unwrap();
+        Layers::open(top.clone()).unwrap();
+        assert!(at.exists() && !top.join(".half").exists());
+        fs::write(top.join(BOOT), "another").unwrap();
+        Layers::open(top.clone()).unwrap();
+        assert!(!at.exists() && !used(&at).exists());
     }
 }

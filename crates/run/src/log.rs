@@ -219,9 +219,16 @@ pub(crate) async fn part(
     asked: Asked,
 ) -> Result<Part> {
     let tail = Tail::find(logs, store, run, step, attempt).await?;
-    let read = move || part::read(&tail.path, &asked, tail.live.is_none());
+    let (path, ended) = (tail.path.clone(), tail.live.is_none());
+    let read = move || part::read(&path, &asked, ended);
     let read = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
     read.map_err(Error::internal)
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.logs.pages.leave();
+    }
 }
 
 impl Tail {
@@ -244,6 +251,7 @@ impl Tail {
             .unwrap_or_default();
         let attempt = attempt.unwrap_or(row.attempt).max(1);
         let ended = row.state.is_finished() || row.attempts.iter().any(|a| a.attempt >= attempt);
+        logs.pages.come();
         Ok(Tail {
             path: logs.path(row.from.as_ref().unwrap_or(&run), index, attempt).into(),
             logs,

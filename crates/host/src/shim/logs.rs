@@ -2,7 +2,7 @@
 
 use crate::mask::{Mask, Masked};
 use crate::spec::{Keep, Limits};
-use kernel::log::{MAX_PIECE, Stream, encode};
+use kernel::log::{MAX_PIECE, Start, Stream, encode};
 use kernel::{Text, Time};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -39,10 +39,10 @@ impl Lines {
         Lines { front, ..Lines::new(Stream::Note, mask) }
     }
 
-    fn record(&self, now: Time, whole: bool, line: &[u8], out: &mut Vec<u8>) {
+    fn record(&self, start: &Start, line: &[u8], out: &mut Vec<u8>) {
         match self.front.is_empty() {
-            true => encode(out, now, self.stream, whole, line),
-            false => encode(out, now, self.stream, whole, &[&self.front, line].concat()),
+            true => start.record(out, line),
+            false => start.record(out, &[&self.front, line].concat()),
         }
     }
 
@@ -62,13 +62,14 @@ impl Lines {
     }
 
     fn cut(&mut self, mut bytes: &[u8], now: Time, out: &mut Vec<u8>) {
-        while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
+        let start = Start::new(now, self.stream, true);
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
             let (line, rest) = bytes.split_at(end);
             if self.partial.is_empty() && line.len() <= self.room() {
-                self.record(now, true, line, out);
+                self.record(&start, line, out);
             } else {
                 self.extend(line, now, out);
-                self.record(now, true, &self.partial, out);
+                self.record(&start, &self.partial, out);
                 self.partial.clear();
             }
             self.begun = false;
@@ -90,7 +91,7 @@ impl Lines {
     /// Gives away the beginning of a line whose end is not coming soon.
     pub fn flush(&mut self, now: Time, out: &mut Vec<u8>) {
         if !self.partial.is_empty() {
-            self.record(now, false, &self.partial, out);
+            self.record(&Start::new(now, self.stream, false), &self.partial, out);
             self.partial.clear();
             self.begun = true;
         }
@@ -104,7 +105,7 @@ impl Lines {
             self.cut(&clean, now, out);
         }
         if self.begun || !self.partial.is_empty() {
-            self.record(now, true, &self.partial, out);
+            self.record(&Start::new(now, self.stream, true), &self.partial, out);
             self.partial.clear();
             self.begun = false;
         }

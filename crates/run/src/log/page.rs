@@ -6,20 +6,20 @@
 
 use bytes::Bytes;
 use kernel::log::{self, Record};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::OnceCell;
 
 /// Bytes of a file in one page, but for the rest of its last record.
 pub(super) const PAGE: u64 = 256 * 1024;
 /// A record longer than this was not written by naru; it is shown in pieces.
 const MAX_RECORD: usize = 2 * log::MAX_PIECE;
-/// Pages that are kept for followers that are a little behind the first.
-const KEPT: usize = 32;
+/// Bytes of pages that are kept for followers that are behind the first.
+const KEPT: usize = 64 * 1024 * 1024;
 
 /// Lines of a log that stand next to each other.
 pub struct Page {
@@ -64,6 +64,11 @@ impl Page {
         self.first
     }
 
+    /// Bytes of its records.
+    pub fn bytes(&self) -> usize {
+        self.raw.len()
+    }
+
     /// The number of the line after its last.
     pub fn after(&self) -> usize {
         self.first + self.count
@@ -106,15 +111,34 @@ fn whole(raw: &[u8], own: usize) -> usize {
 type Place = (Arc<Path>, u64);
 type Slot = Arc<OnceCell<Arc<Page>>>;
 
-/// The pages that were read last, of all logs.
+/// The pages that followers are at or were at last, of all logs, as long as anybody follows one.
 #[derive(Default)]
 pub(super) struct Pages(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    pages: HashMap<Place, Slot>,
-    /// Oldest first.
-    order: VecDeque<Place>,
+    followers: usize,
+    pages: HashMap<Place, (Slot, u64)>,
+    /// Counts how often a page was asked for; those asked for least lately go first.
+    asked: u64,
+}
+
+impl Kept {
+    /// Lets the pages go that were asked for least lately, until the rest takes no more than is kept.
+    fn shrink(&mut self) {
+        let mut total: usize = self.pages.values().map(|(slot, _)| weight(slot)).sum();
+        while total > KEPT {
+            let oldest = self.pages.iter().min_by_key(|(_, (_, asked))| *asked);
+            let Some(place) = oldest.map(|(place, _)| place.clone()) else { return };
+            total -= self.pages.remove(&place).map_or(0, |(slot, _)| weight(&slot));
+        }
+    }
+}
+
+/// Bytes that a page takes, with what was made of it. One that is being read counts as what it will take at most.
+fn weight(slot: &Slot) -> usize {
+    let shown = |page: &Arc<Page>| page.shown.get().map_or(0, Bytes::len);
+    slot.get().map_or(PAGE as usize + MAX_RECORD, |page| page.raw.len() + shown(page))
 }
 
 impl Pages {
@@ -131,19 +155,34 @@ impl Pages {
     }
 
     fn slot(&self, place: &Place) -> Slot {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = kept.pages.get(place) {
+        let mut kept = self.lock();
+        kept.asked += 1;
+        let now = kept.asked;
+        if let Some((slot, asked)) = kept.pages.get_mut(place) {
+            *asked = now;
             return slot.clone();
         }
-        if kept.order.len() >= KEPT
-            && let Some(oldest) = kept.order.pop_front()
-        {
-            kept.pages.remove(&oldest);
-        }
+        kept.shrink();
         let slot = Slot::default();
-        kept.order.push_back(place.clone());
-        kept.pages.insert(place.clone(), slot.clone());
+        kept.pages.insert(place.clone(), (slot.clone(), now));
         slot
+    }
+
+    /// One follower more; when there is none any more, nothing is kept.
+    pub fn come(&self) {
+        self.lock().followers += 1;
+    }
+
+    pub fn leave(&self) {
+        let mut kept = self.lock();
+        kept.followers = kept.followers.saturating_sub(1);
+        if kept.followers == 0 {
+            kept.pages = HashMap::new();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
