@@ -1,5 +1,7 @@
 //! How long a directory of 1 GiB takes into the store and out of it again: `spread DIR [FILES]`.
 
+#![allow(clippy::indexing_slicing, reason = "the sizes are its own")]
+
 use blob::{Blobs, Choose};
 
 use std::path::Path;
