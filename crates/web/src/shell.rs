@@ -276,8 +276,27 @@ pub fn error_body(r: &Reader, error: &Error) -> Markup {
             p.wreck-code { (kind.status()) " · " code { (error.code()) } }
             h1 { (error.say().get(r.lang)) }
             @if let Some(place) = error.place() { p { code { (place) } } }
-            @if let Some(hint) = error.get_hint() { p.hint { (hint.get(r.lang)) } }
+            @if let Some(hint) = advice(r, error) { p.hint { (spoken(hint)) } }
             p.actions { (way_on(r, kind)) }
+        }
+    }
+}
+
+/// An error's hint, for somebody at a page: those who have yet to sign in need no lecture about headers.
+fn advice<'a>(r: &Reader, error: &'a Error) -> Option<&'a str> {
+    match error.kind() {
+        ErrorKind::Unauthenticated => {
+            Some(r.t("this page is shown afterwards", "로그인하면 이 화면으로 돌아옵니다"))
+        }
+        _ => error.get_hint().map(|hint| hint.get(r.lang)),
+    }
+}
+
+/// Words in which `commands` stand between backticks.
+fn spoken(words: &str) -> Markup {
+    html! {
+        @for (n, part) in words.split('`').enumerate() {
+            @if n % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }

@@ -133,9 +133,12 @@ fn an_error_says_what_to_do_and_a_401_leads_to_sign_in_and_back() {
     let r = reader(Lang::En);
     let say = Text::fixed("nobody is signed in", "로그인하지 않았습니다");
     let denied = Error::new(ErrorKind::Unauthenticated, "auth.required", say.clone());
-    let html = error_body(&r, &denied.hint(Text::fixed("sign in", "로그인하세요"))).into_string();
+    let html =
+        error_body(&r, &denied.hint(Text::fixed("send a token", "토큰을 보내세요"))).into_string();
     assert!(html.contains("href=\"/sign-in?back=%2Fx%3Fa%3D1\""), "{html}");
-    assert!(words(&html).contains("nobody is signed in sign in"));
+    assert!(words(&html).contains("nobody is signed in this page is shown afterwards"));
+    let missing = Error::not_found("x.unknown", say).hint(Text::fixed("see `naru x list`", "-"));
+    assert!(error_body(&r, &missing).into_string().contains("see <code>naru x list</code>"));
     let broken = error_body(&r, &Error::internal("a secret path")).into_string();
     assert!(!broken.contains("a secret path"), "what operators should see is not shown");
     assert_eq!(complaint(&broken), None);
