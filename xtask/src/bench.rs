@@ -3,6 +3,7 @@
 
 mod audit;
 mod cache;
+mod directory;
 mod edge;
 mod first_line;
 mod idle;
@@ -28,6 +29,7 @@ const ALL: &[Bench] = &[
     ("plan", plan::bench),
     ("policy", policy::bench),
     ("audit", audit::bench),
+    ("directory", directory::bench),
     ("idle", idle::bench),
     ("edge", edge::bench),
     ("load", load::bench),

@@ -35,7 +35,7 @@ pub use kind::{
     Address, Group, GroupStatus, KINDS, Mail, Member, PgpKey, ServiceAccount, ServiceAccountStatus,
     SshKey, User, UserStatus,
 };
-pub use live::{Ending, Live};
+pub use live::{Claim, Ending, Live};
 pub use proven::{Credential, CredentialKind, Effect, Peer, Proven, Scopes};
 pub use secret::{draw as draw_secret, hash as hash_secret};
 pub use session::{NewSession, SESSION_LASTS, SessionView};
@@ -238,6 +238,11 @@ impl Accounts {
     /// this gives, and stops when that [ends](Live::ended).
     pub fn live(&self, proven: &Proven) -> Live {
         self.watch.live.enter(proven, self.store().clock().clone())
+    }
+
+    /// Asks of everything that is open whether it would be let in now, and ends what would not.
+    pub async fn review(&self) {
+        self.watch.live.review().await;
     }
 
     /// Ends what is open, at once. Whoever may come back may open it again.

@@ -1,15 +1,15 @@
 //! What is open, and its end: one registry for requests, streams and connections of every protocol.
 //!
 //! Whoever serves somebody holds a [`Live`] as long as that lasts, and stops when it [ends](Live::ended). It ends
-//! when the principal is disabled or deleted, when the credential is revoked or runs out, and when somebody asks
-//! for it ([`Registry::end`]). The registry hears of all that in the transaction's wake, before its writer does: who
+//! when the principal is disabled or deleted, when the credential is revoked or runs out, when somebody asks
+//! for it ([`Registry::end`]), and when what it was let in by does not hold any more ([`Claim`]). The registry hears of all that in the transaction's wake, before its writer does: who
 //! got an answer to a revocation knows that nothing of it is open any more.
 //!
 //! Invariant: no ending is missed between the look at a credential and the entry of what it opened
 //! ([`Registry::enter`] looks at what has ended since).
 
 use crate::{Credential, CredentialKind, Proven};
-use kernel::{Clock, Principal, Time};
+use kernel::{BoxFuture, Clock, Principal, Time};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,15 @@ use tokio_util::sync::CancellationToken;
 const RECENT: usize = 4096;
 /// A clock that is set forward is noticed by those who wait for their end after this.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Decisions remembered of one thing that is open: what decides more than that was decided by the first.
+const CLAIMS: usize = 16;
+
+/// Something that was allowed when it was opened, and is asked again while it is.
+pub trait Claim: Send + Sync {
+    /// Whether it is still allowed.
+    fn holds(&self) -> BoxFuture<'_, bool>;
+}
 
 /// What ends at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +70,7 @@ struct Open {
 struct Held {
     proven: Proven,
     stop: CancellationToken,
+    claims: Vec<Arc<dyn Claim>>,
 }
 
 impl Registry {
@@ -87,11 +97,11 @@ impl Registry {
         }
         let slot = open.next;
         open.next += 1;
-        let held = Held { proven: proven.clone(), stop: stop.clone() };
+        let held = Held { proven: proven.clone(), stop: stop.clone(), claims: Vec::new() };
         open.held.entry(proven.principal.clone()).or_default().insert(slot, held);
         drop(open);
         let place = Place { registry: self.clone(), who: proven.principal.clone(), slot };
-        Live { stop, until: proven.credential.until, clock, _place: Arc::new(place) }
+        Live { stop, until: proven.credential.until, clock, place: Arc::new(place) }
     }
 
     /// Ends all that it covers.
@@ -106,6 +116,32 @@ impl Registry {
         open.recent.push_back(ending);
         if open.recent.len() > RECENT {
             open.recent.pop_front();
+        }
+    }
+
+    /// Asks everything that is open again, and ends what would not be let in now.
+    pub async fn review(&self) {
+        let open: Vec<(CancellationToken, Vec<Arc<dyn Claim>>)> = {
+            let open = self.open();
+            let held = open.held.values().flat_map(HashMap::values);
+            let asked = held.filter(|held| !held.claims.is_empty() && !held.stop.is_cancelled());
+            asked.map(|held| (held.stop.clone(), held.claims.clone())).collect()
+        };
+        for (stop, claims) in open {
+            for claim in claims {
+                if !claim.holds().await {
+                    stop.cancel();
+                    break;
+                }
+            }
+        }
+    }
+
+    fn claim(&self, who: &Principal, slot: u64, claim: Arc<dyn Claim>) {
+        let mut open = self.open();
+        let held = open.held.get_mut(who).and_then(|all| all.get_mut(&slot));
+        if let Some(held) = held.filter(|held| held.claims.len() < CLAIMS) {
+            held.claims.push(claim);
         }
     }
 
@@ -136,7 +172,7 @@ pub struct Live {
     stop: CancellationToken,
     until: Option<Time>,
     clock: Arc<dyn Clock>,
-    _place: Arc<Place>,
+    place: Arc<Place>,
 }
 
 struct Place {
@@ -161,6 +197,11 @@ impl Live {
     /// Whether it has to stop now.
     pub fn has_ended(&self) -> bool {
         self.stop.is_cancelled() || self.until.is_some_and(|at| at <= self.clock.now())
+    }
+
+    /// Remembers what it was let in by: it ends when that does not hold any more.
+    pub fn claim(&self, claim: Arc<dyn Claim>) {
+        self.place.registry.claim(&self.place.who, self.place.slot, claim);
     }
 
     /// Resolves when it has to stop. Cancel safe; owns what it needs.

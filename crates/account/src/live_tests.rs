@@ -93,3 +93,28 @@ fn futures_now<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
         std::task::Poll::Pending => None,
     }
 }
+
+struct Says(std::sync::atomic::AtomicBool);
+
+impl Claim for Says {
+    fn holds(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async { self.0.load(std::sync::atomic::Ordering::Relaxed) })
+    }
+}
+
+#[tokio::test]
+async fn what_would_not_be_let_in_any_more_ends_at_the_next_review_and_nothing_else_does() {
+    let (registry, clock) = (Registry::default(), clock());
+    let (one, other) = (
+        registry.enter(&proven("ada", "s1", 0), clock.clone()),
+        registry.enter(&proven("ada", "s1", 0), clock),
+    );
+    let says = Arc::new(Says(true.into()));
+    one.claim(says.clone());
+    registry.review().await;
+    assert!(!one.has_ended() && !other.has_ended());
+    says.0.store(false, std::sync::atomic::Ordering::Relaxed);
+    registry.review().await;
+    assert!(one.has_ended() && !other.has_ended());
+    one.ended().await;
+}

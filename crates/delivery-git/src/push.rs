@@ -8,7 +8,7 @@ use crate::upload::{Spool, Spooled, Upload};
 use crate::{Git, Repository, pkt, report, repository};
 use kernel::{Error, ErrorKind, Lang, Name, Result, Text};
 use naru_http::{Body, Call, Response};
-use policy::Permission;
+use policy::{Permission, Target};
 
 const RESULT: &str = "application/x-git-receive-pack-result";
 
@@ -134,7 +134,38 @@ impl Judge<'_> {
         };
         let administers = request.option("force")
             && self.call.may(Permission::Administer, self.project).await.is_ok();
-        Ok(decide::decide(request, &Seen { default_branch: &default_branch, administers }))
+        let seen = Seen { default_branch: &default_branch, administers };
+        match decide::decide(request, &seen) {
+            Ok(force) => Ok(self.admit(request, &default_branch).await?.map_or(Ok(force), Err)),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Asks for each ref whether policies let it move: they may name the branch, and whether it is protected.
+    async fn admit(&self, request: &Request, default: &str) -> Result<Option<Box<Refusal>>> {
+        let target = Target::within(self.project, "repository", self.repository.as_str());
+        for command in &request.commands {
+            let branch = command.refname.strip_prefix("refs/heads/");
+            let context = policy::Context {
+                branch: branch.map(str::to_owned),
+                protected: Some(branch == Some(default)),
+                ..self.call.context()
+            };
+            let (who, policy) = (&self.call.who, &self.call.site.policy);
+            let action = Permission::Change.action();
+            let asked =
+                policy.require_on(who, action, std::slice::from_ref(&target), &context).await;
+            match asked {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Forbidden => {
+                    let refname = Some(command.refname.clone());
+                    let refusal = whole("a policy holds this ref back", &error);
+                    return Ok(Some(Box::new(Refusal { refname, ..*refusal })));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -1,7 +1,8 @@
 //! One request, with its principal.
 
+use crate::review::Decided;
 use crate::{Body, Site, Upgrade, listen};
-use account::{Credential, Effect, Peer};
+use account::{Credential, Effect, Live, Peer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -34,6 +35,8 @@ pub struct Head {
     /// here, misses none.
     pub since: u64,
     pub(crate) params: BTreeMap<String, String>,
+    /// Its place among what is open, when somebody is signed in.
+    pub(crate) live: Option<Live>,
 }
 
 /// What a handler gets.
@@ -67,15 +70,42 @@ impl Head {
     /// # Errors
     /// Those of [`policy::Policy::may_do`], and `auth.scope`.
     pub async fn may_do(&self, action: Action, target: &Target) -> Result<()> {
-        let context = self.context();
-        let ask = policy::Ask { who: &self.who, action, target, context: &context };
-        self.site.policy.require(&ask).await?;
+        self.may_on(action, std::slice::from_ref(target), &self.context()).await
+    }
+
+    /// Whether the caller may do `action` to what is at once all of `targets`, as a service is itself and a part of
+    /// its environment.
+    ///
+    /// # Errors
+    /// As [`Head::may_do`].
+    pub async fn may_on(
+        &self,
+        action: Action,
+        targets: &[Target],
+        context: &policy::Context,
+    ) -> Result<()> {
+        self.site.policy.require_on(&self.who, action, targets, context).await?;
+        self.claim(action, targets, context);
         let effect = match action {
             // A terminal is opened with GET, and a secret's value is more than what one looks at.
             Action::JobEnter | Action::SecretRead => Effect::Writes,
             _ => self.effect(),
         };
-        self.credential.scopes.admit(action.name(), effect, target.project_name())
+        let project = targets.first().and_then(Target::project_name);
+        self.credential.scopes.admit(action.name(), effect, project)
+    }
+
+    /// What is open of this request was let in by that.
+    fn claim(&self, action: Action, targets: &[Target], context: &policy::Context) {
+        if let Some(live) = &self.live {
+            live.claim(Arc::new(Decided {
+                policy: self.site.policy.clone(),
+                who: self.who.clone(),
+                action,
+                targets: targets.to_vec(),
+                context: context.clone(),
+            }));
+        }
     }
 
     /// As [`Head::may`], for a part of what `wanted` gives that a credential may be limited to, as `git.read` is a
@@ -90,7 +120,10 @@ impl Head {
         wanted: Permission,
         project: &Name,
     ) -> Result<()> {
-        self.site.policy.may(&self.who, wanted, project).await?;
+        let (action, targets, context) =
+            (wanted.action(), [Target::project(project)], self.context());
+        self.site.policy.require_on(&self.who, action, &targets, &context).await?;
+        self.claim(action, &targets, &context);
         let scopes = &self.credential.scopes;
         if scopes.allow(part, effect, Some(project)) {
             return Ok(());
@@ -118,8 +151,8 @@ impl Head {
         Ok(names)
     }
 
-    /// What policies may look at, beside who asks for what.
-    fn context(&self) -> policy::Context {
+    /// What policies may look at, beside who asks for what: where it comes from, and what was shown.
+    pub fn context(&self) -> policy::Context {
         use account::CredentialKind;
         let credential = match self.credential.kind {
             CredentialKind::None => None,

@@ -5,8 +5,9 @@ use crate::call::Head;
 use crate::front::{self, cookie};
 use crate::hold::{Slot, hold};
 use crate::listen::{Door, listen};
+use crate::place::{self, Place};
 use crate::sse::Endless;
-use crate::{Access, Body, Call, Response, Route, Site, Upgrade, gate, reply};
+use crate::{Access, Body, Call, Response, Route, Site, Upgrade, gate, reply, review};
 use account::{Credential, Effect, Live, Proven};
 use axum::Router;
 use axum::extract::{ConnectInfo, Path, Request};
@@ -15,8 +16,8 @@ use base64::Engine as _;
 use futures_util::{FutureExt, StreamExt};
 use http::{HeaderMap, Method, header};
 use hyper::upgrade::OnUpgrade;
-use kernel::{Error, Lang, Name, Origin, Principal, Result, Text};
-use policy::Target;
+use kernel::{Error, Lang, Origin, Principal, Result, Text};
+use policy::Action;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -34,7 +35,11 @@ pub async fn serve(site: Arc<Site>, door: impl Into<Door>, stop: CancellationTok
         // A router is always ready.
         async move { router.call(request).await.unwrap_or_else(|never| match never {}) }
     };
+    // It ends with `stop`, as the listener does.
+    let reviews = tokio::spawn(review::run(site, stop.clone()));
     listen(door, answer, stop).await;
+    // Only the runtime's own end cancels it.
+    let _ = reviews.await;
 }
 
 fn router(site: &Arc<Site>, stop: &CancellationToken) -> Router {
@@ -95,6 +100,7 @@ async fn answer(
         headers: parts.headers,
         peer: if client == peer.ip() { peer } else { SocketAddr::new(client, 0) },
         params: params.into_iter().collect(),
+        live: None,
     };
     let origin = Origin {
         address: Some(head.peer.ip().to_canonical().to_string()),
@@ -126,6 +132,7 @@ async fn respond(
     let live = known.as_ref().ok().filter(|known| known.principal != Principal::Anonymous);
     let live = live.map(|known| head.site.accounts.live(known));
     slot.iter().for_each(|slot| slot.set(live.clone()));
+    head.live = live.clone();
     let head = Arc::new(head);
     let upgrade = upgrade.map(|on| Upgrade::new(on, live.clone()));
     let call = Call::new(head.clone(), body, upgrade);
@@ -198,10 +205,19 @@ async fn allow(call: &Call, access: Access) -> Result<()> {
         Access::Public | Access::Inside => Ok(()),
         Access::SignedIn if call.who == Principal::Anonymous => Err(account::unauthenticated()),
         Access::SignedIn => own(call),
-        Access::Project(wanted) => call.may(wanted, &call.project()?).await,
-        Access::Action(action) => call.may_do(action, &target(call)?).await,
+        Access::Project(wanted) => {
+            call.project()?;
+            at(call, wanted.action()).await
+        }
+        Access::Action(action) => at(call, action).await,
         Access::Platform => call.may_administer().await,
     }
+}
+
+/// An action on what the path is about.
+async fn at(call: &Call, action: Action) -> Result<()> {
+    let Place { targets, context } = place::of(call, action).await?;
+    call.may_on(action, &targets, &context).await
 }
 
 /// What concerns the caller alone: looking is harmless, but a token that is narrowed to something may not make
@@ -211,16 +227,6 @@ fn own(call: &Call) -> Result<()> {
         Effect::Reads => Ok(()),
         Effect::Writes => call.credential.scopes.admit("account.change", Effect::Writes, None),
     }
-}
-
-/// What a path is about: the platform, a project, or the thing in it that the path names.
-fn target(call: &Call) -> Result<Target> {
-    let Ok(words) = call.param("project") else { return Ok(Target::platform()) };
-    let project = Name::parse(words)?;
-    let named = |param: &str| call.param(param).ok().map(str::to_owned);
-    let own = ["environment", "service", "secret", "repository"];
-    let found = own.into_iter().find_map(|kind| Some(Target::within(&project, kind, named(kind)?)));
-    Ok(found.unwrap_or_else(|| Target::project(&project)))
 }
 
 /// Where clients of GitLab put their token.

@@ -173,6 +173,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         edge: edge.clone(),
         secrets: Some(Arc::new(secrets.clone())),
         identity: Some(Arc::new(signer.clone())),
+        policy: Some(policy.clone()),
         dir: data.clone(),
         limits: orchestration_service::Limits {
             copies: config.environment_instances,

@@ -14,6 +14,7 @@ use blob::{Choose, Held};
 use kernel::journey::{Fact, PipelineFinished, Verdict};
 use kernel::port::{Metadata, Source};
 use kernel::{BoxFuture, Error, ErrorKind, Event, Key, Name, Principal, Result, Text, text};
+use policy::{Action, Ask, Policy, Target};
 use reconcile::{Next, Reconciler};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,8 @@ pub(crate) struct Intake {
     pub source: Arc<dyn Source>,
     pub limits: Limits,
     pub open: Arc<Mutex<Open>>,
+    /// Who may deploy; in tests of the part alone, nobody asks.
+    pub policy: Option<Policy>,
 }
 
 /// Pipelines that have ended and were not acted upon.
@@ -129,9 +132,10 @@ impl Intake {
         };
         let low = self.open().low_without(event.seq);
         let change = event.fact.change.clone();
+        let who = event.fact.actor.clone();
         let (event, by) = (event.seq, None);
         let passed = Passed { event, project, change, fact, low, by, procfile: false };
-        let error = match self.act(passed.clone()).await {
+        let error = match self.act(passed.clone(), &who).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -155,11 +159,15 @@ impl Intake {
         self.skip(passed, Skipped { verdict: Verdict::Failed, reason, empty: false }).await
     }
 
-    async fn act(&self, passed: Passed) -> Result<()> {
+    async fn act(&self, passed: Passed, who: &Principal) -> Result<()> {
         if passed.fact.verdict != Verdict::Passed || !passed.fact.deploys {
             return self.yard.store().write(move |tx| release::ignore(tx, &passed)).await;
         }
-        if let Some(reason) = self.held_back(&passed).await? {
+        let reason = match self.held_back(&passed).await? {
+            Some(reason) => Some(reason),
+            None => self.forbidden(&passed, who).await?,
+        };
+        if let Some(reason) = reason {
             let skipped = Skipped { verdict: Verdict::Passed, reason, empty: false };
             return self.skip(passed, skipped).await;
         }
@@ -227,6 +235,33 @@ impl Intake {
                 "자동 배포를 끈 프로젝트입니다 (`deploy: false`). `naru deploy {change} -p {name}`로 배포할 수 있습니다"
             )
         }))
+    }
+
+    /// Whether a policy keeps what whoever pushed it set going from production: a push needs no right to deploy, but
+    /// what is forbidden to its author it does not do either.
+    async fn forbidden(&self, passed: &Passed, who: &Principal) -> Result<Option<Text>> {
+        let Some(policy) = &self.policy else { return Ok(None) };
+        let target = Target::environment(&passed.project, naru_http::PRODUCTION);
+        let context = policy::Context {
+            environment: Some(naru_http::PRODUCTION.to_owned()),
+            branch: passed.fact.branch.clone(),
+            protected: Some(passed.fact.default_branch),
+            ..policy::Context::default()
+        };
+        let ask = Ask { who, action: Action::Deploy, target: &target, context: &context };
+        match policy.unless_forbidden(&ask).await {
+            Ok(()) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Forbidden => {
+                let Text { en, ko } = error.sentence();
+                let (name, change) = (&passed.project, passed.change.as_ref());
+                let change = change.map_or("CHANGE", Name::as_str);
+                Ok(Some(text!(
+                    "{en}; somebody who may releases it with `naru deploy {change} -p {name}`",
+                    "{ko}. 권한이 있는 사람이 `naru deploy {change} -p {name}`로 배포할 수 있습니다"
+                )))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) async fn services(&self, passed: &mut Passed) -> Result<Vec<Wanted>> {

@@ -71,6 +71,7 @@ use host::Host;
 use kernel::Result;
 use kernel::port::{Edge, Identity, Secrets, Source};
 use part::Part;
+use policy::Policy;
 use reconcile::Handle;
 use run::{Actor, Engine};
 use std::path::PathBuf;
@@ -103,6 +104,8 @@ pub struct Options {
     pub secrets: Option<Arc<dyn Secrets>>,
     /// Who signs what instances are; without it one that asks for that is not started.
     pub identity: Option<Arc<dyn Identity>>,
+    /// What may hold a release back; `None` when nobody is asked.
+    pub policy: Option<Policy>,
     /// The data directory: `releases/` and `instances/` are made in it.
     pub dir: PathBuf,
     pub limits: Limits,
@@ -138,6 +141,7 @@ pub struct Services {
     source: Arc<dyn Source>,
     limits: Limits,
     open: Arc<Mutex<intake::Open>>,
+    policy: Option<Policy>,
 }
 
 /// The loops of [`Services::start`].
@@ -168,13 +172,14 @@ impl Services {
     /// # Errors
     /// When the directories cannot be made or the store does not read.
     pub async fn open(options: Options) -> Result<Services> {
-        let Options { store, blobs, host, source, edge, secrets, identity, dir, limits } = options;
+        let Options { store, blobs, host, source, edge, secrets, identity, policy, dir, limits } =
+            options;
         let files = files::Files::open(&dir, blobs).await?;
         let volumes = volume::Volumes::open(&dir, limits.release_bytes).await?;
         let means = yard::Means { store, host, edge, secrets, identity };
         let yard = Yard::new(means, (files, volumes), Tools::of_machine(), limits);
         yard.reattach().await?;
-        Ok(Services { yard, source, limits, open: Arc::default() })
+        Ok(Services { yard, source, limits, open: Arc::default(), policy })
     }
 
     pub(crate) fn intake(&self) -> intake::Intake {
@@ -183,6 +188,7 @@ impl Services {
             source: self.source.clone(),
             limits: self.limits,
             open: self.open.clone(),
+            policy: self.policy.clone(),
         }
     }
 

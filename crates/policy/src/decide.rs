@@ -35,6 +35,13 @@ impl Decision {
         Decision { allow: false, hide, because: vec![reason] }
     }
 
+    /// Whether it denies what something else may have permitted.
+    fn holds_back(&self) -> bool {
+        let holds =
+            |r: &Reason| matches!(r, Reason::Forbidden { .. } | Reason::SecondPerson { .. });
+        !self.allow && self.because.iter().any(holds)
+    }
+
     /// The reasons in a line.
     pub fn text(&self) -> Text {
         let join = |lang: Lang| {
@@ -85,6 +92,16 @@ impl World {
         Ok(self.judge(&see)?.allow)
     }
 
+    /// What holds the action back, whoever may do it.
+    fn held_back(&self, q: &Question<'_>) -> Result<Option<Reason>> {
+        if let Some(forbids) = self.forbidden(q)? {
+            return Ok(Some(forbids));
+        }
+        let mut decision = Decision { allow: true, hide: false, because: Vec::new() };
+        self.second_person(q, &mut decision);
+        Ok(decision.because.into_iter().find(|r| matches!(r, Reason::SecondPerson { .. })))
+    }
+
     /// Takes an allowed action back when it needs a second person and nobody has approved it.
     fn second_person(&self, q: &Question<'_>, decision: &mut Decision) {
         // What naru does by itself was asked for by somebody before.
@@ -98,7 +115,7 @@ impl World {
             g.grant.give == Given::SecondPerson(q.action)
                 && Some(&g.grant.to) == own.as_ref()
                 && q.now < g.until
-                && covers(&g.grant.on, q.target)
+                && (covers(&g.grant.on, q.target) || within(&g.grant.on, q))
         });
         match approval {
             Some(g) => decision
@@ -107,6 +124,13 @@ impl World {
             None => *decision = Decision::deny(false, Reason::SecondPerson { project }),
         }
     }
+}
+
+/// Whether what was approved on an environment holds on what is done in it.
+fn within(on: &Target, q: &Question<'_>) -> bool {
+    on.sort() == crate::Sort::Environment
+        && on.project_name() == q.target.project_name()
+        && q.context.environment.as_deref() == Some(on.name())
 }
 
 /// Whether what was approved on one target holds on another: on itself and on what is in it.
@@ -139,8 +163,9 @@ impl Policy {
         let who = self.who(ask.who).await?;
         let now = ask.context.now.unwrap_or_else(|| self.store().now());
         let (action, target, context) = (ask.action, ask.target, ask.context);
-        let q = Question { who: &who, action, target, context, now };
-        self.in_world(|world| world.decide(&q, thorough))
+        self.in_world_of(&who, |world, who| {
+            world.decide(&Question { who, action, target, context, now }, thorough)
+        })
     }
 
     /// Decides, tells of a denial, and says it as an error.
@@ -148,16 +173,67 @@ impl Policy {
     /// # Errors
     /// As [`Policy::may`], and `auth.second-person`.
     pub async fn require(&self, ask: &Ask<'_>) -> Result<()> {
-        let decision = self.decide(ask).await?;
-        if decision.allow {
-            // Events that come of it say why.
-            store::origin::allowed(decision.text().en);
-            return Ok(());
+        let targets = std::slice::from_ref(ask.target);
+        self.require_on(ask.who, ask.action, targets, ask.context).await
+    }
+
+    /// As [`Policy::require`], for what is done to all of `targets` at once, of which the first is the one to name: what
+    /// permits it on one of them permits it, what holds it back on one holds it back.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn require_on(
+        &self,
+        who: &Principal,
+        action: Action,
+        targets: &[Target],
+        context: &Context,
+    ) -> Result<()> {
+        let mut open = None;
+        let mut closed = None;
+        for target in targets {
+            let ask = Ask { who, action, target, context };
+            let decision = self.decide(&ask).await?;
+            match decision.allow {
+                true => drop(open.get_or_insert(decision)),
+                false if decision.holds_back() => return Err(self.refuse(&ask, &decision)),
+                false => drop(closed.get_or_insert((ask, decision))),
+            }
         }
+        match (open, closed) {
+            (Some(decision), _) => {
+                // Events that come of it say why.
+                store::origin::allowed(decision.text().en);
+                Ok(())
+            }
+            (None, Some((ask, decision))) => Err(self.refuse(&ask, &decision)),
+            (None, None) => Err(Error::internal("an action on nothing")),
+        }
+    }
+
+    /// Whether anything holds the action back from somebody who may do it for another reason than a role: what a push
+    /// sets going was allowed with the push, but a `forbid` and the rule of the second person count for it, too.
+    ///
+    /// # Errors
+    /// `auth.denied`, `auth.second-person`; the store's.
+    pub async fn unless_forbidden(&self, ask: &Ask<'_>) -> Result<()> {
+        let who = self.who(ask.who).await?;
+        let now = ask.context.now.unwrap_or_else(|| self.store().now());
+        let (action, target, context) = (ask.action, ask.target, ask.context);
+        let held = self.in_world_of(&who, |world, who| {
+            world.held_back(&Question { who, action, target, context, now })
+        })?;
+        match held {
+            None => Ok(()),
+            Some(reason) => Err(self.refuse(ask, &Decision::deny(false, reason))),
+        }
+    }
+
+    fn refuse(&self, ask: &Ask<'_>, decision: &Decision) -> Error {
         if let Some(denied) = self.0.denied.get() {
-            denied.denied(ask, &decision);
+            denied.denied(ask, decision);
         }
-        Err(refusal(ask, &decision))
+        refusal(ask, decision)
     }
 
     /// Whether `who` may do `wanted` in `project`.
@@ -198,12 +274,12 @@ impl Policy {
         }
         let who = self.who(who).await?;
         let (context, now) = (Context::default(), self.store().now());
-        self.in_world(|world| {
+        self.in_world_of(&who, |world, who| {
             let mut seen = Vec::new();
             for name in world.projects.keys() {
                 let target = Target::project(name);
                 let action = Action::ProjectView;
-                let q = Question { who: &who, action, target: &target, context: &context, now };
+                let q = Question { who, action, target: &target, context: &context, now };
                 if world.decide(&q, false)?.allow {
                     seen.push(name.clone());
                 }

@@ -206,19 +206,24 @@ impl Index {
         self.policies.get(number as usize)
     }
 
-    /// The conditions of these policies as a set to evaluate, each under its number, and what they look at.
-    ///
-    /// # Errors
-    /// Internal: numbers are distinct.
-    pub fn conditions(&self, numbers: &[u32]) -> Result<(Arc<PolicySet>, Needs)> {
+    /// What the conditions of these policies look at.
+    pub fn needs(&self, numbers: &[u32]) -> Needs {
         let mut needs = Needs::default();
         for policy in numbers.iter().filter_map(|n| self.get(*n)) {
             needs.now |= policy.needs.now;
             needs.address |= policy.needs.address;
         }
+        needs
+    }
+
+    /// The conditions of these policies as a set to evaluate, each under its number.
+    ///
+    /// # Errors
+    /// Internal: numbers are distinct.
+    pub fn conditions(&self, numbers: &[u32]) -> Result<Arc<PolicySet>> {
         let mut sets = self.sets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(set) = sets.get(numbers) {
-            return Ok((set.clone(), needs));
+            return Ok(set.clone());
         }
         let own = |n: &u32| {
             let condition = self.get(*n)?.condition.as_ref()?;
@@ -230,6 +235,6 @@ impl Index {
             sets.clear();
         }
         sets.insert(numbers.into(), set.clone());
-        Ok((set, needs))
+        Ok(set)
     }
 }

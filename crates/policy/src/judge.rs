@@ -2,17 +2,16 @@
 //! Cedar.
 
 use crate::action::Action;
-use crate::entities;
 use crate::kind::Context;
 use crate::people::{Via, Who};
 use crate::role::{PlatformRole, Role};
-use crate::schema::{Type, Uid, uid};
+use crate::scene;
+use crate::schema::{Type, Uid};
 use crate::target::{Sort, Target};
 use crate::world::{World, target_uid};
-use cedar_policy::{Authorizer, Entities, EntityUid, Request};
-use kernel::{Error, Name, Principal, Result, Text, Time, text};
+use kernel::{Name, Principal, Result, Text, Time, text};
 use serde::Serialize;
-use std::sync::{Arc, LazyLock, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 /// Why a decision is what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -158,7 +157,7 @@ impl World {
             None if found.may_permit.is_empty() => return Ok(verdict(false, Reason::Nothing)),
             None => asked.extend(&found.may_permit),
         }
-        let hold = if asked.is_empty() { Vec::new() } else { self.satisfied(q, asked)? };
+        let hold = self.satisfied(q, asked)?;
         let forbid = hold.iter().find(|n| self.forbids(**n));
         Ok(match (forbid, open, hold.first()) {
             (Some(number), _, _) => verdict(false, self.reason(*number)),
@@ -168,14 +167,22 @@ impl World {
         })
     }
 
+    /// The first `forbid` that holds, whatever permits.
+    pub fn forbidden(&self, q: &Question<'_>) -> Result<Option<Reason>> {
+        let found = self.candidates(q);
+        let first = match found.forbids.first() {
+            Some(first) => Some(*first),
+            None => self.satisfied(q, found.may_forbid)?.first().copied(),
+        };
+        Ok(first.map(|number| self.reason(number)))
+    }
+
     /// Decides and finds everything that determines it: every `forbid` that holds, or else every `permit`.
     pub fn explain(&self, q: &Question<'_>) -> Result<Verdict> {
         let found = self.candidates(q);
         let mut hold = [found.forbids, found.permits].concat();
         let asked = [found.may_forbid, found.may_permit].concat();
-        if !asked.is_empty() {
-            hold.extend(self.satisfied(q, asked)?);
-        }
+        hold.extend(self.satisfied(q, asked)?.iter());
         hold.sort_unstable();
         let (forbids, permits): (Vec<u32>, Vec<u32>) =
             hold.into_iter().partition(|n| self.forbids(*n));
@@ -224,50 +231,17 @@ impl World {
         }
     }
 
-    /// Those of the policies whose conditions hold: the forbidding ones, or, when there is none, the permitting
-    /// ones. A condition that fails to evaluate does not hold, as in Cedar.
-    fn satisfied(&self, q: &Question<'_>, mut numbers: Vec<u32>) -> Result<Vec<u32>> {
+    /// Those of the policies whose conditions hold.
+    fn satisfied(&self, q: &Question<'_>, mut numbers: Vec<u32>) -> Result<Arc<[u32]>> {
+        if numbers.is_empty() {
+            return Ok(Arc::default());
+        }
         numbers.sort_unstable();
-        let (set, needs) = self.index.conditions(&numbers)?;
-        let entities = slice(q.who, q.target)?;
-        let context = entities::context(q.context, needs.now.then_some(q.now), needs.address)?;
-        let request = request(q, context)?;
-        let answer = Authorizer::new().is_authorized(&request, &set, &entities);
-        let number = |id: &cedar_policy::PolicyId| AsRef::<str>::as_ref(id).parse().ok();
-        Ok(answer.diagnostics().reason().filter_map(number).collect())
+        scene::satisfied(&self.index, q, numbers)
     }
 }
 
 static PLATFORM: LazyLock<Target> = LazyLock::new(Target::platform);
-
-static ACTIONS: LazyLock<Vec<Result<EntityUid>>> =
-    LazyLock::new(|| Action::ALL.into_iter().map(|a| uid("Action", a.name())).collect());
-
-pub(crate) fn request(q: &Question<'_>, context: cedar_policy::Context) -> Result<Request> {
-    let action = ACTIONS
-        .get(q.action as usize)
-        .cloned()
-        .unwrap_or_else(|| Err(Error::internal("an action without a name")))?;
-    let (principal, target) = (q.who.uid.cedar()?, target_uid(q.target).cedar()?);
-    Request::new(principal, action, target, context, None).map_err(Error::internal)
-}
-
-/// Slices kept for one principal.
-const SLICES: usize = 512;
-
-fn slice(who: &Who, target: &Target) -> Result<Arc<Entities>> {
-    let kept = || who.slices.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(found) = kept().get(target) {
-        return Ok(found.clone());
-    }
-    let made = Arc::new(entities::slice(who, target)?);
-    let mut kept = kept();
-    if kept.len() >= SLICES {
-        kept.clear();
-    }
-    kept.insert(target.clone(), made.clone());
-    Ok(made)
-}
 
 /// Whether the action can be done to such a target at all.
 pub(crate) fn fits(action: Action, target: &Target) -> bool {

@@ -244,7 +244,7 @@ pub struct PolicyTest {
 }
 
 /// What a request brings with it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Context {
     /// RFC 3339; now, when it is left out.

@@ -25,6 +25,7 @@ mod people;
 #[doc(hidden)]
 pub mod plain;
 mod role;
+mod scene;
 mod schema;
 mod target;
 mod who_can;
@@ -190,6 +191,26 @@ impl Policy {
     fn in_world<T>(&self, decide: impl FnOnce(&World) -> Result<T>) -> Result<T> {
         let world = self.0.world.read().unwrap_or_else(PoisonError::into_inner);
         decide(world.as_ref().ok_or_else(|| kernel::Error::internal("policies are not read"))?)
+    }
+
+    /// As [`Policy::in_world`], for a principal as it is there. One that was worked out before the world moved on is
+    /// worked out anew: its numbers in the index would mean other things.
+    fn in_world_of<T>(
+        &self,
+        who: &Who,
+        decide: impl FnOnce(&World, &Who) -> Result<T>,
+    ) -> Result<T> {
+        self.in_world(|world| {
+            if who.version == world.version {
+                return decide(world, who);
+            }
+            let groups = match Subject::of(&who.principal) {
+                Some(own) => world.groups.of(&own),
+                None => who.groups.clone(),
+            };
+            let person = who.person.clone();
+            decide(world, &world.who(&who.principal, groups, person, self.0.store.now()))
+        })
     }
 
     /// The principal with all it has, from memory if it can be.

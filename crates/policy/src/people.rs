@@ -3,14 +3,13 @@
 use crate::index::Anchors;
 use crate::kind::Given;
 use crate::role::{PlatformRole, Role, Subject};
+use crate::scene::Scenes;
 use crate::schema::{Type, Uid};
-use crate::target::Target;
 use crate::world::{World, via};
-use cedar_policy::Entities;
 use kernel::{Name, Principal, Text, Time, text};
 use serde::Serialize;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// How somebody came by a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,8 +64,10 @@ pub(crate) struct Who {
     /// A grant that is in it ends then.
     pub fresh_until: Option<Time>,
     pub anchors: Anchors,
-    /// Cedar's entities for each target asked about.
-    pub slices: Mutex<HashMap<Target, Arc<Entities>>>,
+    /// What Cedar needs of it before each target asked about.
+    pub scenes: Scenes,
+    /// Which state of the world this was worked out in.
+    pub version: u64,
 }
 
 impl Who {
@@ -131,7 +132,8 @@ impl World {
             platform: Vec::new(),
             fresh_until: None,
             anchors: Anchors::default(),
-            slices: Mutex::default(),
+            scenes: Scenes::default(),
+            version: self.version,
         };
         if let (Principal::Run(_), Some(project)) = (principal, &who.person.project) {
             who.roles.insert(project.clone(), (Role::Viewer, Via::Run));

@@ -2,14 +2,14 @@
 //! the measurement beside it.
 
 use crate::entities;
-use crate::judge::{Question, request};
+use crate::judge::Question;
 use crate::kind::{Context, PolicySpec, Project};
 use crate::people::{Person, Who};
 use crate::schema::builtin;
 use crate::target::Target;
 use crate::world::World;
 use crate::{Action, Member};
-use cedar_policy::{Authorizer, Entities, Entity, PolicySet};
+use cedar_policy::{Authorizer, Entities, Entity, PolicySet, Request};
 use kernel::{Error, Id, Key, Kind, Name, Principal, Resource, Result, Time};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -167,7 +167,11 @@ impl Case {
     ) -> Result<Option<(bool, Vec<String>)>> {
         let Some(q) = self.question(who, action, target, context, now) else { return Ok(None) };
         let asked = entities::context(context, Some(now), true)?;
-        let answer = Authorizer::new().is_authorized(&request(&q, asked)?, &self.set, &self.all);
+        let (principal, target) = (q.who.uid.cedar()?, crate::world::target_uid(q.target).cedar()?);
+        let action = crate::scene::action(q.action)?;
+        let request = Request::new(principal, action, target, asked, None);
+        let request = request.map_err(Error::internal)?;
+        let answer = Authorizer::new().is_authorized(&request, &self.set, &self.all);
         let mut ids: Vec<String> = answer
             .diagnostics()
             .reason()

@@ -80,9 +80,18 @@ impl Uid {
     /// # Errors
     /// Internal: names of types are ours and sound.
     pub fn cedar(&self) -> Result<EntityUid> {
-        uid(self.0.name(), &self.1)
+        let known = NAMES.iter().find(|(of, _)| *of == self.0).map(|(_, name)| name.clone());
+        let name = known.unwrap_or_else(|| Err(Error::internal("a type without a name")))?;
+        Ok(EntityUid::from_type_name_and_id(name, EntityId::new(&self.1)))
     }
 }
+
+/// Names of types in Cedar's terms, read once.
+static NAMES: LazyLock<Vec<(Type, Result<EntityTypeName>)>> = LazyLock::new(|| {
+    let targets = Sort::ALL.into_iter().map(Type::Target);
+    let all = Type::SOMEBODY.into_iter().chain(targets);
+    all.map(|t| (t, EntityTypeName::from_str(t.name()).map_err(Error::internal))).collect()
+});
 
 pub(crate) fn uid(kind: &str, id: &str) -> Result<EntityUid> {
     let kind = EntityTypeName::from_str(kind).map_err(Error::internal)?;

@@ -93,8 +93,9 @@ impl Policy {
     ) -> Result<Decision> {
         let who = self.somebody(subject).await?;
         let (context, now) = (Context::default(), self.store().now());
-        let q = Question { who: &who, action, target, context: &context, now };
-        self.in_world(|world| world.decide(&q, true))
+        self.in_world_of(&who, |world, who| {
+            world.decide(&Question { who, action, target, context: &context, now }, true)
+        })
     }
 
     async fn somebody(&self, subject: &Subject) -> Result<Arc<Who>> {

@@ -34,6 +34,8 @@ pub(crate) struct Granted {
 pub(crate) struct World {
     /// The journal up to here is in it.
     pub seq: u64,
+    /// Counts the changes of what somebody has or of what policies say.
+    pub version: u64,
     pub projects: HashMap<Name, Arc<Project>>,
     platform: HashMap<PlatformRole, Vec<Subject>>,
     rules: BTreeMap<Name, TwoPersonRule>,
@@ -91,6 +93,7 @@ impl World {
         if !OURS.contains(&resource.key.kind.as_str()) {
             return Touched::Nothing;
         }
+        self.version += 1;
         self.remove(&resource.key);
         if !gone {
             self.put(resource);
@@ -201,6 +204,7 @@ impl World {
         texts.insert(key.clone(), policies.into_iter().map(Arc::new).collect());
         let mut world = World {
             seq: self.seq,
+            version: self.version,
             projects: self.projects.clone(),
             platform: self.platform.clone(),
             rules: self.rules.clone(),

@@ -11,6 +11,7 @@ use crate::workspace::Learned;
 use crate::{Parts, handed};
 use kernel::port::{OpenedSecret, SecretText, SecretUse, SecretUser};
 use kernel::{Error, ErrorKind, Result, Text, text};
+use policy::{Action, Ask, Target};
 use run::{Engine, Run, Task};
 use std::collections::BTreeMap;
 
@@ -56,6 +57,9 @@ impl Job {
     pub(super) async fn learn(&mut self, handed: &Handed) -> Result<()> {
         let main = format!("{}-{}", self.task.key, self.task.attempt);
         let begun = self.parts.host.find(&main).is_some();
+        if !begun {
+            self.may_deploy().await?;
+        }
         let learned = match self.place.learned(&self.parts.seal)? {
             Some(learned) if begun => learned,
             _ if self.task.cancel.is_cancelled() => Learned::default(),
@@ -71,6 +75,26 @@ impl Job {
         self.secrets = Secrets::take(&mut self.scope, parts.collect());
         self.learned = learned;
         Ok(())
+    }
+
+    /// A job that says what it deploys to does nothing when a policy holds that back from whoever started its pipeline.
+    async fn may_deploy(&self) -> Result<()> {
+        let Some(environment) = self.deploys_to() else { return Ok(()) };
+        // On a developer's own machine nothing is deployed.
+        if self.parts.identity.is_none() {
+            return Ok(());
+        }
+        let run = self.own_run().await?;
+        let context = policy::Context {
+            branch: run.labels.get("ref").cloned(),
+            protected: Some(run.labels.get("default_branch").is_some_and(|is| is == "true")),
+            environment: Some(environment.clone()),
+            ..policy::Context::default()
+        };
+        let target = Target::environment(&run.project, environment);
+        let (who, action) = (&run.actor, Action::Deploy);
+        let ask = Ask { who, action, target: &target, context: &context };
+        self.parts.policy.unless_forbidden(&ask).await
     }
 
     /// The secrets that the project gives to all of its jobs that are within their scope.

@@ -89,6 +89,7 @@ impl Node {
             edge: Arc::new(edge.clone()),
             secrets: None,
             identity: Some(Arc::new(super::fakes::Signer::default())),
+            policy: None,
             dir: dir.path().to_owned(),
             limits: Limits { instance_log: 64 << 10, ..Limits::default() },
         })
