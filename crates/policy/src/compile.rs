@@ -40,6 +40,8 @@ impl<T> Scope<T> {
 pub(crate) struct Needs {
     pub now: bool,
     pub address: bool,
+    /// Whether what it comes to may change at any moment, not only at the policy's [`Compiled::edges`].
+    pub any_moment: bool,
 }
 
 /// One policy, taken apart.
@@ -61,6 +63,8 @@ pub(crate) struct Compiled {
     /// Conditions without the scope; `None` when the scope is all there is.
     pub condition: Option<Policy>,
     pub needs: Needs,
+    /// The moments that the condition compares the time with.
+    pub edges: Box<[Time]>,
     /// The whole, as plain Cedar evaluates it.
     pub whole: Policy,
 }
@@ -144,6 +148,7 @@ fn one(id: String, project: Option<&Name>, policy: &Policy) -> Result<Compiled> 
         until: None,
         condition,
         needs: needs(&conditions),
+        edges: crate::moment::edges(&conditions).unwrap_or_default(),
         whole,
         id,
     })
@@ -184,6 +189,7 @@ pub(crate) fn granted(
         until: Some(until),
         condition: None,
         needs: Needs::default(),
+        edges: Box::default(),
         whole: named(&est, id)?,
     })
 }
@@ -334,9 +340,11 @@ fn needs(conditions: &Value) -> Needs {
     }
     let whole = bare(conditions);
     let words = conditions.to_string();
+    let now = whole || words.contains("\"now\"");
     Needs {
-        now: whole || words.contains("\"now\""),
+        now,
         address: whole || words.contains("\"address\""),
+        any_moment: now && (whole || crate::moment::edges(conditions).is_none()),
     }
 }
 

@@ -212,8 +212,18 @@ impl Index {
         for policy in numbers.iter().filter_map(|n| self.get(*n)) {
             needs.now |= policy.needs.now;
             needs.address |= policy.needs.address;
+            needs.any_moment |= policy.needs.any_moment;
         }
         needs
+    }
+
+    /// Where `now` lies between the moments that the conditions of these policies compare the time with: how many are
+    /// before it, and how many not after it. While that is the same, each comparison comes to the same.
+    pub fn moment(&self, numbers: &[u32], now: Time) -> (usize, usize) {
+        let edges = numbers.iter().filter_map(|n| self.get(*n)).flat_map(|p| p.edges.iter());
+        edges.fold((0, 0), |(before, until), edge| {
+            (before + usize::from(*edge < now), until + usize::from(*edge <= now))
+        })
     }
 
     /// The conditions of these policies as a set to evaluate, each under its number.

@@ -21,6 +21,7 @@ mod groups;
 mod index;
 mod judge;
 mod kind;
+mod moment;
 mod people;
 #[doc(hidden)]
 pub mod plain;
@@ -76,7 +77,7 @@ struct Inner {
 }
 
 /// Principals kept worked out.
-const KNOWN: usize = 65_536;
+const KNOWN: usize = 8192;
 
 impl Policy {
     /// Reads nothing yet: the first decision does, or [`Policy::open`].

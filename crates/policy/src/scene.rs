@@ -3,7 +3,8 @@
 //! What a condition comes to depends on the policy, the principal with all it is in, the target, the action and
 //! the context, and on nothing else ([`crate::compile`] refuses conditions that ask about anybody else). A scene
 //! belongs to a [`Who`], which is thrown away whenever policies, memberships or grants change; so what it remembers
-//! is true for as long as it lives. A condition that looks at the time is never remembered.
+//! is true for as long as it lives. A condition that compares the time with moments is remembered between two of
+//! them; one that does anything else with the time is not.
 
 use crate::action::Action;
 use crate::entities;
@@ -20,7 +21,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Scenes kept for one principal.
-const SCENES: usize = 256;
+const SCENES: usize = 512;
 /// Answers kept in one scene.
 const ANSWERS: usize = 64;
 
@@ -43,6 +44,8 @@ struct Asked {
     policies: Box<[u32]>,
     /// Without what none of the policies looks at.
     context: Context,
+    /// Where the time lies between the moments that the policies compare it with.
+    moment: (usize, usize),
 }
 
 impl Scenes {
@@ -71,12 +74,13 @@ impl Scenes {
 pub(crate) fn satisfied(index: &Index, q: &Question<'_>, policies: Vec<u32>) -> Result<Arc<[u32]>> {
     let scene = q.who.scenes.of(q.who, q.target)?;
     let needs = index.needs(&policies);
-    if needs.now {
+    if needs.any_moment {
         return scene.evaluate(index, q, &policies);
     }
     let mut context = Context { now: None, ..q.context.clone() };
     context.address = context.address.filter(|_| needs.address);
-    let asked = Asked { action: q.action, policies: policies.into(), context };
+    let moment = index.moment(&policies, q.now);
+    let asked = Asked { action: q.action, policies: policies.into(), context, moment };
     let kept = || scene.answers.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(found) = kept().get(&asked) {
         return Ok(found.clone());

@@ -13,15 +13,15 @@ const SETUP: Duration = Duration::from_secs(60);
 const CI: &str = "wait: {script: ['echo started; while true; do sleep 0.1; done']}\n";
 
 /// A server with a user `ada`, who is a maintainer of `shop`, and what she has.
-struct Hers {
-    naru: Naru,
+pub(crate) struct Hers {
+    pub naru: Naru,
     work: Repository,
     token: String,
     cookie: String,
 }
 
 impl Hers {
-    fn new() -> Hers {
+    pub fn new() -> Hers {
         let naru = shop();
         naru.say(&["user", "create", "ada"]).unwrap();
         let members = r#"{"spec":{"members":[{"user":"admin","role":"owner"},{"user":"ada","role":"maintainer"}]}}"#;
@@ -33,7 +33,7 @@ impl Hers {
         work.git(&["commit", "-qm", "Noise"]).unwrap();
         assert!(work.push(&["naru", "main"]).unwrap().0);
         let token = made(&naru, "laptop");
-        let cookie = signed_in(&naru);
+        let cookie = signed_in(&naru, "ada");
         Hers { naru, work, token, cookie }
     }
 
@@ -69,7 +69,7 @@ impl Hers {
         reader
     }
 
-    fn watch(&self) -> BufReader<TcpStream> {
+    pub fn watch(&self) -> BufReader<TcpStream> {
         self.open(
             "GET /api/v1/projects/shop/services?watch=true HTTP/1.1",
             b"",
@@ -100,7 +100,7 @@ impl Hers {
         reader
     }
 
-    fn terminal(&self) -> BufReader<TcpStream> {
+    pub fn terminal(&self) -> BufReader<TcpStream> {
         let naru = &self.naru;
         let runs = naru.json(&["run", "-p", "shop", "list"]).unwrap();
         let run = runs[0]["id"].as_str().unwrap().to_owned();
@@ -135,9 +135,10 @@ fn made(naru: &Naru, name: &str) -> String {
     made["token"].as_str().unwrap().to_owned()
 }
 
-/// Her cookie, by a one-time link.
-fn signed_in(naru: &Naru) -> String {
-    let link = naru.api("POST", "/api/v1/sign-in-links", r#"{"for":"ada"}"#).unwrap();
+/// Somebody's cookie, by a one-time link.
+pub(crate) fn signed_in(naru: &Naru, who: &str) -> String {
+    let body = serde_json::json!({ "for": who }).to_string();
+    let link = naru.api("POST", "/api/v1/sign-in-links", &body).unwrap();
     let path = link.json().unwrap()["path"].as_str().unwrap().to_owned();
     let address = naru.address().unwrap();
     let answer = request(address, &address.to_string(), "GET", &path, &[], b"").unwrap();
@@ -151,7 +152,7 @@ fn signed_in(naru: &Naru) -> String {
 }
 
 /// Reads a connection until the server has closed it, which is to happen before `until`; gives what came.
-fn closed(mut reader: BufReader<TcpStream>, until: Instant, what: &str) -> Vec<u8> {
+pub(crate) fn closed(mut reader: BufReader<TcpStream>, until: Instant, what: &str) -> Vec<u8> {
     let mut all = Vec::new();
     let mut piece = vec![0_u8; 64 * 1024];
     loop {
@@ -204,7 +205,8 @@ fn a_disabled_account_has_nothing_open_and_starts_anew_when_it_comes_back() {
     let on = hers.naru.api("PATCH", ADA, r#"{"spec":{"disabled":false}}"#).unwrap();
     assert_eq!(on.status, 200, "{}", on.body);
     assert_eq!((hers.by_token(), hers.by_cookie()), (401, 401), "what has ended stays so");
-    let hers = Hers { token: made(&hers.naru, "again"), cookie: signed_in(&hers.naru), ..hers };
+    let hers =
+        Hers { token: made(&hers.naru, "again"), cookie: signed_in(&hers.naru, "ada"), ..hers };
     assert_eq!((hers.by_token(), hers.by_cookie()), (200, 200));
 
     ends_everything(&hers, |naru| assert_eq!(naru.api("DELETE", ADA, "").unwrap().status, 204));
@@ -221,7 +223,7 @@ fn a_revoked_token_ends_what_it_opened_and_nothing_else() {
     assert_eq!(naru.api("PATCH", "/api/v1/projects/shop", members).unwrap().status, 200);
     let work = naru.repository("shop", "web", &[("a", "b")]).unwrap();
     let (token, other) = (made(&naru, "one"), made(&naru, "two"));
-    let hers = Hers { cookie: signed_in(&naru), token: token.clone(), work, naru };
+    let hers = Hers { cookie: signed_in(&naru, "ada"), token: token.clone(), work, naru };
     let stream = hers.watch();
     let hers = Hers { token: other, ..hers };
     let kept = hers.watch();

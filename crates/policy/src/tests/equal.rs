@@ -55,7 +55,7 @@ fn target_scope(project: &'static str) -> impl Strategy<Value = String> {
 }
 
 fn condition() -> impl Strategy<Value = String> {
-    let all: Vec<String> = [
+    let mut all: Vec<String> = [
         "",
         "",
         "when { context has environment && context.environment == \"production\" }",
@@ -70,9 +70,15 @@ fn condition() -> impl Strategy<Value = String> {
         "when { resource is Environment && action == Action::\"deploy\" }",
         "when { resource.project.viewers in resource.project.viewers && action in Action::\"role.viewer\" }",
         "when { context == context }",
+        "when { context.now.toTime() > duration(\"1h\") }",
     ]
     .map(str::to_owned)
     .into();
+    // At the very moment, one before it and one after it something else is true.
+    let edge = Time(NOW + 1);
+    for comparison in ["<", "<=", ">", ">="] {
+        all.push(format!("when {{ context.now {comparison} datetime(\"{edge}\") }}"));
+    }
     prop::sample::select(all)
 }
 
@@ -208,6 +214,9 @@ fn the_index_answers_what_plain_cedar_answers() {
             asked.set(asked.get() + 1);
             allowed.set(allowed.get() + usize::from(quick == Some(true)));
             prop_assert_eq!(quick, plain.as_ref().map(|p| p.0));
+            // What is remembered by now comes to the same.
+            let again = case.indexed(who, action, target, &context, now).unwrap();
+            prop_assert_eq!(again, quick);
             if asked.get() % 4 == 0 {
                 let whole = case.explained(who, action, target, &context, now).unwrap();
                 prop_assert_eq!(whole, plain);
