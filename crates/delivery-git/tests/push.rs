@@ -352,6 +352,7 @@ async fn a_push_says_why_its_pipeline_cannot_be_read_and_a_client_that_leaves_st
                 reason: Some(Text::plain(".gitlab-ci.yml:3:1: no such keyword")),
                 layers: Vec::new(),
                 deploys: true,
+                by: None,
             };
             let fact = finished
                 .event(Principal::part("test"), Text::plain("the pipeline failed"))

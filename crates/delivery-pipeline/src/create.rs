@@ -264,6 +264,7 @@ pub fn end_in(
         reason,
         layers: Vec::new(),
         deploys: deploys(asked.origin.word()),
+        by: Some(asked.actor.clone()),
     };
     finish(tx, &tip.project, tip.change.clone(), fact)
 }

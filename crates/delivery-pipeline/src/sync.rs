@@ -261,6 +261,7 @@ fn finished(event: &Event, tx: &mut Tx<'_>) -> Result<()> {
         reason: run.reason.clone(),
         layers: trigger::layers(tx, &run, 0)?,
         deploys: deploys(&run),
+        by: Some(run.actor.clone()),
     };
     create::finish(tx, &run.project, run.change.clone(), fact)
 }

@@ -127,6 +127,7 @@ impl World {
             reason,
             layers: Vec::new(),
             deploys: true,
+            by: None,
         };
         self.tell(fact, n).await;
     }

@@ -166,6 +166,9 @@ pub struct PipelineFinished {
     /// Whether a release may follow: a push or a person started it, not a schedule or another pipeline.
     #[serde(default = "yes")]
     pub deploys: bool,
+    /// Who pushed it or ran it again: what is forbidden to them it does not do either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Principal>,
 }
 
 fn yes() -> bool {

@@ -130,6 +130,7 @@ fn passed(event: &Event, project: &Name, opened: EnvironmentOpened) -> Passed {
             default_branch: false,
             run: None,
             deploys: true,
+            by: None,
             verdict: Verdict::Passed,
             reason: None,
             layers: opened.layers,

@@ -132,10 +132,9 @@ impl Intake {
         };
         let low = self.open().low_without(event.seq);
         let change = event.fact.change.clone();
-        let who = event.fact.actor.clone();
         let (event, by) = (event.seq, None);
         let passed = Passed { event, project, change, fact, low, by, procfile: false };
-        let error = match self.act(passed.clone(), &who).await {
+        let error = match self.act(passed.clone()).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -159,13 +158,13 @@ impl Intake {
         self.skip(passed, Skipped { verdict: Verdict::Failed, reason, empty: false }).await
     }
 
-    async fn act(&self, passed: Passed, who: &Principal) -> Result<()> {
+    async fn act(&self, passed: Passed) -> Result<()> {
         if passed.fact.verdict != Verdict::Passed || !passed.fact.deploys {
             return self.yard.store().write(move |tx| release::ignore(tx, &passed)).await;
         }
         let reason = match self.held_back(&passed).await? {
             Some(reason) => Some(reason),
-            None => self.forbidden(&passed, who).await?,
+            None => self.forbidden(&passed).await?,
         };
         if let Some(reason) = reason {
             let skipped = Skipped { verdict: Verdict::Passed, reason, empty: false };
@@ -239,8 +238,8 @@ impl Intake {
 
     /// Whether a policy keeps what whoever pushed it set going from production: a push needs no right to deploy, but
     /// what is forbidden to its author it does not do either.
-    async fn forbidden(&self, passed: &Passed, who: &Principal) -> Result<Option<Text>> {
-        let Some(policy) = &self.policy else { return Ok(None) };
+    async fn forbidden(&self, passed: &Passed) -> Result<Option<Text>> {
+        let (Some(policy), Some(who)) = (&self.policy, &passed.fact.by) else { return Ok(None) };
         let target = Target::environment(&passed.project, naru_http::PRODUCTION);
         let context = policy::Context {
             environment: Some(naru_http::PRODUCTION.to_owned()),

@@ -45,7 +45,9 @@ fn push(naru: &Naru, work: &Repository, who: &str, token: &str, branch: &str) ->
     let remote = format!("http://{who}:{token}@{}/shop/web.git", naru.address().unwrap());
     let refs = format!("HEAD:refs/heads/{branch}");
     let out = work.command(&["push", "-o", "follow", &remote, &refs]).output().unwrap();
-    (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
+    // Lines are broken for a terminal.
+    let words = String::from_utf8_lossy(&out.stderr).replace("remote:", " ");
+    (out.status.success(), words.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[test]

@@ -274,6 +274,7 @@ pub fn passed(commit: &str) -> PipelineFinished {
         reason: None,
         layers: Vec::new(),
         deploys: true,
+        by: None,
     }
 }
 
