@@ -112,6 +112,7 @@ impl Accounts {
         }
         let first = accounts.clone();
         store.write(move |tx| first.begin(tx)).await?;
+        accounts.recall_failures().await?;
         Ok(accounts)
     }
 

@@ -12,7 +12,7 @@ use kernel::{Error, ErrorKind, Key, Name, Result, Text, text};
 use policy::{Action, Permission, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::Put;
+use store::{Put, Tx};
 
 const PAGE: u64 = 100;
 const MOST: u64 = 500;
@@ -319,6 +319,15 @@ async fn dry_run(call: Call, key: Key, labels: Labels, spec: Value) -> Result<Re
         Some(r) => (json!({ "spec": r.spec, "labels": r.labels }), "update"),
         None => (Value::Null, "create"),
     };
+    let (actor, accounts) = (call.who.clone(), call.site.accounts.clone());
+    let put = Put {
+        key: key.clone(),
+        labels: labels.clone(),
+        spec: spec.clone(),
+        expected: expected(&call)?,
+        actor,
+    };
+    rehearse(&call, move |tx| accounts.put(tx, put).map(drop)).await?;
     let after = json!({ "spec": spec, "labels": labels });
     let mut changes = Vec::new();
     patch::differ("", &before, &after, &mut changes);
@@ -326,6 +335,25 @@ async fn dry_run(call: Call, key: Key, labels: Labels, spec: Value) -> Result<Re
     json(
         &json!({ "dryRun": true, "would": verb, "kind": key.kind, "name": key.name, "changes": changes }),
     )
+}
+
+/// Does it with all its rules in a transaction that is undone.
+///
+/// # Errors
+/// What it would be refused with.
+async fn rehearse(
+    call: &Call,
+    work: impl FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    const UNDONE: &str = "dry-run.undone";
+    let undone = move |tx: &mut Tx<'_>| -> Result<()> {
+        work(tx)?;
+        Err(Error::conflict(UNDONE, Text::fixed("undone", "되돌림")))
+    };
+    match call.site.store.write(undone).await {
+        Err(error) if error.code() == UNDONE => Ok(()),
+        other => other,
+    }
 }
 
 async fn delete(call: Call) -> Result<Response> {
@@ -338,31 +366,26 @@ async fn delete(call: Call) -> Result<Response> {
         let whole = Target::project(&key.name);
         call.site.policy.may_do(&call.who, Action::ProjectDelete, &whole).await?;
     }
-    if call.flag("dryRun") {
-        let wanted = key.clone();
-        let found = call.site.store.read(move |v| v.resource(&wanted)).await?;
-        found.ok_or_else(|| unknown(&key))?;
-        return json(
-            &json!({ "dryRun": true, "would": "delete", "kind": key.kind, "name": key.name }),
-        );
-    }
-    let actor = call.who.clone();
     let inside: Vec<&'static str> = match kind.kind {
         "Project" => project::written_by_people(&call),
         _ => Vec::new(),
     };
-    let accounts = call.site.accounts.clone();
-    call.site
-        .store
-        .write(move |tx| {
-            for kind in inside {
-                if let Some(found) = tx.resources(kind, Some(&key.name), None, 1)?.first() {
-                    return Err(project::not_empty(&key.name, &found.key));
-                }
+    let (wanted, actor, accounts) = (key.clone(), call.who.clone(), call.site.accounts.clone());
+    let work = move |tx: &mut Tx<'_>| {
+        for kind in inside {
+            if let Some(found) = tx.resources(kind, Some(&wanted.name), None, 1)?.first() {
+                return Err(project::not_empty(&wanted.name, &found.key));
             }
-            accounts.delete(tx, &key, expected, actor)
-        })
-        .await?;
+        }
+        accounts.delete(tx, &wanted, expected, actor).map(drop)
+    };
+    if call.flag("dryRun") {
+        rehearse(&call, work).await?;
+        return json(
+            &json!({ "dryRun": true, "would": "delete", "kind": key.kind, "name": key.name }),
+        );
+    }
+    call.site.store.write(work).await?;
     Ok(empty())
 }
 

@@ -40,6 +40,8 @@ pub struct Config {
     pub environments: usize,
     /// Instances of services in all environments together.
     pub environment_instances: u32,
+    /// The first number by which Unix knows an account.
+    pub first_uid: u32,
     /// The file with the master key of secrets.
     pub secret_key: PathBuf,
     /// Given, the master key of secrets is derived from it instead.
@@ -78,6 +80,7 @@ struct File {
     keep_runs: Option<u64>,
     environments: Option<u64>,
     environment_instances: Option<u64>,
+    first_uid: Option<u64>,
     secret_key: Option<PathBuf>,
 }
 
@@ -137,6 +140,11 @@ impl Config {
                 "environment-instances",
                 file.environment_instances,
                 100,
+            )),
+            first_uid: small(number(
+                "first-uid",
+                file.first_uid,
+                account::Options::default().first_number.into(),
             )),
             secret_key: path("secret-key", file.secret_key)
                 .unwrap_or_else(|| data.join("secret-key.json")),

@@ -107,7 +107,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     .await?;
     let accounts = Accounts::open_with(
         store.clone(),
-        account::Options { record: Some(data.join("ended.jsonl")), ..account::Options::default() },
+        account::Options { record: Some(data.join("ended.jsonl")), first_number: config.first_uid },
     )
     .await?;
     let policy = Policy::new(&accounts);

@@ -86,6 +86,14 @@ pub fn command(lang: Lang) -> clap::Command {
                 "모든 환경에 있는 서비스 인스턴스의 합 [기본: 100]",
             ),
         ))
+        .arg(number(
+            "first-uid",
+            "NARU_FIRST_UID",
+            lang.pick(
+                "The first number by which Unix knows an account made here [default: 20000]",
+                "여기서 만든 계정이 유닉스에서 쓸 첫 번호 [기본: 20000]",
+            ),
+        ))
         .arg(
             Arg::new("secret-key")
                 .long("secret-key")

@@ -265,25 +265,13 @@ pub(crate) fn draw_all(r: &Reader, groups: &Found, words: &str) -> Markup {
 async fn show(call: Call) -> Result<Response> {
     let name = call.name("group")?;
     let found = allowed(&call, &name).await?;
-    let (inner, outer) = (name.clone(), name.clone());
+    let inner = name.clone();
     let groups = call.site.store.read(move |v| within(v, &inner)).await?;
-    let outer = call.site.store.read(move |v| holders(v, &outer)).await?;
+    let outer = call.site.accounts.direct_groups(&Member::Group(name.clone()));
     let r = Reader::of(&call);
     let page = Page { title: name.to_string(), bare: true, ..Page::default() };
     let body = draw(&r, &name, &found.spec()?, &reach(&groups, &name), &outer);
     Ok(web::page(&call, &page, body))
-}
-
-/// Groups that this one is directly in.
-fn holders(v: &View<'_>, group: &Name) -> Result<Vec<Name>> {
-    let member = Member::Group(group.clone());
-    let mut out = Vec::new();
-    for found in v.resources("Group", None, None, 100_000)? {
-        if found.spec::<Group>()?.members.contains(&member) {
-            out.push(found.key.name);
-        }
-    }
-    Ok(out)
 }
 
 pub(crate) fn draw(

@@ -171,7 +171,8 @@ fn groups_show_by_which_way_somebody_is_in_them() {
 fn a_service_account_shows_a_new_token_once() {
     let account = ServiceAccount { project: Some(name("shop")), ..ServiceAccount::default() };
     let found = Found { items: vec![resource("bot", &account)], after: None };
-    assert!(drawn(|r| service::draw_all(r, &found, "")).contains("/projects/shop"));
-    let html = drawn(|r| service::draw(r, &name("bot"), &account, &[], Some("naru_secret")));
+    assert!(drawn(|r| service::draw_all(r, None, &found, "")).contains("/projects/shop"));
+    let html =
+        drawn(|r| service::draw(r, None, (&name("bot"), &account), &[], Some("naru_secret")));
     assert!(html.contains("naru_secret") && html.contains("/service-accounts/bot/token"));
 }

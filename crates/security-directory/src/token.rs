@@ -67,6 +67,16 @@ impl Wanted {
         }
     }
 
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// For this project alone, and for nobody but the account that it is made for.
+    pub fn confine(&mut self, project: Name) {
+        self.projects = vec![project];
+        (self.user, self.service) = (None, None);
+    }
+
     /// From the form of a page.
     ///
     /// # Errors

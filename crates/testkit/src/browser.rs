@@ -99,6 +99,22 @@ impl Browser {
         Ok(())
     }
 
+    /// A device that makes and shows passkeys without asking anybody: a phone whose owner always agrees (Web
+    /// Authentication, level 3, §11.3).
+    pub fn with_passkeys(&mut self) -> Result<()> {
+        self.order("WebAuthn.enable", json!({ "enableUI": false }))?;
+        let device = json!({ "options": {
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+            "hasUserVerification": true, "isUserVerified": true, "automaticPresenceSimulation": true,
+        } });
+        self.order("WebAuthn.addVirtualAuthenticator", device).map(drop)
+    }
+
+    /// Forgets every cookie: a browser that was never here.
+    pub fn forget(&mut self) -> Result<()> {
+        self.order("Network.clearBrowserCookies", json!({})).map(drop)
+    }
+
     pub fn without_scripts(&mut self) -> Result<()> {
         self.order("Emulation.setScriptExecutionDisabled", json!({ "value": true })).map(drop)
     }

@@ -42,6 +42,8 @@ pub struct Reader {
     pub who: Option<String>,
     /// The page's own address with its query: where a form leads back to.
     pub address: String,
+    /// Whether they look after everybody's accounts.
+    pub administers: bool,
     /// Rights taken in an emergency, for administrators.
     pub alarms: Vec<Text>,
     /// Position in the journal before anything was read: live parts follow from here.
@@ -61,6 +63,7 @@ impl Reader {
             theme: Theme::parse(head.cookie("naru_theme").unwrap_or("")),
             who,
             address: head.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+            administers: head.site.policy.administers(&head.who),
             alarms: alarms(head),
             since: head.since,
         }

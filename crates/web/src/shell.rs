@@ -174,6 +174,9 @@ fn person(r: &Reader) -> Markup {
                 a href="/tokens" { (r.t("Access tokens", "접근 토큰")) }
                 a href="/access" { (r.t("Access requests", "권한 요청")) }
                 a href="/projects" { (r.t("All projects", "모든 프로젝트")) }
+                @if r.administers {
+                    a href="/people" { (r.t("People and groups", "사람과 그룹")) }
+                }
                 form method="post" action="/sign-out" {
                     button.quiet { (r.t("Sign out", "로그아웃")) }
                 }

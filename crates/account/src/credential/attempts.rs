@@ -10,7 +10,8 @@
 //! address wait once, [`PATIENCE`], before its first try. That is the longest that anybody else can hold up the owner.
 //!
 //! A budget allows some failures at once; after them each failure doubles the wait, up to [`LONGEST`]. Failures are
-//! forgotten one by one as time passes. Pure: no clock, no IO; what a crash forgets is only waits.
+//! forgotten one by one as time passes. Pure: no clock, no IO. They outlive a restart, because the journal tells of
+//! each failure ([`Attempts::recall`]).
 
 use kernel::Time;
 use std::collections::HashMap;
@@ -151,19 +152,37 @@ impl Attempts {
             return Err(PATIENCE);
         }
         for budget in budgets {
-            let tally = self.tally(&budget, now);
-            let failures = tally.failures.saturating_add(1);
-            // The wait starts after this failure: the one that uses up what is free makes the next one wait.
-            let next = now.plus(delay(failures.saturating_add(1), budget.free()));
-            self.keep(budget, Tally { failures, at: tally.at, next }, now);
+            self.charge(budget, now);
         }
         if of.device.is_none() {
-            let account = Budget::Account(of.account.clone());
-            let tally = self.tally(&account, now);
-            let failures = tally.failures.saturating_add(1);
-            self.keep(account, Tally { failures, ..tally }, now);
+            self.count(&of.account, now);
         }
         Ok(())
+    }
+
+    /// Counts a failure of earlier, as the journal tells of it: from where, and of which account if there is one of
+    /// that name. What is told in order comes to what was counted then, but for devices, whose own budgets start anew.
+    pub fn recall(&mut self, at: Time, account: Option<&str>, source: Source) {
+        self.charge(Budget::Source(source), at);
+        if let Some(account) = account {
+            self.charge(Budget::Pair(account.to_owned(), source), at);
+            self.count(account, at);
+        }
+    }
+
+    fn charge(&mut self, budget: Budget, now: Time) {
+        let tally = self.tally(&budget, now);
+        let failures = tally.failures.saturating_add(1);
+        // The wait starts after this failure: the one that uses up what is free makes the next one wait.
+        let next = now.plus(delay(failures.saturating_add(1), budget.free()));
+        self.keep(budget, Tally { failures, at: tally.at, next }, now);
+    }
+
+    fn count(&mut self, account: &str, now: Time) {
+        let account = Budget::Account(account.to_owned());
+        let tally = self.tally(&account, now);
+        let failures = tally.failures.saturating_add(1);
+        self.keep(account, Tally { failures, ..tally }, now);
     }
 
     /// The try was right: what it cost is given back, and its pair or device starts anew. The source keeps its other

@@ -4,7 +4,7 @@ use super::attempts::{Source, Try};
 use super::factors::{Factors, Owner, Password, fact, late, wrong_code};
 use super::passkey::refused;
 use super::rules::SignInRules;
-use super::{Enrolment, recovery, totp};
+use super::{Enrolment, FAILED, recovery, totp};
 use crate::{Accounts, NewSession, Peer, secret};
 use kernel::{Error, ErrorKind, Name, NewEvent, Principal, Result, Text, text};
 use serde_json::Value;
@@ -456,11 +456,11 @@ impl Accounts {
                     "sign-in of {name} refused, from {from}",
                     "{name} 로그인 거절, {from}에서"
                 );
-                fact("sign-in.failed", name, Principal::Anonymous, say)
+                fact(FAILED, name, Principal::Anonymous, say)
             }
             None => {
                 let say = text!("sign-in refused, from {from}", "로그인 거절, {from}에서");
-                NewEvent::new("sign-in.failed", Principal::Anonymous, say)
+                NewEvent::new(FAILED, Principal::Anonymous, say)
             }
         };
         self.store().write(move |tx: &mut Tx<'_>| tx.append(event)).await.map(drop)

@@ -384,3 +384,27 @@ async fn what_was_sealed_with_a_lost_key_says_so() {
     let paper = Proof::Recovery(codes[0].clone());
     assert!(reopened.second(&half().await, paper, &home(), HOST).await.is_ok());
 }
+
+#[tokio::test]
+async fn who_guesses_gets_no_new_tries_by_a_restart_and_others_are_not_held_up() {
+    let world = world().await;
+    let origin = kernel::Origin { address: Some("198.51.100.7".into()), ..Default::default() };
+    let guess = |accounts: Accounts| async move {
+        let tried = accounts.sign_in("han", "not this one at all".into(), &at("198.51.100.7"));
+        tried.await.unwrap_err().code()
+    };
+    for _ in 0..3 {
+        let accounts = world.accounts.clone();
+        store::origin::scope(origin.clone(), async {
+            assert_eq!(guess(accounts).await, "sign-in.wrong")
+        })
+        .await;
+    }
+    assert_eq!(guess(world.accounts.clone()).await, "sign-in.slow");
+    let again = Accounts::open(world.accounts.store().clone()).await.unwrap();
+    assert_eq!(guess(again.clone()).await, "sign-in.slow", "the journal remembers");
+    assert!(again.sign_in("han", PASSWORD.into(), &home()).await.is_ok(), "han himself comes in");
+    world.clock.advance(Duration::from_secs(3600));
+    let later = Accounts::open(world.accounts.store().clone()).await.unwrap();
+    assert_eq!(guess(later).await, "sign-in.wrong", "an hour later it is forgotten");
+}

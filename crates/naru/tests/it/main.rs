@@ -15,6 +15,7 @@ mod kill;
 mod load;
 mod local;
 mod page;
+mod passkey;
 mod policy;
 mod report;
 mod route;

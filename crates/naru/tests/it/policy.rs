@@ -156,3 +156,74 @@ fn millis() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }
+
+/// A request with somebody's token; the status and the answer.
+fn ask(naru: &Naru, token: &str, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
+    let address = naru.address().unwrap();
+    let bearer = format!("Bearer {token}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let host = address.to_string();
+    let answer = request(address, &host, method, path, &headers, body.as_bytes()).unwrap();
+    (answer.status, answer.json().unwrap_or_default())
+}
+
+#[test]
+fn owners_look_after_the_programs_of_their_project_and_give_them_no_more_than_that() {
+    let naru = shop();
+    let (ada, ben) = (person(&naru, "ada"), person(&naru, "ben"));
+    let one = |name: &str, role: &str| json!({ "user": name, "role": role });
+    let all = [one("admin", "owner"), one("ada", "owner"), one("ben", "developer")];
+    let body = json!({ "spec": { "members": all } }).to_string();
+    assert_eq!(naru.api("PATCH", "/api/v1/projects/shop", &body).unwrap().status, 200);
+    naru.say(&["project", "create", "other"]).unwrap();
+
+    let base = "/api/v1/projects/shop/service-accounts";
+    assert_eq!(ask(&naru, &ben, "POST", base, r#"{"name":"bot"}"#).0, 403, "a developer");
+    assert_eq!(ask(&naru, &ada, "POST", base, r#"{"name":"bot","title":"Deploys"}"#).0, 201);
+    let (status, listed) = ask(&naru, &ada, "GET", base, "");
+    assert_eq!((status, &listed["items"][0]["name"]), (200, &json!("bot")));
+    // The administrator makes it a member of another project as well.
+    let bot = json!({ "spec": { "members": [one("admin", "owner"), { "service": "bot", "role": "viewer" }] } });
+    for project in ["shop", "other"] {
+        let mut body = bot.clone();
+        if project == "shop" {
+            body["spec"]["members"].as_array_mut().unwrap().push(one("ada", "owner"));
+        }
+        let path = format!("/api/v1/projects/{project}");
+        assert_eq!(naru.api("PATCH", &path, &body.to_string()).unwrap().status, 200);
+    }
+    let wanted = r#"{"name":"ci","projects":["other"]}"#;
+    let (status, made) = ask(&naru, &ada, "POST", &format!("{base}/bot/tokens"), wanted);
+    assert_eq!(status, 201, "{made}");
+    let token = made["token"].as_str().unwrap();
+    assert_eq!(ask(&naru, token, "GET", "/api/v1/projects/shop/services", "").0, 200);
+    assert_eq!(ask(&naru, token, "GET", "/api/v1/projects/other/services", "").0, 403);
+    assert_eq!(ask(&naru, &ada, "DELETE", &format!("{base}/bot/tokens/ci"), "").0, 204);
+    assert_eq!(ask(&naru, token, "GET", "/api/v1/projects/shop/services", "").0, 401);
+
+    naru.say(&["service-account", "create", "alone"]).unwrap();
+    let (status, _) = ask(&naru, &ada, "POST", &format!("{base}/alone/disable"), "{}");
+    assert_eq!(status, 404, "one that is no project's is not there for an owner");
+}
+
+#[test]
+fn a_rehearsal_is_refused_with_what_the_deed_would_be_and_leaves_nothing() {
+    let naru = shop();
+    let mail = |whose: &str| {
+        json!({ "spec": { "title": whose, "mails": [{ "address": "ada@example.org" }] } })
+            .to_string()
+    };
+    assert_eq!(naru.api("PUT", "/api/v1/users/ada", &mail("Ada")).unwrap().status, 201);
+    let code = |method: &str, path: &str, body: &str| {
+        let answer = naru.api(method, path, body).unwrap();
+        (answer.status, answer.json().unwrap_or_default()["code"].as_str().unwrap_or("").to_owned())
+    };
+    for path in ["/api/v1/users/eve?dryRun=true", "/api/v1/users/eve"] {
+        assert_eq!(code("PUT", path, &mail("Eve")), (409, "user.mail-taken".to_owned()), "{path}");
+    }
+    let last = (409, "user.last-administrator".to_owned());
+    assert_eq!(code("DELETE", "/api/v1/users/admin?dryRun=true", ""), last);
+    assert_eq!(code("DELETE", "/api/v1/users/ada?dryRun=true", "").0, 200);
+    assert_eq!(naru.api("GET", "/api/v1/users/ada", "").unwrap().status, 200, "still there");
+    assert_eq!(naru.api("GET", "/api/v1/users/eve", "").unwrap().status, 404);
+}

@@ -3,7 +3,7 @@
 use kernel::Result;
 use maud::{Markup, html};
 use naru_http::{Call, Response};
-use policy::{Action, Decision, Matrix, MatrixRow, Reason, Subject};
+use policy::{Action, Decision, Matrix, MatrixRow, Reason, Subject, Target};
 use web::widget::{self, State, Table};
 use web::{Page, Reader, icon};
 
@@ -16,8 +16,15 @@ pub(super) async fn show(call: Call) -> Result<Response> {
         "Roles, groups, policies and grants together, as every request is decided",
         "역할, 그룹, 정책, 임시 권한을 모두 합친 실제 판단 결과입니다",
     )) };
+    let whole = Target::project(&project);
+    let owner = call.site.policy.can(&call.who, Action::ProjectAdminister, &whole).await;
+    let programs = html! {
+        @if owner {
+            a.button href=(format!("/projects/{project}/service-accounts")) { (r.t("Service accounts", "서비스 계정")) }
+        }
+    };
     let body = html! {
-        (widget::heading(html! { (r.t("Access", "권한")) }, html! {}, about, html! {}))
+        (widget::heading(html! { (r.t("Access", "권한")) }, html! {}, about, programs))
         (super::tabs(&r, &project, "access"))
         (widget::section("matrix", "", html! {}, draw(&r, &matrix)))
         (legend(&r))

@@ -84,7 +84,11 @@ pub(super) fn body(sub: &ArgMatches, name: &str) -> Value {
 
 /// Makes a token and prints it.
 pub(super) async fn create(context: &Context, body: &Value) -> Result<()> {
-    let made: Value = context.client()?.post("/api/v1/tokens", body).await?;
+    create_at(context, "/api/v1/tokens", body).await
+}
+
+pub(super) async fn create_at(context: &Context, path: &str, body: &Value) -> Result<()> {
+    let made: Value = context.client()?.post(path, body).await?;
     let keep =
         context.lang.pick("keep it: it is not shown again", "보관하세요. 다시 보여 주지 않습니다");
     context.output.remark(keep);

@@ -32,6 +32,7 @@ impl Data {
     fn config(&self) -> Config {
         let any = ([127, 0, 0, 1], 0).into();
         Config {
+            first_uid: 20_000,
             data: self.0.path().to_owned(),
             listen: any,
             edge: any,
