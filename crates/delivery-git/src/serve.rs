@@ -19,19 +19,19 @@ use tokio::time::Instant;
 pub(crate) const ROUTES: [Route; 3] = [
     Route::get(
         "/{project}/{repository}/info/refs",
-        Access::Inside,
+        Access::Inside(Permission::View),
         ("git: list refs", "git: ref 목록"),
         |c| Box::pin(plainly(c, |g, c| Box::pin(info_refs(g, c)))),
     ),
     Route::post(
         "/{project}/{repository}/git-upload-pack",
-        Access::Inside,
+        Access::Inside(Permission::View),
         ("git: fetch and clone", "git: 가져오기와 복제"),
         |c| Box::pin(plainly(c, |g, c| Box::pin(upload_pack(g, c)))),
     ),
     Route::post(
         "/{project}/{repository}/git-receive-pack",
-        Access::Inside,
+        Access::Inside(Permission::Change),
         ("git: push", "git: 푸시"),
         |c| Box::pin(plainly(c, |g, c| Box::pin(push::receive_pack(g, c)))),
     ),

@@ -22,7 +22,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::post(
         "/api/v4/projects/{id}/trigger/pipeline",
         // The token in the body says who it is.
-        Access::Inside,
+        Access::Inside(Permission::Change),
         (
             "start a pipeline with a trigger token (`token`, `ref`, `variables[KEY]`), as in GitLab",
             "트리거 토큰으로 파이프라인 시작 (`token`, `ref`, `variables[KEY]`). GitLab과 같음",
@@ -31,7 +31,7 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     Route::post(
         "/api/v4/projects/{id}/ref/{ref}/trigger/pipeline",
-        Access::Inside,
+        Access::Inside(Permission::Change),
         (
             "the same, for webhooks that send a body of their own",
             "같은 기능. 자기 본문을 보내는 웹훅용",
@@ -41,7 +41,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::post(
         "/api/v4/projects/{id}/pipeline",
         // The project is a part of the id.
-        Access::Inside,
+        Access::Inside(Permission::Change),
         (
             "start a pipeline (`ref`, `variables`), as in GitLab",
             "파이프라인 시작 (`ref`, `variables`). GitLab과 같음",
@@ -50,25 +50,25 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     Route::get(
         "/api/v4/projects/{id}/pipelines/{number}",
-        Access::Inside,
+        Access::Inside(Permission::View),
         ("a pipeline by its number, as in GitLab", "번호로 파이프라인 보기. GitLab과 같음"),
         |c| Box::pin(show(c)),
     ),
     Route::get(
         "/api/v4/projects/{id}/resource_groups",
-        Access::Inside,
+        Access::Inside(Permission::View),
         ("resource groups and how each gives its turn", "리소스 그룹과 차례를 정하는 방식"),
         |c| Box::pin(groups(c)),
     ),
     Route::get(
         "/api/v4/projects/{id}/resource_groups/{key}",
-        Access::Inside,
+        Access::Inside(Permission::View),
         ("one resource group", "리소스 그룹 하나"),
         |c| Box::pin(group(c)),
     ),
     Route::put(
         "/api/v4/projects/{id}/resource_groups/{key}",
-        Access::Inside,
+        Access::Inside(Permission::Change),
         (
             "how a resource group gives its turn (`process_mode`)",
             "리소스 그룹이 차례를 정하는 방식 바꾸기 (`process_mode`)",

@@ -30,7 +30,7 @@ pub use http::Uri;
 pub use listen::{Door, Limits, listen};
 pub use place::PRODUCTION;
 pub use reply::{Response, empty, found, html, json, json_status, text};
-pub use route::{Access, Asset, Handler, Route, Verb};
+pub use route::{Access, Asset, Handler, Route, Verb, undeclared};
 pub use serve::serve;
 pub use site::{ErrorPage, Site, SiteOptions};
 pub use sse::{Frame, sse, sse_written};

@@ -100,7 +100,7 @@ fn add(paths: &mut Map<String, Value>, path: &str, route: &Route, kind: Option<&
         Access::Project(p) => format!("project: {p:?}").to_lowercase(),
         Access::Platform => "platform administrator".to_owned(),
         Access::Action(action) => action.name().to_owned(),
-        Access::Inside => "decided inside".to_owned(),
+        Access::Inside(p) => format!("decided inside: {p:?}").to_lowercase(),
     };
     let schema = kind.and_then(|k| resource_schema(k).ok()).unwrap_or(json!({}));
     let operation = json!({

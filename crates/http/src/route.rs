@@ -5,6 +5,7 @@ use http::Method;
 use kernel::kind::Text2;
 use kernel::{BoxFuture, Result};
 use policy::{Action, Permission};
+use std::collections::BTreeSet;
 
 /// Who may call a route. Checked before the handler runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +20,9 @@ pub enum Access {
     Action(Action),
     /// Administrators of the platform.
     Platform,
-    /// The handler decides, because the path does not say enough (git's services).
-    Inside,
+    /// The handler decides, because the path does not say enough (git's services). It asks for this at least, in the
+    /// project that it finds.
+    Inside(Permission),
 }
 
 pub type Handler = fn(Call) -> BoxFuture<'static, Result<Response>>;
@@ -92,10 +94,65 @@ impl Route {
     }
 }
 
+/// What is wrong with a table of routes. A server does not start with one of these: a route that nobody declared would
+/// be one that nobody decides about.
+pub fn undeclared(routes: &[Route]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for route in routes {
+        let name = format!("{} {}", route.method.http(), route.path);
+        let in_project = route.path.contains("{project}");
+        let fault = match route.access {
+            Access::Project(_) if !in_project => Some("a right in a project, and no project"),
+            Access::Action(action) if in_project && !action.in_projects() => {
+                Some("an action that is never done in a project")
+            }
+            Access::Action(action) if !in_project && !action.on_platform() => {
+                Some("an action of projects, and no project")
+            }
+            Access::Inside(_) if !in_project && !route.path.contains("{id}") => {
+                Some("nothing to find a project by")
+            }
+            _ => None,
+        };
+        wrong.extend(fault.map(|fault| format!("{name}: {fault}")));
+        if !seen.insert(name.clone()) {
+            wrong.push(format!("{name}: declared twice"));
+        }
+    }
+    wrong
+}
+
 /// A file of the program itself, served under `/assets/<name>` and cached for ever by its hash.
 #[derive(Clone, Copy)]
 pub struct Asset {
     pub name: &'static str,
     pub content_type: &'static str,
     pub bytes: &'static [u8],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(path: &'static str, access: Access) -> Route {
+        Route::get(path, access, ("", ""), |_| Box::pin(async { Ok(crate::empty()) }))
+    }
+
+    #[test]
+    fn a_route_without_somebody_to_decide_about_it_is_found() {
+        let view = Access::Project(Permission::View);
+        let all = [
+            route("/projects/{project}", view),
+            route("/lost", view),
+            route("/projects/{project}/audit", Access::Action(Action::AuditRead)),
+            route("/deploy", Access::Action(Action::Deploy)),
+            route("/repositories/{name}", Access::Inside(Permission::View)),
+            route("/projects/{project}", Access::Public),
+        ];
+        let found = undeclared(&all);
+        assert_eq!(found.len(), 5, "{found:?}");
+        assert!(found.iter().all(|f| !f.starts_with("GET /projects/{project}: a")), "{found:?}");
+        assert!(undeclared(&all[..1]).is_empty());
+    }
 }

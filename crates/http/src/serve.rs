@@ -202,7 +202,7 @@ async fn enter(call: &Call, known: Result<Proven>, route: Option<Route>) -> Resu
 
 async fn allow(call: &Call, access: Access) -> Result<()> {
     match access {
-        Access::Public | Access::Inside => Ok(()),
+        Access::Public | Access::Inside(_) => Ok(()),
         Access::SignedIn if call.who == Principal::Anonymous => Err(account::unauthenticated()),
         Access::SignedIn => own(call),
         Access::Project(wanted) => {

@@ -22,6 +22,10 @@ struct World {
     neighbour: String,
     /// Of somebody who owns `shop`, but its time is over.
     expired: String,
+    /// Of the same, for looking alone.
+    reader: String,
+    /// Of somebody who owned `shop` and whose account was disabled.
+    disabled: String,
     stop: CancellationToken,
     _dir: tempfile::TempDir,
 }
@@ -44,7 +48,7 @@ async fn world() -> (World, Vec<Route>) {
                 expected: None,
                 actor: Principal::part("test"),
             };
-            for who in ["eve", "vic", "ann", "olga"] {
+            for who in ["eve", "vic", "ann", "olga", "dora"] {
                 let spec = serde_json::json!({ "title": "", "administrator": false });
                 tx.put(put(Key::global::<User>(&name(who)), spec))?;
             }
@@ -52,6 +56,7 @@ async fn world() -> (World, Vec<Route>) {
             let shop = project(vec![
                 Member::user(name("vic"), Role::Viewer),
                 Member::user(name("olga"), Role::Owner),
+                Member::user(name("dora"), Role::Owner),
             ]);
             let web = project(vec![Member::user(name("ann"), Role::Owner)]);
             for (which, project) in [("shop", shop), ("web", web)] {
@@ -72,6 +77,21 @@ async fn world() -> (World, Vec<Route>) {
         token("ann", None).await,
         token("olga", Some(Duration::ZERO)).await,
     );
+    let olga = Principal::User(name("olga"));
+    let scopes = account::Scopes { read_only: true, ..account::Scopes::default() };
+    let new = account::NewToken { scopes, ..account::NewToken::new(olga, name("reader")) };
+    let reader = accounts.make_token(new).await.unwrap();
+    let disabled = token("dora", None).await;
+    let leaves = accounts.clone();
+    store
+        .write(move |tx| {
+            let (key, actor) = (Key::global::<User>(&name("dora")), Principal::part("test"));
+            let spec = serde_json::json!({ "title": "", "disabled": true });
+            let put = Put { key, labels: Default::default(), spec, expected: None, actor };
+            leaves.put(tx, put).map(drop)
+        })
+        .await
+        .unwrap();
     let site = Site::new(SiteOptions {
         store,
         accounts,
@@ -86,7 +106,9 @@ async fn world() -> (World, Vec<Route>) {
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(naru_http::serve(Arc::new(site), listener, stop.clone()));
-    (World { address, stranger, viewer, neighbour, expired, stop, _dir: dir }, routes)
+    let world =
+        World { address, stranger, viewer, neighbour, expired, reader, disabled, stop, _dir: dir };
+    (world, routes)
 }
 
 fn path(route: &Route) -> String {
@@ -119,7 +141,7 @@ async fn ask(world: &World, route: &Route, token: Option<&str>) -> u16 {
 /// What the table says that a route takes: an action, and whether it is done in the project of the path.
 fn takes(route: &Route) -> Option<(Action, bool)> {
     match route.access {
-        Access::Public | Access::Inside | Access::SignedIn => None,
+        Access::Public | Access::Inside(_) | Access::SignedIn => None,
         Access::Action(action) => Some((action, route.path.contains("{project}"))),
         Access::Project(wanted) => Some((wanted.action(), true)),
         Access::Platform => Some((Action::PlatformAdminister, false)),
@@ -152,6 +174,12 @@ async fn a_viewer_changes_nothing_a_neighbour_sees_nothing_and_an_old_token_is_n
         let name = format!("{} {}", route.method.http(), route.path);
         if route.access != Access::Public {
             assert_eq!(ask(&world, route, Some(&world.expired)).await, 401, "expired: {name}");
+            assert_eq!(ask(&world, route, Some(&world.disabled)).await, 401, "disabled: {name}");
+        }
+        let writes = route.method != naru_http::Verb::Get;
+        if writes && matches!(route.access, Access::SignedIn | Access::Project(_)) {
+            let reader = ask(&world, route, Some(&world.reader)).await;
+            assert_eq!(reader, 403, "a token for looking: {name}");
         }
         let Some((action, in_project)) = takes(route) else { continue };
         let neighbour = ask(&world, route, Some(&world.neighbour)).await;
@@ -164,6 +192,38 @@ async fn a_viewer_changes_nothing_a_neighbour_sees_nothing_and_an_old_token_is_n
     }
     assert!(refused > 40, "{refused}");
     world.stop.cancel();
+}
+
+/// Where anybody may knock, by the beginnings of paths: the front, the way in, what signs and proves, files of the
+/// program itself, and what it is. Nothing else answers somebody who has shown nothing.
+const OPEN: &[&str] = &[
+    "/sign-in",
+    "/invitation/",
+    "/preferences",
+    "/assets/",
+    "/favicon",
+    "/health",
+    "/.well-known/",
+    "/oauth",
+    "/oidc",
+    "/sso",
+    "/device",
+    "/ca",
+    "/api/v1/health",
+    "/api/v1/openapi.json",
+    "/api/v1/version",
+];
+
+#[test]
+fn what_answers_strangers_is_on_a_list_and_every_route_has_somebody_to_decide() {
+    let routes = parts::all(|p| p.routes);
+    assert_eq!(naru_http::undeclared(&routes), Vec::<String>::new());
+    let open = routes.iter().filter(|r| r.access == Access::Public);
+    let strange: Vec<&str> = open
+        .map(|r| r.path)
+        .filter(|path| *path != "/" && !OPEN.iter().any(|begin| path.starts_with(begin)))
+        .collect();
+    assert_eq!(strange, Vec::<&str>::new(), "public, and on no list");
 }
 
 #[test]

@@ -211,6 +211,13 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         outside: Some(url.clone()),
     };
     write_endpoint(&local, data, doors)?;
+    let undeclared = naru_http::undeclared(&parts::all(|p| p.routes));
+    if !undeclared.is_empty() {
+        return Err(Error::internal(format!(
+            "routes that nobody decides about: {}",
+            undeclared.join("; ")
+        )));
+    }
     let site = Site::new(SiteOptions {
         store: store.clone(),
         accounts: accounts.clone(),

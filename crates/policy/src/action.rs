@@ -187,6 +187,17 @@ const ROWS: [Row; 15] = [
 ];
 
 impl Action {
+    /// Whether it takes more than looking. A secret's value and a terminal are more than that, by whatever method they
+    /// are asked for.
+    pub fn effect(self) -> account::Effect {
+        match self {
+            Action::ProjectView | Action::PlatformView | Action::AuditRead => {
+                account::Effect::Reads
+            }
+            _ => account::Effect::Writes,
+        }
+    }
+
     pub const ALL: [Action; ROWS.len()] = {
         let mut all = [Action::ProjectView; ROWS.len()];
         let mut i = 0;

@@ -35,6 +35,14 @@ impl Decision {
         Decision { allow: false, hide, because: vec![reason] }
     }
 
+    /// What is left of it for a credential that is narrowed to `scopes`.
+    pub fn narrow(&mut self, ask: &Ask<'_>, scopes: &account::Scopes) {
+        let (action, project) = (ask.action, ask.target.project_name());
+        if self.allow && !scopes.allow(action.name(), action.effect(), project) {
+            *self = Decision::deny(false, Reason::Scope);
+        }
+    }
+
     /// Whether it denies what something else may have permitted.
     fn holds_back(&self) -> bool {
         let holds =

@@ -50,6 +50,7 @@ impl Policy {
         &self,
         action: Action,
         target: &Target,
+        context: &Context,
         most: usize,
     ) -> Result<(Vec<Holder>, bool)> {
         let mut found = Vec::new();
@@ -64,7 +65,7 @@ impl Policy {
                         "User" => Subject::User(account.key.name.clone()),
                         _ => Subject::Service(account.key.name.clone()),
                     };
-                    let decision = self.of_subject(&subject, action, target).await?;
+                    let decision = self.of_subject(&subject, action, target, context).await?;
                     if decision.allow && found.len() == most {
                         return Ok((found, true));
                     }
@@ -90,11 +91,12 @@ impl Policy {
         subject: &Subject,
         action: Action,
         target: &Target,
+        context: &Context,
     ) -> Result<Decision> {
         let who = self.somebody(subject).await?;
-        let (context, now) = (Context::default(), self.store().now());
+        let now = context.now.unwrap_or_else(|| self.store().now());
         self.in_world_of(&who, |world, who| {
-            world.decide(&Question { who, action, target, context: &context, now }, true)
+            world.decide(&Question { who, action, target, context, now }, true)
         })
     }
 
@@ -130,11 +132,11 @@ impl Policy {
         })?;
         let actions: Vec<Action> = Action::ALL.into_iter().filter(|a| a.in_projects()).collect();
         let target = Target::project(project);
-        let mut rows = Vec::new();
+        let (mut rows, context) = (Vec::new(), Context::default());
         for who in subjects.into_iter().take(ROWS) {
             let mut cells = Vec::new();
             for action in &actions {
-                cells.push(self.of_subject(&who, *action, &target).await?);
+                cells.push(self.of_subject(&who, *action, &target, &context).await?);
             }
             rows.push(MatrixRow { who, cells });
         }

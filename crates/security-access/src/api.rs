@@ -151,25 +151,59 @@ async fn why(call: Call) -> Result<Response> {
         Subject::Service(name) => Principal::Service(name.clone()),
         Subject::Group(_) => {
             answers(&call, &target).await?;
-            let decision = call.site.policy.of_subject(&principal, action, &target).await?;
+            let context = assumed(&call);
+            let policy = &call.site.policy;
+            let decision = policy.of_subject(&principal, action, &target, &context).await?;
             return answer(&call, &principal, action, &target, &decision);
         }
     };
     if who != call.who {
         answers(&call, &target).await?;
     }
-    let context = Context {
-        environment: call.query("environment"),
-        branch: call.query("branch"),
-        ..Context::default()
+    let token = match call.query("token").filter(|t| !t.is_empty()) {
+        Some(words) => Some(token(&call, &who, &Name::parse(&words)?).await?),
+        None => None,
     };
+    let mut context = assumed(&call);
+    if token.is_some() {
+        context.credential = Some("token".to_owned());
+    }
     let ask = Ask { who: &who, action, target: &target, context: &context };
     let mut decision = call.site.policy.explain(&ask).await?;
+    if let Some(token) = token {
+        decision.narrow(&ask, &token.scopes);
+    }
     // About oneself no more is said than a request would learn: what is hidden looks as if it were not there.
     if who == call.who && decision.hide {
         decision.because = vec![policy::Reason::NoProject];
     }
     answer(&call, &principal, action, &target, &decision)
+}
+
+/// The context that a question assumes.
+fn assumed(call: &Call) -> Context {
+    let given = |name: &str| call.query(name).filter(|v| !v.is_empty());
+    Context {
+        environment: given("environment"),
+        branch: given("branch"),
+        protected: call.query("protected").map(|_| call.flag("protected")),
+        ..Context::default()
+    }
+}
+
+/// A token of theirs that still works, by its name.
+async fn token(call: &Call, who: &Principal, name: &Name) -> Result<account::TokenView> {
+    let all = call.site.accounts.tokens(who).await?;
+    all.into_iter().find(|t| t.name == *name && !t.expired).ok_or_else(|| {
+        Error::not_found(
+            "token.unknown",
+            text!("{who} has no token {name}", "{who}에게 {name} 토큰이 없습니다"),
+        )
+        .hint(Text::fixed(
+            "it may have run out or been revoked",
+            "기한이 지났거나 폐기되었을 수 있습니다",
+        ))
+    })
 }
 
 fn answer(
@@ -187,7 +221,8 @@ async fn who_can(call: Call) -> Result<Response> {
     let (action, target) =
         (Action::parse(&query(&call, "action")?)?, Target::parse(&query(&call, "resource")?)?);
     answers(&call, &target).await?;
-    let (holders, more) = call.site.policy.who_can(action, &target, HOLDERS).await?;
+    let (holders, more) =
+        call.site.policy.who_can(action, &target, &assumed(&call), HOLDERS).await?;
     let item = |holder: &policy::Holder| {
         Ok(json!({ "principal": holder.who, "decision": shown(&holder.decision, call.lang)? }))
     };

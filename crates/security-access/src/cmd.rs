@@ -38,6 +38,32 @@ fn resource(lang: Lang) -> Arg {
     ))
 }
 
+/// What a question may assume besides.
+fn assumed(lang: Lang) -> [Arg; 3] {
+    [
+        Arg::new("environment")
+            .long("environment")
+            .help(lang.pick("As if it were about this environment", "이 환경에 대한 것처럼")),
+        Arg::new("branch")
+            .long("branch")
+            .help(lang.pick("As if it were about this branch", "이 브랜치에 대한 것처럼")),
+        Arg::new("protected").long("protected").action(ArgAction::SetTrue).help(
+            lang.pick("As if that were the default branch", "그 브랜치가 기본 브랜치인 것처럼"),
+        ),
+    ]
+}
+
+/// The query of a question, by the arguments of a command.
+fn question(sub: &ArgMatches, names: &[&str]) -> String {
+    let pairs = names.iter().filter(|name| !given(sub, name).is_empty());
+    let mut query: Vec<String> =
+        pairs.map(|name| format!("{name}={}", segment(given(sub, name)))).collect();
+    if sub.get_flag("protected") {
+        query.push("protected=true".to_owned());
+    }
+    query.join("&")
+}
+
 fn policy_command(lang: Lang) -> clap::Command {
     let verb = |name: &'static str, en: &'static str, ko: &'static str| {
         clap::Command::new(name).about(lang.pick(en, ko))
@@ -52,7 +78,8 @@ fn policy_command(lang: Lang) -> clap::Command {
                 "어떤 동작을 할 수 있는 사람을 나열합니다",
             )
             .arg(action(lang))
-            .arg(resource(lang)),
+            .arg(resource(lang))
+            .args(assumed(lang)),
         )
         .subcommand(
             verb(
@@ -66,16 +93,11 @@ fn policy_command(lang: Lang) -> clap::Command {
             )))
             .arg(action(lang))
             .arg(resource(lang))
-            .arg(
-                Arg::new("environment").long("environment").help(
-                    lang.pick("As if it were about this environment", "이 환경에 대한 것처럼"),
-                ),
-            )
-            .arg(
-                Arg::new("branch")
-                    .long("branch")
-                    .help(lang.pick("As if it were about this branch", "이 브랜치에 대한 것처럼")),
-            ),
+            .args(assumed(lang))
+            .arg(Arg::new("token").long("token").value_name("NAME").help(lang.pick(
+                "As if asked with this token of theirs",
+                "그 사람의 이 토큰으로 요청한 것처럼",
+            ))),
         )
         .subcommand(
             verb(
@@ -213,9 +235,8 @@ async fn policy(context: Context, matches: ArgMatches) -> Result<()> {
     let lang = context.lang;
     match matches.subcommand() {
         Some(("who-can", sub)) => {
-            let (action, on) = (segment(given(sub, "action")), segment(given(sub, "resource")));
-            let path = format!("/api/v1/access/who-can?action={action}&resource={on}");
-            let found: Value = client.get(&path).await?;
+            let query = question(sub, &["action", "resource", "environment", "branch"]);
+            let found: Value = client.get(&format!("/api/v1/access/who-can?{query}")).await?;
             context.output.show(&found, |found, _| {
                 let mut table = Table::new(["PRINCIPAL", lang.pick("BECAUSE", "까닭")])
                     .nothing(lang.pick("nobody may", "할 수 있는 사람이 없습니다"));
@@ -252,17 +273,9 @@ async fn policy(context: Context, matches: ArgMatches) -> Result<()> {
 }
 
 async fn why(context: &Context, client: &cli::Client, sub: &ArgMatches) -> Result<()> {
-    let names = [
-        ("principal", "principal"),
-        ("action", "action"),
-        ("resource", "resource"),
-        ("environment", "environment"),
-        ("branch", "branch"),
-    ];
-    let pairs = names.iter().filter(|(arg, _)| !given(sub, arg).is_empty());
-    let query: Vec<String> =
-        pairs.map(|(arg, name)| format!("{name}={}", segment(given(sub, arg)))).collect();
-    let found: Value = client.get(&format!("/api/v1/access/why?{}", query.join("&"))).await?;
+    let names = ["principal", "action", "resource", "environment", "branch", "token"];
+    let query = question(sub, &names);
+    let found: Value = client.get(&format!("/api/v1/access/why?{query}")).await?;
     let lang = context.lang;
     context.output.show(&found, |found, _| {
         let decision = found.get("decision").unwrap_or(&Value::Null);

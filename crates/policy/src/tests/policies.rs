@@ -125,7 +125,15 @@ async fn forbid_wins_and_a_projects_policy_ends_at_its_project() {
         PlatformPolicy(spec("forbid (principal, action == Action::\"deploy\", resource);", "[]"));
     world.put(None, "halt", &everywhere).await;
     assert_eq!(world.ask("admin", Action::Deploy, production).await, "auth.denied");
-    assert!(world.policy.who_can(Action::Deploy, &target, 10).await.unwrap().0.is_empty());
+    assert!(
+        world
+            .policy
+            .who_can(Action::Deploy, &target, &Context::default(), 10)
+            .await
+            .unwrap()
+            .0
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -155,7 +163,12 @@ async fn the_matrix_shows_members_and_why() {
     assert_eq!(world.policy.matrix(&name("none")).await.unwrap_err().code(), "project.unknown");
     let (holders, more) = world
         .policy
-        .who_can(Action::ProjectView, &Target::parse("project/shop").unwrap(), 2)
+        .who_can(
+            Action::ProjectView,
+            &Target::parse("project/shop").unwrap(),
+            &Context::default(),
+            2,
+        )
         .await
         .unwrap();
     let names: Vec<String> = holders.iter().map(|h| h.who.to_string()).collect();
