@@ -390,8 +390,9 @@ async fn who_guesses_gets_no_new_tries_by_a_restart_and_others_are_not_held_up()
     let world = world().await;
     let origin = kernel::Origin { address: Some("198.51.100.7".into()), ..Default::default() };
     let guess = |accounts: Accounts| async move {
-        let tried = accounts.sign_in("han", "not this one at all".into(), &at("198.51.100.7"));
-        tried.await.unwrap_err().code()
+        let stranger = at("198.51.100.7");
+        let tried = accounts.sign_in("han", "not this one at all".into(), &stranger).await;
+        tried.unwrap_err().code()
     };
     for _ in 0..3 {
         let accounts = world.accounts.clone();
