@@ -170,27 +170,18 @@ impl Rules<'_> {
     }
 
     /// Gives what was written past these rules, by an older naru or by its import, its number.
-    pub fn number_all(&self, tx: &mut Tx<'_>) -> Result<()> {
-        let missing = |r: &Resource, field: &str| r.status.get(field).is_none_or(|n| n.is_null());
-        for (kind, field) in
-            [(kind::USER, "uid_number"), (kind::GROUP, "gid_number"), (kind::SERVICE, "uid_number")]
-        {
-            let mut after = None;
-            loop {
-                let page = tx.resources(kind, None, after.as_ref(), 1000)?;
-                after = page.last().map(|r| r.key.clone());
-                for resource in page.iter().filter(|r| missing(r, field)) {
-                    let number = self.number(tx)?;
-                    let status = match kind {
-                        kind::GROUP => json!({ "gid_number": number }),
-                        _ => json!({ "uid_number": number, "gid_number": number }),
-                    };
-                    tx.put_status(&resource.key, &status, part())?;
-                }
-                if page.len() < 1000 {
-                    break;
-                }
+    pub fn number_all(&self, tx: &mut Tx<'_>, keys: &[Key]) -> Result<()> {
+        for key in keys {
+            let found = tx.resource(key)?;
+            if found.is_none_or(|resource| number::is_given(&resource)) {
+                continue;
             }
+            let number = self.number(tx)?;
+            let status = match key.kind.as_str() {
+                kind::GROUP => json!({ "gid_number": number }),
+                _ => json!({ "uid_number": number, "gid_number": number }),
+            };
+            tx.put_status(key, &status, part())?;
         }
         Ok(())
     }

@@ -7,9 +7,9 @@ mod graph;
 
 pub(crate) use graph::cycle;
 
-use crate::{Group, Member, ServiceAccount, User, kind};
+use crate::{Group, Member, ServiceAccount, User, kind, number};
 pub use graph::Graph;
-use kernel::{Event, Name, Principal, Resource, Result};
+use kernel::{Event, Key, Name, Principal, Resource, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -58,26 +58,29 @@ pub(crate) enum Standing {
 }
 
 impl Directory {
-    /// Reads everybody. Events may be [applied](Directory::apply) meanwhile.
-    pub async fn fill(&self, store: &Store) -> Result<()> {
+    /// Reads everybody; gives those who have no number yet. Events may be [applied](Directory::apply) meanwhile.
+    pub async fn fill(&self, store: &Store) -> Result<Vec<Key>> {
         self.write(|index| index.gone = Some(HashMap::new()));
+        let mut unnumbered = Vec::new();
         for kind in [kind::USER, kind::GROUP, kind::SERVICE] {
             let directory = self.clone();
-            store.read(move |view| directory.read_all(view, kind)).await?;
+            unnumbered.extend(store.read(move |view| directory.read_all(view, kind)).await?);
         }
         self.write(|index| index.gone = None);
-        Ok(())
+        Ok(unnumbered)
     }
 
-    fn read_all(&self, view: &View<'_>, kind: &'static str) -> Result<()> {
-        let mut after = None;
+    fn read_all(&self, view: &View<'_>, kind: &'static str) -> Result<Vec<Key>> {
+        let (mut after, mut unnumbered) = (None, Vec::new());
         loop {
             let page = view.resources(kind, None, after.as_ref(), PAGE)?;
             let last = page.len() < PAGE;
             after = page.last().map(|r| r.key.clone());
             self.write(|index| page.iter().for_each(|resource| index.take(resource)));
+            let without = page.into_iter().filter(|resource| !number::is_given(resource));
+            unnumbered.extend(without.map(|resource| resource.key));
             if last {
-                return Ok(());
+                return Ok(unnumbered);
             }
         }
     }

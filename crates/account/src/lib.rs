@@ -106,17 +106,17 @@ impl Accounts {
         // Not a handle on the accounts: that has the store, which would then never close.
         let watch = accounts.watch.clone();
         store.observe(move |event| watch.apply(event));
-        accounts.watch.directory.fill(&store).await?;
+        let unnumbered = accounts.watch.directory.fill(&store).await?;
         if let Some(path) = &options.record {
             accounts.remember(path).await?;
         }
         let first = accounts.clone();
-        store.write(move |tx| first.begin(tx)).await?;
+        store.write(move |tx| first.begin(tx, &unnumbered)).await?;
         accounts.recall_failures().await?;
         Ok(accounts)
     }
 
-    fn begin(&self, tx: &mut Tx<'_>) -> Result<()> {
+    fn begin(&self, tx: &mut Tx<'_>, unnumbered: &[Key]) -> Result<()> {
         token::upgrade(tx)?;
         session::upgrade(tx)?;
         if tx.resources(kind::USER, None, None, 1)?.is_empty() {
@@ -125,7 +125,7 @@ impl Accounts {
                 (Key::global::<User>(&Name::parse("admin")?), Principal::part("account"));
             self.put(tx, Put { key, labels: Default::default(), spec, expected: Some(0), actor })?;
         }
-        self.rules().number_all(tx)
+        self.rules().number_all(tx, unnumbered)
     }
 
     pub fn store(&self) -> &Store {

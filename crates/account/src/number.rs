@@ -1,7 +1,7 @@
 //! Numbers by which Unix knows people, programs and groups. One counter gives them all, so that a user's own
 //! group never meets another group's number, and it only counts up: nobody gets a number that was another's.
 
-use kernel::{Error, ErrorKind, Result, Text, text};
+use kernel::{Error, ErrorKind, Resource, Result, Text, text};
 use serde::{Deserialize, Serialize};
 use store::Tx;
 
@@ -25,6 +25,12 @@ struct Row {
     next: u32,
     /// Numbers below were promised.
     promised: u32,
+}
+
+/// Whether an account or a group has its number.
+pub(crate) fn is_given(resource: &Resource) -> bool {
+    let field = if resource.key.kind == crate::kind::GROUP { "gid_number" } else { "uid_number" };
+    resource.status.get(field).is_some_and(|number| !number.is_null())
 }
 
 /// The first free number at or after `wanted`.

@@ -209,6 +209,7 @@ const OPEN: &[&str] = &[
     "/sso",
     "/device",
     "/ca",
+    "/api/v1/ca",
     "/api/v1/health",
     "/api/v1/openapi.json",
     "/api/v1/version",

@@ -3,6 +3,11 @@
 //! Decisions look at a grant's end and at the clock; the loop that writes down that grants have ended
 //! ([`Policy::expire`]) takes nothing away that still held.
 
+mod over;
+mod refusal;
+
+pub use over::Alarm;
+
 use crate::action::Action;
 use crate::judge::fits;
 use crate::kind::{Given, Grant, GrantStatus, Phase};
@@ -10,7 +15,8 @@ use crate::role::{PlatformRole, Role, Subject};
 use crate::target::{Sort, Target};
 use crate::{Permission, Policy};
 use account::Ending;
-use kernel::{Error, Key, Kind, Name, NewEvent, Principal, Resource, Result, Text, Time, text};
+use kernel::{Error, Key, Kind, Name, NewEvent, Principal, Resource, Result, Text, text};
+use refusal::{asked, decided, not_given, not_oneself, too_many, unknown};
 use serde_json::json;
 use std::time::Duration;
 use store::{Put, Tx, View};
@@ -37,17 +43,6 @@ pub struct Wanted {
     pub lasts: Duration,
     /// Somebody else than the asker.
     pub to: Option<Subject>,
-}
-
-/// A role that was taken in an emergency and still holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alarm {
-    pub grant: Name,
-    pub who: Subject,
-    pub give: Given,
-    pub on: Target,
-    pub reason: String,
-    pub until: Time,
 }
 
 /// What may happen to a grant, or to the request for one.
@@ -269,69 +264,6 @@ impl Policy {
         }
         Ok(seen)
     }
-
-    /// Roles taken in an emergency that still hold: what every page tells administrators.
-    pub fn alarms(&self) -> Vec<Alarm> {
-        let now = self.store().now();
-        let held = self.in_world(|world| {
-            let broken = world.grants.values().filter(|g| g.grant.broken_glass && now < g.until);
-            let alarm = |g: &std::sync::Arc<crate::world::Granted>| Alarm {
-                grant: g.id.clone(),
-                who: g.grant.to.clone(),
-                give: g.grant.give,
-                on: g.grant.on.clone(),
-                reason: g.grant.reason.clone(),
-                until: g.until,
-            };
-            Ok(broken.map(alarm).collect())
-        });
-        held.unwrap_or_default()
-    }
-
-    /// Writes down which grants and requests are over, and forgets the oldest; says when the next one will be.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn expire(&self) -> Result<Option<Time>> {
-        let (next, over) = self
-            .store()
-            .write(|tx| {
-                let (mut next, mut over): (Option<Time>, Vec<Subject>) = (None, Vec::new());
-                let all = tx.resources(Grant::KIND, None, None, 10 * KEPT)?;
-                let surplus = all.len().saturating_sub(KEPT);
-                for (i, resource) in all.into_iter().enumerate() {
-                    let (grant, mut status) =
-                        (resource.spec::<Grant>()?, resource.status::<Grant>()?);
-                    let open = matches!(status.phase, Phase::Requested | Phase::Active);
-                    match status.until.filter(|_| open) {
-                        Some(until) if until <= tx.now() => {
-                            if status.phase == Phase::Active {
-                                over.push(grant.to.clone());
-                            }
-                            status.phase = Phase::Expired;
-                            let actor = Principal::part("policy");
-                            write(
-                                tx,
-                                Some(resource.key.name),
-                                grant,
-                                status,
-                                &actor,
-                                "access.expired",
-                            )?;
-                        }
-                        Some(until) => next = Some(next.map_or(until, |n: Time| n.min(until))),
-                        None if i < surplus => {
-                            tx.delete(&resource.key, None, Principal::part("policy"))?;
-                        }
-                        None => {}
-                    }
-                }
-                Ok((next, over))
-            })
-            .await?;
-        over.iter().for_each(|whose| self.end(whose));
-        Ok(next)
-    }
 }
 
 fn decide(
@@ -447,59 +379,4 @@ fn reach(role: Role) -> Permission {
         Role::Maintainer => Permission::Deploy,
         Role::Owner => Permission::Administer,
     }
-}
-
-fn unknown(id: &Name) -> Error {
-    Error::not_found(
-        "access.unknown",
-        text!("there is no access request {id}", "{id} 권한 요청이 없습니다"),
-    )
-    .hint(Text::fixed("`naru access list` shows them", "`naru access list`로 확인하세요"))
-}
-
-fn decided(id: &Name) -> Error {
-    Error::conflict(
-        "access.decided",
-        text!("{id} is not open any more", "{id}은(는) 이미 끝났습니다"),
-    )
-}
-
-fn not_oneself() -> Error {
-    Error::forbidden(
-        "access.own",
-        Text::fixed(
-            "somebody else has to approve this: a person who neither asked nor gains",
-            "요청하지도, 권한을 얻지도 않는 다른 사람이 승인해야 합니다",
-        ),
-    )
-}
-
-fn not_given() -> Error {
-    Error::invalid(
-        "access.give",
-        Text::fixed("that cannot be given there", "그곳에 줄 수 없는 권한입니다"),
-    )
-    .hint(Text::fixed(
-        "roles of projects are given on project/NAME, roles of the platform on platform, actions on what they are done to",
-        "프로젝트 역할은 project/NAME에, 플랫폼 역할은 platform에, 동작은 그 대상에 줍니다",
-    ))
-}
-
-fn asked() -> Error {
-    Error::conflict(
-        "access.asked",
-        Text::fixed("that has been asked for already", "이미 요청한 권한입니다"),
-    )
-    .hint(Text::fixed("`naru access list` shows it", "`naru access list`로 확인하세요"))
-}
-
-fn too_many() -> Error {
-    Error::conflict(
-        "access.too-many",
-        text!(
-            "{PENDING} requests of yours are undecided",
-            "결정되지 않은 요청이 {PENDING}개 있습니다"
-        ),
-    )
-    .hint(Text::fixed("revoke those you do not need", "필요 없는 요청은 취소하세요"))
 }

@@ -11,9 +11,11 @@
 mod attempts;
 mod factors;
 mod fresh;
+mod guard;
 mod invite;
 mod passkey;
 mod password;
+mod prove;
 mod recovery;
 mod rules;
 mod seal;
@@ -30,15 +32,12 @@ pub use fresh::{FRESH, stale};
 pub use invite::{INVITATION, Invited};
 pub use passkey::{Relying, available};
 pub use password::check as check_password;
+pub use prove::Proof;
 pub use rules::{SecondFactor, SignInRules};
-pub use sign_in::{Half, Need, Opened, Proof, Step, Visitor};
+pub use sign_in::{Half, Need, Opened, Step, Visitor};
 
-use crate::Accounts;
 use attempts::Attempts;
-use kernel::{Event, Result};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use store::{Filter, View};
+use std::sync::Mutex;
 use waiting::Waiting;
 
 /// What sign-ins share, in memory.
@@ -49,38 +48,4 @@ pub(crate) struct Desk {
     half: Waiting<sign_in::Pending>,
     ceremonies: Waiting<passkey::Ceremony>,
     enrolments: Waiting<factors::Pending>,
-}
-
-/// What happened to a sign-in, in the journal.
-pub(crate) const FAILED: &str = "sign-in.failed";
-/// Failures older than this slow nobody any more.
-const REMEMBERED: Duration = Duration::from_secs(30 * 60);
-/// Failures recalled at a start; before so many, an attacker's are among them all the same.
-const RECALLED: usize = 10_000;
-
-impl Accounts {
-    /// Counts the failures of the last half hour again, which an earlier server had counted: who guesses does not get
-    /// new tries by a restart.
-    ///
-    /// # Errors
-    /// The store's.
-    pub(crate) async fn recall_failures(&self) -> Result<()> {
-        let since = kernel::Time(self.store().now().0 - REMEMBERED.as_millis() as i64);
-        let filter = Filter { kind: Some(FAILED.to_owned()), ..Filter::default() };
-        let read = move |v: &View<'_>| v.events_back(u64::MAX, RECALLED, &filter);
-        let failed = self.store().read(read).await?;
-        let mut attempts = self.desk().attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        for event in failed.iter().rev().filter(|event| event.time > since) {
-            if let Some(source) = source_of(event) {
-                let account = event.fact.subject.as_ref().map(|key| key.name.as_str());
-                attempts.recall(event.time, account, source);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn source_of(event: &Event) -> Option<Source> {
-    let address = event.fact.origin.as_ref()?.address.as_ref()?;
-    address.parse().ok().map(Source::of)
 }

@@ -1,17 +1,14 @@
 //! The steps of signing in.
 
-use super::attempts::{Source, Try};
-use super::factors::{Factors, Owner, Password, fact, late, wrong_code};
-use super::passkey::refused;
+use super::attempts::Source;
+use super::factors::{Factors, Owner, Password, late};
 use super::rules::SignInRules;
-use super::{Enrolment, FAILED, recovery, totp};
+use super::{Enrolment, Proof};
 use crate::{Accounts, NewSession, Peer, secret};
-use kernel::{Error, ErrorKind, Name, NewEvent, Principal, Result, Text, text};
+use kernel::{Error, ErrorKind, Name, Principal, Result, Text};
 use serde_json::Value;
 use std::net::IpAddr;
-use std::sync::PoisonError;
-use std::time::Duration;
-use store::{Tx, View};
+use store::View;
 
 /// Wrong second factors after which a sign-in starts over.
 const TRIES: u8 = 5;
@@ -36,17 +33,6 @@ impl Visitor {
     pub(crate) fn peer(&self) -> Peer {
         Peer::new(self.address, Some(&self.browser))
     }
-}
-
-/// What a person shows as the second step, or once more.
-#[derive(Clone, Debug)]
-pub enum Proof {
-    /// Only once more: it has been the first step.
-    Password(String),
-    Totp(String),
-    Recovery(String),
-    /// The code of the ceremony, and the browser's answer as JSON.
-    Passkey(String, Value),
 }
 
 /// What a right password leads to.
@@ -278,97 +264,6 @@ impl Accounts {
         Ok((self.open_session(&pending.owner, visitor, "password").await?, codes))
     }
 
-    /// Somebody who is signed in proves once more who he is. `cookie` is that of the session, which is fresh then and
-    /// has a new secret: the answer.
-    ///
-    /// # Errors
-    /// `sign-in.wrong`, `totp.wrong`, `recovery.wrong`, `passkey.refused`; `sign-in.slow`.
-    pub async fn prove_again(
-        &self,
-        user: &Name,
-        cookie: &str,
-        proof: Proof,
-        visitor: &Visitor,
-        host: &str,
-    ) -> Result<String> {
-        let name = user.clone();
-        let read = move |v: &View<'_>| Owner::known(v, &name);
-        let owner = self.store().read(read).await?;
-        self.prove(&owner, proof, visitor, host).await?;
-        self.renew_session(cookie).await
-    }
-
-    /// Checks one proof of a known owner, within the owner's budget.
-    async fn prove(
-        &self,
-        owner: &Owner,
-        proof: Proof,
-        visitor: &Visitor,
-        host: &str,
-    ) -> Result<()> {
-        let uid = owner.uid.clone();
-        let factors = self.store().read(move |v| Factors::read(v, &uid)).await?;
-        // Codes have a budget apart from passwords: who has guessed the password has not used this one up.
-        let account = format!("{}#2", owner.name);
-        let of = self.attempt(&account, &factors, visitor);
-        self.admit(&of)?;
-        let proved = match proof {
-            Proof::Password(given) => {
-                let phc = factors.password.map(|p| p.phc);
-                let compared = self.desk().hasher.compare(given, phc).await?;
-                compared.right.then_some(()).ok_or_else(wrong)
-            }
-            Proof::Totp(digits) => self.take_totp(owner, digits).await,
-            Proof::Recovery(words) => self.take_recovery(owner, words).await,
-            Proof::Passkey(code, answer) => {
-                let name = self.check_passkey(&code, answer, host).await;
-                name.and_then(|n| {
-                    (n == owner.name).then_some(()).ok_or_else(|| refused("another's"))
-                })
-            }
-        };
-        match proved {
-            Ok(()) => self.passed(&of),
-            Err(_) => self.tell_failed(Some(owner), visitor).await?,
-        }
-        proved
-    }
-
-    async fn take_totp(&self, owner: &Owner, digits: String) -> Result<()> {
-        let (seal, owner) = (self.seal()?, owner.clone());
-        // In one transaction, so that of two answers with the same code one is late.
-        self.store()
-            .write(move |tx| {
-                let mut factors = Factors::read(tx, &owner.uid)?;
-                let totp = factors.totp.as_mut().ok_or_else(wrong_code)?;
-                let secret = seal.open(&totp.sealed, owner.name.as_str())?;
-                let step = totp::step(&secret, &digits, tx.now(), totp.used);
-                totp.used = Some(step.ok_or_else(wrong_code)?);
-                factors.write(tx, &owner)
-            })
-            .await
-    }
-
-    async fn take_recovery(&self, owner: &Owner, words: String) -> Result<()> {
-        let owner = owner.clone();
-        self.store()
-            .write(move |tx| {
-                let mut factors = Factors::read(tx, &owner.uid)?;
-                if !recovery::take(&mut factors.recovery, &words) {
-                    return Err(wrong_recovery());
-                }
-                let (user, left) = (&owner.name, factors.recovery.len());
-                let say = text!(
-                    "{user} used a recovery code; {left} are left",
-                    "{user} 복구 코드 사용, {left}개 남음"
-                );
-                let event = fact("recovery.used", user, Principal::User(user.clone()), say);
-                factors.write(tx, &owner)?;
-                tx.append(event).map(drop)
-            })
-            .await
-    }
-
     /// Opens a session with a new secret, whatever cookie the browser came with, and gets to know the device.
     async fn open_session(
         &self,
@@ -427,45 +322,6 @@ impl Accounts {
             .await
     }
 
-    fn attempt(&self, account: &str, factors: &Factors, visitor: &Visitor) -> Try {
-        let (now, source) = (self.store().now(), visitor.source());
-        Try {
-            account: account.to_owned(),
-            source,
-            device: visitor.device.as_ref().and_then(|cookie| factors.device(cookie, now)),
-            familiar: factors.familiar(&source.to_string(), now),
-        }
-    }
-
-    fn admit(&self, of: &Try) -> Result<()> {
-        let mut attempts = self.desk().attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.admit(self.store().now(), of).map_err(slow)
-    }
-
-    fn passed(&self, of: &Try) {
-        let mut attempts = self.desk().attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.passed(self.store().now(), of);
-    }
-
-    /// Writes a failed try down. What was typed as a name is written only if it is one: it may be a password.
-    async fn tell_failed(&self, owner: Option<&Owner>, visitor: &Visitor) -> Result<()> {
-        let from = visitor.source();
-        let event = match owner {
-            Some(Owner { name, .. }) => {
-                let say = text!(
-                    "sign-in of {name} refused, from {from}",
-                    "{name} 로그인 거절, {from}에서"
-                );
-                fact(FAILED, name, Principal::Anonymous, say)
-            }
-            None => {
-                let say = text!("sign-in refused, from {from}", "로그인 거절, {from}에서");
-                NewEvent::new(FAILED, Principal::Anonymous, say)
-            }
-        };
-        self.store().write(move |tx: &mut Tx<'_>| tx.append(event)).await.map(drop)
-    }
-
     /// How many passwords were compared or hashed so far.
     #[doc(hidden)]
     pub fn hashes_done(&self) -> u64 {
@@ -478,7 +334,7 @@ impl Accounts {
     }
 }
 
-fn wrong() -> Error {
+pub(super) fn wrong() -> Error {
     Error::new(
         ErrorKind::Unauthenticated,
         "sign-in.wrong",
@@ -488,33 +344,4 @@ fn wrong() -> Error {
         "an administrator can give you a link for a new password: `naru user password NAME`",
         "관리자가 새 비밀번호용 링크를 만들어 줄 수 있습니다: `naru user password NAME`",
     ))
-}
-
-fn wrong_recovery() -> Error {
-    Error::new(
-        ErrorKind::Unauthenticated,
-        "recovery.wrong",
-        Text::fixed(
-            "this recovery code is not right, or was used",
-            "복구 코드가 틀렸거나 이미 쓰였습니다",
-        ),
-    )
-    .hint(Text::fixed("each of the ten works once", "열 개의 코드는 각각 한 번만 쓸 수 있습니다"))
-}
-
-fn slow(wait: Duration) -> Error {
-    let seconds = wait.as_millis().div_ceil(1000);
-    Error::new(
-        ErrorKind::Busy,
-        "sign-in.slow",
-        text!(
-            "too many tries from here; the next one is in {seconds} s",
-            "여기서 시도가 너무 많았습니다. {seconds}초 뒤에 다시 할 수 있습니다"
-        ),
-    )
-    .hint(Text::fixed(
-        "a browser that has signed in before, and a passkey, need not wait",
-        "전에 로그인한 적이 있는 브라우저나 패스키는 기다리지 않습니다",
-    ))
-    .retry_after(u64::try_from(seconds).unwrap_or(60))
 }

@@ -130,6 +130,22 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_takes_no_code_twice_and_none_before_it() {
+        let middle = 1_111_111_111 / 30;
+        let code = |step: i64| hotp(SEED, middle + step);
+        let used = step(SEED, &code(0), at(1_111_111_111), None);
+        assert_eq!(used, Some(middle));
+        for (off, back) in [(0, 0), (0, 30), (-1, 30), (-2, 60)] {
+            assert_eq!(
+                step(SEED, &code(off), at(1_111_111_111 - back), used),
+                None,
+                "{off} {back}"
+            );
+        }
+        assert_eq!(step(SEED, &code(1), at(1_111_111_111), used), Some(middle + 1), "the next one");
+    }
+
+    #[test]
     fn a_step_to_either_side_and_no_further() {
         let (now, code) = (at(1_111_111_111), |step: i64| hotp(SEED, 1_111_111_111 / 30 + step));
         for (off, taken) in [(-2, false), (-1, true), (0, true), (1, true), (2, false)] {

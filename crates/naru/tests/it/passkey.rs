@@ -46,7 +46,7 @@ fn a_passkey_made_in_a_browser_signs_in_alone_and_without_it_a_password_and_a_co
     invited(&naru, &mut browser);
     assert_eq!(who(&mut browser), "ada");
 
-    browser.go(&format!("{}/account", home(&naru))).unwrap();
+    browser.go(&format!("{}/account/sign-in", home(&naru))).unwrap();
     browser.until("!document.querySelector('[data-passkey=add]').hidden").unwrap();
     browser.fill("#passkey-name", "phone").unwrap();
     browser.led_on(|b| b.click("[data-passkey=add] button")).unwrap();

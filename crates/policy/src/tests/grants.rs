@@ -3,7 +3,9 @@
 use super::{World, name, user};
 use crate::*;
 use kernel::Name;
+use std::sync::Arc;
 use std::time::Duration;
+use store::{Durability, Options, Store, clock::Manual};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -155,4 +157,23 @@ async fn broken_glass_works_at_once_rings_and_ends() {
     let long = Wanted { lasts: HOUR * 5, ..wanted(Given::Role(Role::Owner), "project/shop") };
     let error = world.policy.break_glass(&user("ben"), long).await.unwrap_err();
     assert_eq!(error.code(), "access.lasts");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_revives_no_grant_that_was_over() {
+    let world = World::new().await;
+    let id = world.request("ben", Given::Role(Role::Maintainer), "project/shop").await.unwrap();
+    world.settle("ada", &id, Verb::Approve).await;
+    assert_eq!(world.ask("ben", Action::Deploy, "project/shop").await, "");
+    world.clock.advance(HOUR);
+    world.policy.expire().await.unwrap();
+    let World { policy, _dir: dir, .. } = world;
+    drop(policy);
+    let clock = Manual::new(kernel::Time(1_000_000));
+    let options =
+        Options { clock: Arc::new(clock.clone()), durability: Durability::Process, chaos: None };
+    let store = Store::open(&dir.path().join("naru.db"), options).unwrap();
+    let policy = Policy::new(&Accounts::open(store).await.unwrap());
+    let world = World { policy, clock, _dir: dir };
+    assert_eq!(world.ask("ben", Action::Deploy, "project/shop").await, "auth.denied");
 }
