@@ -58,8 +58,8 @@ fn layer(name: &str) -> Option<Layer> {
     ];
     Some(match name {
         "kernel" => Layer::Kernel,
-        "authority" | "store" | "blob" | "account" | "policy" | "reconcile" | "run" | "host"
-        | "load" | "telemetry" | "secret" => Layer::Engine,
+        "authority" | "outgoing" | "store" | "blob" | "account" | "policy" | "reconcile"
+        | "run" | "host" | "load" | "telemetry" | "secret" => Layer::Engine,
         "naru-http" | "cli" | "web" | "part" => Layer::Surface,
         "console" | "insight" => Layer::Part,
         name if domains.iter().any(|d| name.starts_with(d)) => Layer::Part,

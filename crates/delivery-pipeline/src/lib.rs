@@ -39,7 +39,6 @@ pub mod lint;
 mod local;
 pub mod look;
 mod others;
-mod outgoing;
 mod own;
 pub mod page;
 mod prepare;

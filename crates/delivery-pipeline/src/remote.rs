@@ -2,10 +2,10 @@
 //! within bounds of size and time. Redirects are not followed, because they lead where nobody allowed.
 
 use crate::gitlab::{Got, MAX_FILE};
-use crate::outgoing::{self, Outgoing};
 use bytes::Bytes;
 use http::{Method, StatusCode, Uri};
 use kernel::{Error, Text, text};
+use outgoing::Outgoing;
 use std::time::Duration;
 
 /// For one file, from the first packet to the last.

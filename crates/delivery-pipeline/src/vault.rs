@@ -1,12 +1,12 @@
 //! A secret of HashiCorp Vault or OpenBao: a login with a signed token, and a read. Both are one question over
 //! HTTP each, bounded in time and size; no error holds a token or a value.
 
-use crate::outgoing::{self, Outgoing};
 use crate::work::{VaultEngine, VaultSecret};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use kernel::port::SecretText;
 use kernel::{Error, Result, Text, text};
+use outgoing::Outgoing;
 use serde_json::{Value, json};
 use std::time::Duration;
 

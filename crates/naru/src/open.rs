@@ -25,7 +25,6 @@ use orchestration_service::Services;
 use policy::Policy;
 use run::Engine;
 use rustls::ServerConfig;
-use secret::lease::Leases;
 use secret::{KeyFile, Kms, Passphrase, Vault};
 use security_audit::Audit;
 use security_authority::{Authority, Serves};
@@ -329,7 +328,7 @@ async fn secrets(config: &Config, store: &Store) -> Result<Secrets> {
         None => (file(), before),
     };
     let vault = Vault::new(store.clone(), kms, before);
-    let secrets = Secrets::new(vault, Leases::new(store.clone(), Vec::new()));
+    let secrets = Secrets::new(vault);
     if let Err(error) = secrets.look().await {
         let hint = error.get_hint().map(|h| h.en.to_string()).unwrap_or_default();
         tracing::error!(%error, hint, why = error.get_why(), "jobs and services that need a secret fail");

@@ -2,6 +2,7 @@
 
 use crate::env::{Env, SecretRef};
 use crate::kind::{Release, Service};
+use crate::launch::Place;
 use crate::release::{prune, put_release};
 use crate::rollout::{self, Order};
 use crate::state::{self, ServiceKey, State};
@@ -23,12 +24,13 @@ const PRODUCTION: &str = "production";
 /// As [`Secrets::open_for`], with the variable that wants it.
 pub(crate) async fn open(
     secrets: Option<&Arc<dyn Secrets>>,
-    key: &ServiceKey,
-    name: &Name,
+    place: &Place,
     release: &Release,
 ) -> Result<Private> {
+    let key = &place.key;
+    let instance = place.instance().map_or_else(|| place.id(), |name| name.to_string());
     let of = SecretUse {
-        by: SecretUser::Service { service: key.service.clone(), instance: name.to_string() },
+        by: SecretUser::Service { service: key.service.clone(), instance },
         environment: Some(release.environment.as_ref().map_or(PRODUCTION, Name::as_str).to_owned()),
         // Production has only what came by the default branch.
         protected: release.environment.is_none(),

@@ -241,10 +241,10 @@ impl Yard {
         let _kept = self.0.files.in_use().await;
         self.0.files.ensure(&release.tree).await?;
         // First of all: one that is missing leaves no trace of an instance.
-        let private = sealed::open(self.0.secrets.as_ref(), &crew.key, name, release).await?;
+        let place = crew.next_place(release.number, slot);
+        let private = sealed::open(self.0.secrets.as_ref(), &place, release).await?;
         let fails = crew.trouble_of(release.number, slot).fails;
         let predecessor = crew.in_slot(release.number, slot);
-        let place = crew.next_place(release.number, slot);
         let id = place.id();
         let scratch = self.0.files.make_scratch(&id).await?;
         let sandboxed = self.0.host.abilities().namespaces != host::Namespaces::None;

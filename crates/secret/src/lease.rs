@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// [`Lease`]s by id, as long as the thing may be there.
 const LEASES: &str = "secret.lease";
+/// Stands for the lease's own id in a subject.
+pub const LEASE: &str = "{lease}";
 /// For one attempt.
 const PATIENCE: Duration = Duration::from_secs(30);
 const WAITS: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(5 * 60) };
@@ -34,6 +36,28 @@ pub trait Revoker: Send + Sync {
     /// # Errors
     /// Whatever stands in the way; it is shown, and tried again.
     fn revoke<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<()>>;
+
+    /// Makes it hold until `until`, if its borrower still needs it; whether that is so. Asked of leases that are
+    /// kept up, when half of their life is over. One that is not extended ends in its time.
+    ///
+    /// # Errors
+    /// Whatever stands in the way; it is tried again while the lease lives.
+    fn extend<'a>(&'a self, lease: &'a Lease, until: Time) -> BoxFuture<'a, Result<bool>> {
+        let _ = (lease, until);
+        Box::pin(std::future::ready(Ok(false)))
+    }
+}
+
+/// Who has it, for leases that end with their borrower.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Borrower {
+    Job {
+        run: Id,
+        step: String,
+    },
+    /// Its resource's name: `web-7-0-1`.
+    Instance(Name),
 }
 
 /// What was lent to whom. No secret is in it.
@@ -46,8 +70,16 @@ pub struct Lease {
     /// What the revoker knows it by: `naru_01j…` of the database `orders`.
     pub subject: String,
     pub holder: Principal,
+    /// The secret of the project that it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub borrower: Option<Borrower>,
     pub made: Time,
     pub expires: Time,
+    /// Milliseconds by which it is extended as long as its borrower needs it; `None`: it ends in its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_up: Option<u64>,
     /// Attempts to take it back that failed.
     #[serde(default)]
     pub failures: u32,
@@ -67,6 +99,9 @@ pub struct NewLease {
     pub subject: String,
     pub holder: Principal,
     pub life: Duration,
+    pub of: Option<Name>,
+    /// With one it is kept up until that has ended.
+    pub borrower: Option<Borrower>,
 }
 
 /// A handle; clones share it.
@@ -87,7 +122,7 @@ impl Leases {
     /// # Errors
     /// The store's.
     pub fn grant_in(tx: &mut Tx<'_>, new: NewLease) -> Result<Lease> {
-        let NewLease { project, kind, subject, holder, life } = new;
+        let NewLease { project, kind, subject, holder, life, of, borrower } = new;
         let (id, made) = (tx.id()?, tx.now());
         let lease = Lease {
             expires: made.plus(life),
@@ -96,11 +131,15 @@ impl Leases {
             kind,
             subject,
             holder,
+            of,
+            kept_up: borrower.as_ref().map(|_| life.as_millis() as u64),
+            borrower,
             made,
             failures: 0,
             failure: None,
             again: None,
         };
+        let lease = Lease { subject: lease.subject.replace(LEASE, lease.id.as_str()), ..lease };
         tx.set_row(LEASES, lease.id.as_str(), &lease)?;
         let (subject, until) = (&lease.subject, lease.expires);
         let say = text!("{subject} is lent until {until}", "{subject}을(를) {until}까지 빌려줌");
@@ -134,22 +173,61 @@ impl Leases {
             .write(move |tx| {
                 let found: Option<Lease> = tx.row(LEASES, id.as_str())?;
                 let found = found.filter(|l| l.project == project);
-                let mut lease = found.ok_or_else(|| unknown(&id))?;
-                lease.expires = lease.expires.min(tx.now());
-                // Somebody waits for it now: not for the end of a long pause.
-                lease.again = None;
-                tx.set_row(LEASES, id.as_str(), &lease)?;
-                let subject = &lease.subject;
-                let say = text!("{subject} is to be taken back", "{subject} 회수 요청");
-                tx.append(event("lease.ended", &lease, by, say))?;
-                Ok(lease)
+                end(tx, found.ok_or_else(|| unknown(&id))?, by)
             })
             .await
+    }
+
+    /// Ends all that are meant, now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn end_in(
+        tx: &mut Tx<'_>,
+        meant: impl Fn(&Lease) -> bool,
+        by: &Principal,
+    ) -> Result<usize> {
+        // One that has ended already is not asked about again: its next attempt has its time.
+        let now = tx.now();
+        let live = |l: &Lease| l.expires > now && meant(l);
+        let all: Vec<Lease> = Leases::list_in(tx, None)?.into_iter().filter(live).collect();
+        let count = all.len();
+        for lease in all {
+            end(tx, lease, by.clone())?;
+        }
+        Ok(count)
     }
 
     /// Takes back what is over, until `stop`.
     pub fn start(&self, stop: CancellationToken) -> Handle<Id> {
         reconcile::spawn(self.store.clone(), self.clone(), reconcile::Options::default(), stop)
+    }
+
+    /// Extends what is kept up and half over; when to look again.
+    async fn keep_up(&self, lease: &Lease, due: Time) -> Result<Next> {
+        let Some(life) = lease.kept_up.map(Duration::from_millis) else { return Ok(Next::At(due)) };
+        let now = self.store.now();
+        let half = Time(lease.expires.0.saturating_sub((life / 2).as_millis() as i64));
+        if half > now {
+            return Ok(Next::At(half.min(due)));
+        }
+        let Some(revoker) = self.revokers.get(lease.kind.as_str()) else {
+            return Ok(Next::At(due));
+        };
+        let until = now.plus(life);
+        match tokio::time::timeout(PATIENCE, revoker.extend(lease, until)).await {
+            Ok(Ok(true)) => {
+                let lease = lease.clone();
+                self.store.write(move |tx| extended(tx, &lease, until)).await?;
+                Ok(Next::At(until.min(now.plus(life / 2))))
+            }
+            Ok(Ok(false)) => Ok(Next::At(due)),
+            Ok(Err(error)) => {
+                tracing::warn!(lease = %lease.id, %error, "a lease waits to be extended");
+                Ok(Next::At(now.plus(life / 10).min(due)))
+            }
+            Err(_) => Ok(Next::At(now.plus(life / 10).min(due))),
+        }
     }
 
     async fn take_back(&self, lease: &Lease) -> Result<()> {
@@ -189,13 +267,24 @@ impl Reconciler for Leases {
             let Some(lease) = lease else { return Ok(Next::Done) };
             let due = lease.again.map_or(lease.expires, |again| again.max(lease.expires));
             if due > self.store.now() {
-                return Ok(Next::At(due));
+                return self.keep_up(&lease, due).await;
             }
             let done = self.take_back(&lease).await;
             let id = id.clone();
             self.store.write(move |tx| settle(tx, &id, done)).await
         })
     }
+}
+
+fn end(tx: &mut Tx<'_>, mut lease: Lease, by: Principal) -> Result<Lease> {
+    lease.expires = lease.expires.min(tx.now());
+    // Somebody waits for it now: not for the end of a long pause.
+    lease.again = None;
+    tx.set_row(LEASES, lease.id.as_str(), &lease)?;
+    let subject = &lease.subject;
+    let say = text!("{subject} is to be taken back", "{subject} 회수 요청");
+    tx.append(event("lease.ended", &lease, by, say))?;
+    Ok(lease)
 }
 
 /// Writes down what came of an attempt.
@@ -224,6 +313,16 @@ fn settle(tx: &mut Tx<'_>, id: &Id, done: Result<()>) -> Result<Next> {
         tx.append(event("lease.stuck", &lease, us, say))?;
     }
     Ok(Next::At(again))
+}
+
+/// Unless somebody has ended it meanwhile.
+fn extended(tx: &mut Tx<'_>, lease: &Lease, until: Time) -> Result<()> {
+    let Some(mut row) = tx.row::<Lease>(LEASES, lease.id.as_str())? else { return Ok(()) };
+    if row.expires == lease.expires {
+        row.expires = until;
+        tx.set_row(LEASES, lease.id.as_str(), &row)?;
+    }
+    Ok(())
 }
 
 fn event(kind: &str, lease: &Lease, by: Principal, say: Text) -> NewEvent {

@@ -74,6 +74,7 @@ fn command(lang: Lang) -> clap::Command {
                     lang.pick("the value is this file", "이 파일의 내용을 값으로"),
                 ))
                 .arg(generate())
+                .args(lends(lang))
                 .arg(flag(
                     "keep-value",
                     lang.pick("only change whom it is for", "값은 두고 범위만 변경"),
@@ -122,6 +123,43 @@ fn command(lang: Lang) -> clap::Command {
                 .subcommand(verb("status", "how it stands with it", "상태"))
                 .subcommand(verb("rotate", "renew it", "갱신")),
         )
+}
+
+/// How accounts are made instead of a value that is kept.
+fn lends(lang: Lang) -> [Arg; 4] {
+    [
+        option(
+            "lend",
+            "KIND",
+            lang.pick(
+                "no value: an account of its own for whoever names it",
+                "값 대신, 쓰는 쪽마다 계정을 만들어 줌",
+            ),
+        )
+        .value_parser(["postgres", "redis"])
+        .requires("connection")
+        .conflicts_with_all(["from-file", "generate"]),
+        option(
+            "connection",
+            "SECRET",
+            lang.pick("the secret with an administrator's URL", "관리자 URL이 든 비밀 값"),
+        ),
+        option(
+            "grant",
+            "ROLE",
+            lang.pick("a role, or a rule of Redis' list", "역할 또는 Redis ACL 규칙"),
+        )
+        .action(ArgAction::Append)
+        .allow_hyphen_values(true),
+        option(
+            "life",
+            "LENGTH",
+            lang.pick(
+                "how long an account holds unextended [default: 1h]",
+                "연장하지 않을 때 유지 시간 [기본: 1h]",
+            ),
+        ),
+    ]
 }
 
 /// Whom a secret is for.
@@ -345,6 +383,16 @@ fn settings(matches: &ArgMatches) -> Value {
             settings.insert(field.into(), json!(words));
         }
     }
+    if let (Some(by), Some(connection)) = (word(matches, "lend"), word(matches, "connection")) {
+        let grant: Vec<&String> =
+            matches.get_many::<String>("grant").into_iter().flatten().collect();
+        let life = word(matches, "life").unwrap_or("1h");
+        // A connection may be said as its variable, as everywhere.
+        let connection =
+            crate::plan::named(connection).map_or(connection.to_owned(), |(n, _)| n.to_string());
+        let lends = json!({ "by": by, "connection": connection, "grant": grant, "life": life });
+        settings.insert("lends".into(), lends);
+    }
     if let Some(keep) = matches.get_one::<u32>("keep") {
         settings.insert("keep".into(), json!(keep));
     }
@@ -361,7 +409,8 @@ async fn set(context: &Context, client: &Client, matches: &ArgMatches) -> Result
     if let (Some(length), Some(fields)) = (generate, settings.as_object_mut()) {
         fields.insert("generate".into(), json!({ "length": length }));
     }
-    let body = match (on(matches, "keep-value") || generate.is_some(), word(matches, "from-file")) {
+    let valueless = on(matches, "keep-value") || word(matches, "lend").is_some();
+    let body = match (valueless || generate.is_some(), word(matches, "from-file")) {
         (true, _) => json!({ "settings": settings }),
         (false, Some(file)) => with_value(settings, &ask::file(file, LARGEST)?),
         (false, None) => with_value(settings, &ask::value(context.lang, LARGEST)?),

@@ -1,9 +1,10 @@
 //! `Secret`: all that is to be known of a secret but its value.
 
+use crate::lend::Lender;
 use crate::plan;
 use kernel::kind::{KindDef, Scope, Writer};
 use kernel::time::parse_duration;
-use kernel::{Error, Kind, Principal, Result, Text, Time, text};
+use kernel::{Error, Kind, Name, Principal, Result, Text, Time, text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -42,9 +43,71 @@ pub struct Secret {
     /// Its value is drawn by naru, and drawn anew by itself when `rotate_every` is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
+    /// It has no value of its own: each job or instance that names it gets an account made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lends: Option<Lends>,
     /// Versions that are kept, the newest included.
     #[serde(default = "ten")]
     pub keep: u32,
+}
+
+/// How accounts are made for those who ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lends {
+    pub by: Lender,
+    /// The secret of the project whose value is the URL of an administrator over there.
+    pub connection: Name,
+    /// PostgreSQL: roles that the account is in. Redis: rules of its access control list (`~orders:*`, `+@read`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grant: Vec<String>,
+    /// How long an account holds that nobody extends: 1m to 1d. It is extended while its job or instance is there.
+    #[serde(default = "hour")]
+    pub life: String,
+}
+
+fn hour() -> String {
+    "1h".to_owned()
+}
+
+impl Lends {
+    pub(crate) fn life(&self) -> Duration {
+        parse_duration(&self.life).unwrap_or(Duration::from_secs(3600))
+    }
+
+    fn check(&self) -> Result<()> {
+        let day = Duration::from_secs(24 * 3600);
+        let life = parse_duration(&self.life);
+        if !life.is_some_and(|l| (Duration::from_secs(60)..=day).contains(&l)) {
+            return Err(wrong(Text::fixed(
+                "the `life` of an account is 1m to 1d",
+                "계정의 `life`는 1m~1d입니다",
+            )));
+        }
+        let sound = |g: &String| !g.is_empty() && g.len() <= 200 && !g.contains(char::is_control);
+        if self.grant.len() > 50 || !self.grant.iter().all(sound) {
+            return Err(wrong(Text::fixed(
+                "`grant` has at most 50 entries of 1 to 200 characters",
+                "`grant`는 1~200자짜리 50개까지입니다",
+            )));
+        }
+        // What these say of passwords and of the user itself is naru's to say.
+        let forbidden = |g: &String| {
+            let word = g.to_ascii_lowercase();
+            word.starts_with(['>', '<', '#', '!'])
+                || ["on", "off", "nopass", "reset", "resetpass"].contains(&&*word)
+        };
+        match self.grant.iter().find(|g| self.by == Lender::Redis && forbidden(g)) {
+            Some(rule) => {
+                let shown = kernel::shown(rule);
+                Err(wrong(text!(
+                    "the rule `{shown}` is naru's to give",
+                    "`{shown}` 규칙은 naru가 정합니다"
+                )))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// How a value is drawn.
@@ -87,6 +150,7 @@ impl Default for Secret {
             jobs: yes(),
             rotate_every: None,
             generate: None,
+            lends: None,
             keep: ten(),
         }
     }
@@ -157,6 +221,15 @@ impl Kind for Secret {
                 "a drawn value has 8 to 4096 characters",
                 "생성하는 값은 8~4096자입니다",
             )));
+        }
+        if let Some(lends) = &self.lends {
+            lends.check()?;
+            if self.generate.is_some() || self.rotate_every.is_some() {
+                return Err(wrong(Text::fixed(
+                    "what lends accounts has no value to draw or to rotate",
+                    "계정을 빌려주는 비밀 값에는 생성하거나 교체할 값이 없습니다",
+                )));
+            }
         }
         self.check_rotation()
     }

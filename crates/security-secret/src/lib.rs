@@ -18,6 +18,7 @@ mod dotenv;
 mod error;
 mod kind;
 mod lease;
+mod lend;
 mod open;
 mod page;
 mod plan;
@@ -28,13 +29,14 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use kind::{Generate, Letters, Secret, SecretStatus};
+pub use kind::{Generate, Lends, Letters, Secret, SecretStatus};
+pub use lend::Lender;
 pub use view::{SecretUsed, SecretView};
 
 use part::Part;
 use secret::Vault;
 use secret::lease::Leases;
-use store::Store;
+use store::{Filter, Store};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +61,8 @@ pub struct Secrets {
 impl Secrets {
     /// Nothing is opened yet: whether the master key is there shows at the first use, or with
     /// [`Secrets::look`].
-    pub fn new(vault: Vault, leases: Leases) -> Secrets {
+    pub fn new(vault: Vault) -> Secrets {
+        let leases = Leases::new(vault.store().clone(), lend::revokers(&vault));
         Secrets { vault, leases }
     }
 
@@ -85,9 +88,19 @@ impl Secrets {
         let keeper = sync::Keeper { secrets: self.clone() };
         let options = reconcile::Options::default();
         let keeper = reconcile::spawn(self.store().clone(), keeper, options, stop.clone());
+        let ends = |kind: &str| Filter { kind: Some(kind.into()), ..Filter::default() };
+        let follow = |name, kind| {
+            let store = self.store().clone();
+            reconcile::follow_some(store, name, ends(kind), lend::ended, stop.clone())
+        };
+        let steps = follow("security-secret.steps", "run.step.finished");
+        let instances = follow("security-secret.instances", "resource.deleted");
+        let sweeping = self.clone().keep_swept(stop.clone());
         let wrapping = self.vault.clone().keep_wrapped(stop);
         tokio::spawn(async move {
-            wrapping.await;
+            tokio::join!(wrapping, sweeping);
+            // Only the runtime's own end cancels them.
+            let _ = tokio::join!(steps, instances);
             leases.join().await;
             keeper.join().await;
         })

@@ -1,6 +1,7 @@
 //! Opening: for jobs, for services, and for a person who may.
 
 use crate::kind::Secret;
+use crate::lend::{self, Loan};
 use crate::set::{MOST, find, slot};
 use crate::{PART_NAME, Secrets, error, plan};
 use kernel::port::{self, OpenedSecret, SecretUse, SecretUser};
@@ -157,10 +158,18 @@ impl Secrets {
             let ring = self.vault.ring().await?;
             let (project, choice, user) = (project.clone(), choice.clone(), user.clone());
             let write = move |tx: &mut Tx<'_>| open_in(tx, &ring, &project, &choice, &user);
-            match self.store().write(write).await {
-                Err(e) if e.code() == "secret.key-renewed" && again > 0 => again -= 1,
-                done => return done,
+            let (mut opened, loans) = match self.store().write(write).await {
+                Err(e) if e.code() == "secret.key-renewed" && again > 0 => {
+                    again -= 1;
+                    continue;
+                }
+                done => done?,
+            };
+            for (mut one, loan) in loans {
+                one.value = self.pay_out(loan).await?;
+                opened.push(one);
             }
+            return Ok(opened);
         }
     }
 
@@ -256,23 +265,52 @@ fn open_in(
     project: &Name,
     choice: &Choice,
     user: &User,
-) -> Result<Vec<OpenedSecret>> {
+) -> Result<(Vec<OpenedSecret>, Vec<(OpenedSecret, Loan)>)> {
     let chosen = choose(tx, project, choice, user)?;
     let mut out = Vec::with_capacity(chosen.len());
+    let mut loans = Vec::new();
     for (resource, spec, version) in &chosen {
+        if let Some(lends) = &spec.lends {
+            let (name, variable) =
+                (resource.key.name.clone(), plan::variable(&resource.key.name, spec));
+            let at = for_ourselves(tx, ring, project, &lends.connection)?;
+            let loan = lend::grant(tx, project, lends, at, (user.who.clone(), user.by.clone()))?;
+            note_use(tx, project, &name, 0, user)?;
+            let value = SecretText::new("");
+            loans.push((OpenedSecret { variable, name, version: 0, file: spec.file, value }, loan));
+            continue;
+        }
         let Opened { version, value } = ring.open_in(tx, &slot(project, resource), *version)?;
         let name = resource.key.name.clone();
         note_use(tx, project, &name, version, user)?;
         let variable = plan::variable(&name, spec);
         out.push(OpenedSecret { variable, name, version, file: spec.file, value });
     }
-    if !out.is_empty() {
-        tx.append(used(project, &out, chosen.first().map(|(r, ..)| &r.key), user))?;
+    if !chosen.is_empty() {
+        let all: Vec<&OpenedSecret> = out.iter().chain(loans.iter().map(|(one, _)| one)).collect();
+        tx.append(used(project, &all, chosen.first().map(|(r, ..)| &r.key), user))?;
     }
-    Ok(out)
+    Ok((out, loans))
 }
 
-fn used(project: &Name, all: &[OpenedSecret], first: Option<&Key>, user: &User) -> NewEvent {
+/// The newest value of a secret for naru itself: how it reaches who makes accounts.
+pub(crate) fn for_ourselves(
+    tx: &mut Tx<'_>,
+    ring: &Ring,
+    project: &Name,
+    name: &Name,
+) -> Result<SecretText> {
+    let found = find(tx, project, name)?;
+    let Opened { version, value } = ring.open_in(tx, &slot(project, &found), None)?;
+    let user = User { who: us(), by: None, environment: None, protected: true };
+    note_use(tx, project, name, version, &user)?;
+    let variable = plan::variable(name, &found.spec::<Secret>()?);
+    let one = OpenedSecret { variable, name: name.clone(), version, file: false, value };
+    tx.append(used(project, &[&one], Some(&found.key), &user))?;
+    Ok(one.value)
+}
+
+fn used(project: &Name, all: &[&OpenedSecret], first: Option<&Key>, user: &User) -> NewEvent {
     let names: Vec<&str> = all.iter().map(|o| o.name.as_str()).collect();
     let (names, (whom, _)) = (names.join(", "), user.named());
     let say = text!("{whom} got {names}", "{whom}에 {names} 전달");

@@ -1,7 +1,7 @@
 //! Writing: whom a secret is for, and its values.
 
-use crate::kind::{Generate, Letters, Secret};
-use crate::{Secrets, error, plan};
+use crate::kind::{Generate, Lends, Letters, Secret};
+use crate::{Secrets, error, lend, plan};
 use kernel::{
     Error, Key, Kind, Name, NewEvent, Principal, Resource, Result, SecretText, Text, text,
 };
@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     /// Empty: no more.
     pub rotate_every: Option<String>,
     pub generate: Option<Generate>,
+    pub lends: Option<Lends>,
     pub keep: Option<u32>,
 }
 
@@ -45,6 +46,7 @@ impl Settings {
             None => spec.rotate_every.take(),
         };
         spec.generate = self.generate.or(spec.generate);
+        spec.lends = self.lends.or(spec.lends.take());
         spec.keep = self.keep.unwrap_or(spec.keep);
     }
 }
@@ -158,6 +160,9 @@ impl Secrets {
         self.store()
             .write(move |tx| {
                 let found = find(tx, &project, &name)?;
+                if lend::is_needed(tx, &project, &name)? {
+                    return Err(error::needed(&name));
+                }
                 Vault::forget_in(tx, &slot(&project, &found))?;
                 crate::open::forget_uses(tx, &project, &name)?;
                 tx.delete(&found.key, None, actor).map(drop)
@@ -203,6 +208,9 @@ pub(crate) fn put(
     let json = serde_json::to_value(&spec).map_err(Error::internal)?;
     let actor_ = actor.clone();
     let resource = tx.put(Put { key, labels, spec: json, expected: None, actor: actor_ })?;
+    if spec.lends.is_some() && !matches!(value, Value::Same) {
+        return Err(error::lends(&resource.key.name));
+    }
     let drawn = match value {
         Value::Same => None,
         Value::Given(value) => Some(value),

@@ -1,19 +1,23 @@
 //! Looking after secrets: what is over goes, what is due is drawn anew or said.
 
-use crate::Secrets;
 use crate::kind::Secret;
 use crate::open::{forget_uses, us};
 use crate::set::{Settings, Value, Wanted};
+use crate::{Secrets, lend};
 use kernel::{BoxFuture, Event, Key, Kind, Name, NewEvent, Resource, Result, text};
 use policy::Project;
 use reconcile::{Next, Reconciler};
+use secret::lease::Leases;
 use secret::{Slot, Vault};
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use store::{Tx, View};
 
 /// Secrets in one page of a listing.
 const PAGE: usize = 500;
+/// Between looks at whether accounts of a project that is gone are taken back.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A secret of a project, by their names.
 type Which = (Name, Name);
@@ -67,11 +71,27 @@ impl Keeper {
         let left: Vec<Slot> = slots.into_iter().filter(|s| Some(&s.uid) != uid.as_ref()).collect();
         let (p, n) = (project.clone(), name.clone());
         let gone = found.is_none();
+        if gone && self.still_needed(project, name).await? {
+            // The project is gone: its accounts go first, and this is how they are reached.
+            return Ok(Next::At(self.secrets.store().now().plus(AGAIN)));
+        }
         if !left.is_empty() || gone {
             self.secrets.store().write(move |tx| clear(tx, &p, &n, &left, gone)).await?;
         }
         let Some(resource) = found else { return Ok(Next::Done) };
         self.due(project, &resource).await
+    }
+
+    /// Ends what was lent by a secret that is to go; whether some of it is still out.
+    async fn still_needed(&self, project: &Name, name: &Name) -> Result<bool> {
+        let (p, n) = (project.clone(), name.clone());
+        let ours = move |l: &secret::lease::Lease| l.project == p && l.of.as_ref() == Some(&n);
+        let (p, n) = (project.clone(), name.clone());
+        let needed = move |tx: &mut Tx<'_>| {
+            Leases::end_in(tx, ours, &us())?;
+            lend::is_needed(tx, &p, &n)
+        };
+        self.secrets.store().write(needed).await
     }
 
     async fn due(&self, project: &Name, resource: &Resource) -> Result<Next> {

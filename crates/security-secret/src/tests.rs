@@ -7,7 +7,6 @@ use kernel::port::{SecretUse, SecretUser, Secrets as Port};
 use kernel::{Id, Key, Kind, Name, Principal, Result, SecretText};
 use policy::Project;
 use reconcile::{Next, Reconciler};
-use secret::lease::Leases;
 use secret::{KeyFile, Vault};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,22 +16,22 @@ use tempfile::TempDir;
 
 const CANARY: &str = "canary-8f14e45f";
 
-struct World {
-    dir: TempDir,
-    clock: Manual,
-    store: Store,
-    secrets: Secrets,
+pub(crate) struct World {
+    pub dir: TempDir,
+    pub clock: Manual,
+    pub store: Store,
+    pub secrets: Secrets,
 }
 
-fn name(words: &str) -> Name {
+pub(crate) fn name(words: &str) -> Name {
     Name::parse(words).unwrap()
 }
 
-fn han() -> Principal {
+pub(crate) fn han() -> Principal {
     Principal::User(name("han"))
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Manual::new(kernel::Time(1_700_000_000_000)));
     let options =
         Options { clock: Arc::new(clock.clone()), durability: Durability::Process, chaos: None };
@@ -43,18 +42,23 @@ async fn world() -> World {
     store.write(move |tx| tx.put(put)).await.unwrap();
     let vault =
         Vault::new(store.clone(), Arc::new(KeyFile::new(&dir.path().join("key.json"))), None);
-    let secrets = Secrets::new(vault, Leases::new(store.clone(), Vec::new()));
+    let secrets = Secrets::new(vault);
     World { dir, clock, store, secrets }
 }
 
 impl World {
-    async fn set(&self, secret: &str, value: &str, settings: Settings) -> Result<Option<u32>> {
+    pub(crate) async fn set(
+        &self,
+        secret: &str,
+        value: &str,
+        settings: Settings,
+    ) -> Result<Option<u32>> {
         let value = Value::Given(SecretText::new(value));
         let wanted = Wanted { name: name(secret), settings, value, known: false };
         Ok(self.secrets.write(&name("shop"), vec![wanted], han()).await?.remove(0).version)
     }
 
-    async fn offered(&self, of: &SecretUse) -> Vec<(String, String)> {
+    pub(crate) async fn offered(&self, of: &SecretUse) -> Vec<(String, String)> {
         let all = self.secrets.offered(&name("shop"), of).await.unwrap();
         all.into_iter().map(|o| (o.variable, o.value.reveal().to_owned())).collect()
     }
@@ -233,7 +237,7 @@ async fn a_lost_master_key_is_said_at_the_start() {
     let file = world.dir.path().join("key.json");
     std::fs::remove_file(&file).unwrap();
     let vault = Vault::new(world.store.clone(), Arc::new(KeyFile::new(&file)), None);
-    let again = Secrets::new(vault, Leases::new(world.store.clone(), Vec::new()));
+    let again = Secrets::new(vault);
     let error = again.look().await.unwrap_err();
     assert_eq!(error.code(), "secret.locked");
     let error = again.offered(&name("shop"), &job(None, true)).await.unwrap_err();

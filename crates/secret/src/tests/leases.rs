@@ -43,6 +43,8 @@ fn new(subject: &str) -> NewLease {
         subject: subject.into(),
         holder: Principal::User(Name::parse("han").unwrap()),
         life: Duration::from_secs(3600),
+        of: None,
+        borrower: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One question to another server, over HTTP/1.1 with or without TLS. Redirects are not followed, because they
-//! lead where nobody meant. Nothing here waits without an end if the caller sets one: see [`ask`].
+//! lead where nobody meant. Nothing here waits without an end if the caller sets one: see [`ask`]. What speaks
+//! another protocol takes the TLS of it alone: [`secure`].
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Where systems keep the certificates they trust. `SSL_CERT_FILE` goes before them.
 const TRUSTED: &[&str] = &[
@@ -42,24 +44,36 @@ pub async fn ask(asked: Outgoing<'_>, limit: usize) -> Result<(StatusCode, Vec<u
         (Some(scheme @ ("http" | "https")), Some(host)) => (scheme, host.to_owned()),
         _ => return Err(not_an_address()),
     };
-    let secure = scheme == "https";
-    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let safe = scheme == "https";
+    let port = uri.port_u16().unwrap_or(if safe { 443 } else { 80 });
     let away = |why: &dyn std::fmt::Display| {
         let say = text!("{host} cannot be reached", "{host}에 연결할 수 없습니다");
         failed("host.unreachable", say).why(why)
     };
     let place = (host.trim_matches(['[', ']']), port);
     let stream = TcpStream::connect(place).await.map_err(|e| away(&e))?;
-    if !secure {
+    if !safe {
         return exchange(stream, asked, &host, port, limit).await;
     }
-    let name = ServerName::try_from(host.clone()).map_err(|e| away(&e))?;
-    let stream = tls()?.connect(name, stream).await.map_err(|e| {
+    exchange(secure(stream, &host).await?, asked, &host, port, limit).await
+}
+
+/// TLS over a connection to `host`, which has to prove that it is that.
+///
+/// # Errors
+/// `host.untrusted`
+pub async fn secure<S>(stream: S, host: &str) -> Result<TlsStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let untrusted = |why: &dyn std::fmt::Display| {
         let say =
             text!("{host} does not prove that it is {host}", "{host}의 인증서를 믿을 수 없습니다");
-        failed("host.untrusted", say).why(e)
-    })?;
-    exchange(stream, asked, &host, port, limit).await
+        failed("host.untrusted", say).why(why)
+    };
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
+    let name = name.map_err(|e| untrusted(&e))?;
+    tls()?.connect(name, stream).await.map_err(|e| untrusted(&e))
 }
 
 fn failed(code: &'static str, say: Text) -> Error {
