@@ -12,6 +12,7 @@ pub const TEST: &[Need] = &[
     ("python3", "python3"),
     ("pip3", "python3-pip"),
     ("curl", "curl"),
+    ("openssl", "openssl"),
     ("bash", "bash"),
     ("chromium", "chromium"),
     // Servers that stand in for the images of services, and their clients.

@@ -39,8 +39,8 @@ impl Shown {
         *self.internal.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(key));
     }
 
-    /// The one for a client that asks for `name`.
-    pub(crate) fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+    /// The one for a client that asks for `name`; `None` when it is turned away.
+    pub fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let of = |slot: &RwLock<Option<Arc<CertifiedKey>>>| {
             slot.read().unwrap_or_else(PoisonError::into_inner).clone()
         };

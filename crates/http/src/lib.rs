@@ -27,7 +27,7 @@ pub use call::{Call, Head, pairs};
 pub use front::Front;
 pub use hold::{Tunnel, Upgrade};
 pub use http::Uri;
-pub use listen::{Door, Limits, listen};
+pub use listen::{Door, Limits, Pace, listen};
 pub use place::PRODUCTION;
 pub use reply::{Response, empty, found, html, json, json_status, text};
 pub use route::{Access, Asset, Handler, Route, Verb, undeclared};

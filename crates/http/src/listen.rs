@@ -10,14 +10,14 @@ mod plain;
 mod source;
 mod wire;
 
-pub use limits::Limits;
+pub use limits::{Limits, Pace};
 pub(crate) use pace::too_slow;
 
 use crate::front::Hosts;
 use crate::hold::Slot;
 use crate::{Body, Response};
 use axum::extract::ConnectInfo;
-use http::{HeaderValue, Request, Uri, header};
+use http::{HeaderValue, Request, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -39,6 +39,9 @@ use wire::Wire;
 
 /// For requests under way when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
+/// For the end of a connection to be said on which nothing is under way.
+const GOODBYE: Duration = Duration::from_millis(500);
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// Out of descriptors, most likely: connections have to end before the next try.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -179,24 +182,31 @@ where
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(held.clone());
             let answer = answer(request);
-            async move { Ok::<_, Infallible>(one.until_the_end_of(answer.await)) }
+            async move {
+                let mut answer = answer.await;
+                // What is left of a body that came too slowly would come as slowly. HTTP/2 ends the stream by itself.
+                if answer.status() == StatusCode::REQUEST_TIMEOUT && !two {
+                    answer.headers_mut().insert(header::CONNECTION, CLOSE);
+                }
+                Ok::<_, Infallible>(one.until_the_end_of(answer))
+            }
         });
         let builder = self.protocol(two);
         let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
         let mut served = std::pin::pin!(served);
-        tokio::select! {
+        let patience = tokio::select! {
             // A client that leaves in the middle is not news.
             _ = served.as_mut() => return,
             () = slot.ended() => return,
-            () = busy.idle(self.limits.idle) => {}
-            () = self.stop.cancelled() => {}
-        }
+            // Nothing is under way but perhaps the beginning of a head.
+            () = busy.idle(self.limits.head, self.limits.idle) => GOODBYE,
+            () = self.stop.cancelled() => DRAIN,
+        };
         served.as_mut().graceful_shutdown();
         tokio::select! {
             _ = served.as_mut() => {}
             () = slot.ended() => {}
-            // Nothing was under way when the connection had been idle, and a server that stops waits no longer.
-            () = tokio::time::sleep(DRAIN) => {}
+            () = tokio::time::sleep(patience) => {}
         }
     }
 

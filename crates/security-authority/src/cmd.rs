@@ -255,7 +255,7 @@ async fn issue(context: &Context, m: &ArgMatches) -> Result<()> {
     let given = m.get_one::<PathBuf>("csr");
     let stem = hosts.first().map_or_else(
         || given.and_then(|f| f.file_stem()).unwrap_or_default().to_string_lossy().into_owned(),
-        |host| host.to_string().replace('*', "_").replace(':', "_"),
+        |host| host.to_string().replace(['*', ':'], "_"),
     );
     let place = |flag: &str, ending: &str| {
         m.get_one::<PathBuf>(flag).cloned().unwrap_or_else(|| format!("{stem}.{ending}").into())
@@ -269,7 +269,8 @@ async fn issue(context: &Context, m: &ArgMatches) -> Result<()> {
         }
     };
     let written = [Some(&cert_file), key.as_ref().map(|_| &key_file)];
-    for file in written.into_iter().flatten().filter(|f| f.exists() && !m.get_flag("force")) {
+    let there = written.into_iter().flatten().find(|file| file.exists());
+    if let Some(file) = there.filter(|_| !m.get_flag("force")) {
         return Err(in_the_way(file));
     }
     let usage = if m.get_flag("client") { Usage::Client } else { Usage::Server };

@@ -332,7 +332,7 @@ fn public(file: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The roots in the file, held against what the store knows of them.
 async fn find(options: &Options) -> Result<State> {
-    let known = options.store.read(|v| record::known(v)).await?;
+    let known = options.store.read(record::known).await?;
     let now = options.store.now();
     let noted = async |kind: &'static str, root: Fingerprint| {
         let by = Principal::part("authority");
@@ -383,3 +383,7 @@ fn unknown_root() -> Error {
         Text::fixed("there is no such root", "그런 루트는 없습니다"),
     )
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

@@ -119,7 +119,8 @@ impl Naru {
     }
 
     pub fn address(&self) -> Result<SocketAddr> {
-        Ok(self.url.trim_start_matches("http://").parse()?)
+        let place = self.url.trim_start_matches("http://").trim_start_matches("https://");
+        Ok(place.parse()?)
     }
 
     /// A command of the program, speaking to this server.
@@ -317,6 +318,11 @@ impl Repository {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_TERMINAL_PROMPT", "0")
             .stdin(Stdio::null());
+        // The roots of a server with TLS; one without has none.
+        let roots = self.data.join("ca.pem");
+        if roots.exists() {
+            command.env("GIT_SSL_CAINFO", roots);
+        }
         command
     }
 }

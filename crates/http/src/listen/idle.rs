@@ -9,35 +9,45 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Requests of a connection whose answers have not ended.
+/// Requests of a connection: those whose answers have not ended, and whether there was any.
 #[derive(Clone)]
-pub(crate) struct Busy(Arc<watch::Sender<usize>>);
+pub(crate) struct Busy(Arc<watch::Sender<Count>>);
+
+#[derive(Clone, Copy, Default)]
+struct Count {
+    open: usize,
+    any: bool,
+}
 
 /// One of them.
 pub(crate) struct One(Busy);
 
 impl Busy {
     pub fn new() -> Busy {
-        Busy(Arc::new(watch::Sender::new(0)))
+        Busy(Arc::new(watch::Sender::new(Count::default())))
     }
 
     pub fn one(&self) -> One {
-        self.0.send_modify(|count| *count += 1);
+        self.0.send_modify(|count| *count = Count { open: count.open + 1, any: true });
         One(self.clone())
     }
 
-    /// Resolves when there has been none for `limit`. Cancel safe, but begins anew.
-    pub async fn idle(&self, limit: Duration) {
+    /// Resolves when the first has not come for `first`, or when there has been none for `limit` since the last. Cancel
+    /// safe, but begins anew.
+    pub async fn idle(&self, first: Duration, limit: Duration) {
         let mut count = self.0.subscribe();
         loop {
-            let none = *count.borrow_and_update() == 0;
+            let now = *count.borrow_and_update();
             let changed = async {
                 // The sender is here.
                 let _ = count.changed().await;
             };
-            if !none {
+            if now.open > 0 {
                 changed.await;
-            } else if tokio::time::timeout(limit, changed).await.is_err() {
+            } else if tokio::time::timeout(if now.any { limit } else { first }, changed)
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -46,7 +56,7 @@ impl Busy {
 
 impl Drop for One {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count = count.saturating_sub(1));
+        self.0.0.send_modify(|count| count.open = count.open.saturating_sub(1));
     }
 }
 
@@ -92,7 +102,7 @@ mod tests {
         let busy = Busy::new();
         let began = tokio::time::Instant::now();
         let streaming = busy.one().until_the_end_of(Response::new(Body::empty()));
-        let idle = busy.idle(limit);
+        let idle = busy.idle(Duration::from_secs(1), limit);
         let mut idle = std::pin::pin!(idle);
         let day = Duration::from_secs(86_400);
         assert!(tokio::time::timeout(day, idle.as_mut()).await.is_err());

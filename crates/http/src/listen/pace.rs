@@ -81,12 +81,14 @@ where
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         self.since.get_or_insert(now);
-        let until = now + self.left(now);
-        self.sleep.as_mut().reset(until);
-        match self.sleep.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(TooSlow.into()))),
-            Poll::Pending => Poll::Pending,
+        let left = self.left(now);
+        // Not by the timer, whose grain is a millisecond: it would be set anew for ever.
+        if left.is_zero() {
+            return Poll::Ready(Some(Err(TooSlow.into())));
         }
+        self.sleep.as_mut().reset(now + left);
+        let late = self.sleep.as_mut().poll(context);
+        late.map(|()| Some(Err(TooSlow.into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,6 +7,7 @@ mod command;
 mod ended;
 mod environment;
 mod flow;
+mod front;
 mod generic;
 mod hostile;
 mod identity;
