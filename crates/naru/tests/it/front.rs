@@ -54,11 +54,7 @@ fn clients_of_every_kind_believe_it_by_its_root_and_not_without() {
     let (ca, url) = (ca(&naru), format!("{}/api/v1/ca", naru.url));
     let root = ["--cacert", ca.to_str().unwrap()];
     let distrusted = curl(&["--http1.1", &url]);
-    assert!(
-        distrusted.contains("certificate")
-            && distrusted.ends_with(" 000\n") | distrusted.contains(" 0 000"),
-        "{distrusted}"
-    );
+    assert!(distrusted.contains("certificate") && distrusted.contains(" 000"), "{distrusted}");
     for (protocol, shown) in [("--http1.1", " 1.1 200"), ("--http2", " 2 200")] {
         let answer = curl(&[&root[..], &[protocol, &url]].concat());
         assert!(answer.contains("fingerprint") && answer.ends_with(shown), "{answer}");
@@ -74,14 +70,11 @@ fn clients_of_every_kind_believe_it_by_its_root_and_not_without() {
 
     for new in ["-tls1_2", "-tls1_3"] {
         let shaken = s_client(&naru, &[new]);
-        assert!(
-            shaken.contains("Verify return code: 0 (ok)") || shaken.contains("Verification: OK"),
-            "{shaken}"
-        );
+        assert!(shaken.contains("Verification: OK"), "{shaken}");
+        assert!(!shaken.contains("Cipher is (NONE)"), "{new}: {shaken}");
     }
     for old in ["-tls1", "-tls1_1"] {
         let shaken = s_client(&naru, &[old, "-cipher", "ALL:@SECLEVEL=0"]);
-        assert!(!shaken.contains("Verification: OK"), "{old}: {shaken}");
         assert!(
             shaken.contains("Cipher is (NONE)") || shaken.contains("no protocols"),
             "{old}: {shaken}"
