@@ -18,6 +18,7 @@ cargo xtask properties [CASES] [CRATE…]   property tests of crates with inputs
 cargo xtask tidy             formatting, clippy with warnings denied, layer rules, dependency rules
 cargo xtask bench [NAME]     side-by-side measurements: push, runs, store, plan, edge, idle, load
 cargo xtask schemas          what the tests of pipelines compare with, into the target directory
+cargo xtask clients          libraries with which applications sign people in, for their tests, likewise
 cargo xtask fuzz [TARGET] [SECONDS]   bytes from outside at everything that reads them: each target for 60 s";
 
 fn main() -> ExitCode {
@@ -39,6 +40,7 @@ fn chore() -> Result<()> {
         Some("tidy") => tidy::tidy(),
         Some("fuzz") => fuzz::fuzz(rest),
         Some("schemas") => setup::schemas(),
+        Some("clients") => setup::clients(),
         Some("bench") => bench::bench(rest),
         _ => {
             println!("{HELP}");
@@ -50,6 +52,7 @@ fn chore() -> Result<()> {
 fn test(rest: &[String]) -> Result<()> {
     setup::install(setup::TEST)?;
     setup::schemas()?;
+    setup::clients()?;
     tidy::tidy()?;
     // Built before the tests, so that none of them waits for a compiler.
     run::step(

@@ -11,6 +11,8 @@ pub const TEST: &[Need] = &[
     ("git", "git"),
     ("python3", "python3"),
     ("pip3", "python3-pip"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("curl", "curl"),
     ("openssl", "openssl"),
     ("bash", "bash"),
@@ -29,17 +31,46 @@ pub const TEST: &[Need] = &[
 const SCHEMAS: &str = "check-jsonschema==0.39.0";
 const SCHEMA: &str = "check_jsonschema/builtin_schemas/vendor/gitlab-ci.json";
 
+/// What applications sign people in with, pinned: the tests are of our answers, not of their next version.
+const PYTHON: &[&str] = &["authlib==1.9.9", "joserfc==1.8.0", "requests==2.34.2"];
+const NODE: &str = "openid-client@6.8.9";
+
 /// libFuzzer is C++.
 pub const FUZZ: &[Need] = &[("c++", "g++")];
 
 pub const BENCH: &[Need] = &[("nginx", "nginx-light"), ("wrk", "wrk")];
 
-/// Puts the schema where the tests of pipelines find it, unless it is there. It is not ours to keep here.
-pub fn schemas() -> Result<()> {
+/// Where the build keeps what is no part of it.
+fn target() -> Result<std::path::PathBuf> {
     let metadata = run::output("cargo", &["metadata", "--no-deps", "--format-version", "1"])?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let target = metadata["target_directory"].as_str().context("target directory")?;
-    let dir = Path::new(target).join("tmp/schemas");
+    Ok(Path::new(target).join("tmp"))
+}
+
+/// Puts the libraries with which applications sign people in where the tests of that find them, unless they are
+/// there.
+pub fn clients() -> Result<()> {
+    let dir = target()?.join("clients");
+    let (python, node) = (dir.join("python"), dir.join("node"));
+    std::fs::create_dir_all(&dir)?;
+    if !python.join("authlib").exists() {
+        let into = python.to_string_lossy().into_owned();
+        let pip =
+            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", &into];
+        run::step("fetch clients in Python", "python3", &[&pip, PYTHON].concat())?;
+    }
+    if !node.join("node_modules/openid-client").exists() {
+        let into = node.to_string_lossy().into_owned();
+        let npm = ["install", "--silent", "--no-audit", "--no-fund", "--prefix", &into, NODE];
+        run::step("fetch clients in JavaScript", "npm", &npm)?;
+    }
+    Ok(())
+}
+
+/// Puts the schema where the tests of pipelines find it, unless it is there. It is not ours to keep here.
+pub fn schemas() -> Result<()> {
+    let dir = target()?.join("schemas");
     let schema = dir.join("gitlab-ci.json");
     if schema.exists() {
         return Ok(());

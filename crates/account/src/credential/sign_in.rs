@@ -162,6 +162,13 @@ impl Accounts {
             return Err(late());
         }
         let owner = pending.owner;
+        // Applications ask how somebody has signed in.
+        let how = match &proof {
+            Proof::Totp(_) => "password+totp",
+            Proof::Recovery(_) => "password+recovery",
+            Proof::Passkey(..) => "password+passkey",
+            Proof::Password(_) => "password",
+        };
         if let Err(error) = self.prove(&owner, proof, visitor, host).await {
             if error.kind() == ErrorKind::Unauthenticated {
                 self.desk().half.change(code, |p| p.tries += 1);
@@ -173,7 +180,7 @@ impl Accounts {
         }
         // Two answers at once open one session.
         self.desk().half.take(self.store().now(), code).ok_or_else(late)?;
-        self.open_session(&owner, visitor, "password").await
+        self.open_session(&owner, visitor, how).await
     }
 
     /// Signs in with a passkey alone.
@@ -261,7 +268,7 @@ impl Accounts {
         }
         let codes = self.finish_totp(&pending.owner.name, enrolment, digits).await?;
         self.desk().half.take(self.store().now(), code).ok_or_else(late)?;
-        Ok((self.open_session(&pending.owner, visitor, "password").await?, codes))
+        Ok((self.open_session(&pending.owner, visitor, "password+totp").await?, codes))
     }
 
     /// Opens a session with a new secret, whatever cookie the browser came with, and gets to know the device.

@@ -23,6 +23,7 @@ mod route;
 mod secret;
 mod service;
 mod simulation;
+mod sso;
 mod submodule;
 mod tls;
 

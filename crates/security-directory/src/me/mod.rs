@@ -137,12 +137,13 @@ pub(crate) const ROUTES: &[Route] = &[
 ];
 
 /// The pages about oneself: address, English, Korean.
-const PAGES: [(&str, &str, &str); 5] = [
+const PAGES: [(&str, &str, &str); 6] = [
     ("/account", "Profile", "프로필"),
     ("/account/sign-in", "Sign-in", "로그인 수단"),
     ("/account/keys", "Keys", "키"),
     ("/tokens", "Access tokens", "접근 토큰"),
     ("/account/sessions", "Sessions", "세션"),
+    ("/account/applications", "Applications", "애플리케이션"),
 ];
 
 /// One of those pages, with the way to the others.

@@ -35,6 +35,7 @@ pub(crate) fn tabs(r: &Reader, open: &str) -> Markup {
         (r.t("People", "사람"), "/people"),
         (r.t("Groups", "그룹"), "/groups"),
         (r.t("Service accounts", "서비스 계정"), "/service-accounts"),
+        (r.t("Applications", "애플리케이션"), "/applications"),
     ];
     let items = all.map(|(words, address)| (words, address.to_owned(), address == open));
     widget::tabs(r.t("Accounts", "계정"), &items)

@@ -16,7 +16,7 @@ use naru_http::front::cookie;
 use naru_http::{Access, Call, Response, Route, found};
 use serde_json::Value;
 
-const CONFIRM: &str = "/applications/sign-out";
+const CONFIRM: &str = "/application-sign-out";
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(

@@ -14,7 +14,7 @@ use web::widget::{self, State};
 use web::{Page, Reader};
 
 pub(crate) const ROUTES: &[Route] = &[Route::post(
-    "/applications/answer",
+    "/application-answer",
     Access::SignedIn,
     ("answer an application's request", "애플리케이션의 요청에 답하기"),
     |c| Box::pin(answer(c)),
@@ -58,7 +58,7 @@ pub(crate) fn consent(call: &Call, wanted: &Wanted) -> Response {
                 p.soft { (r.t("You are signed in here as ", "현재 로그인한 계정: ")) strong { (who) } }
                 (gives(&r, &wanted.asked.scopes))
                 p.soft { (r.t("You come back to ", "돌아갈 곳: ")) code { (crate::plan::redirect::origin(&wanted.asked.back.to).unwrap_or_else(|| wanted.asked.back.to.clone())) } }
-                form.actions method="post" action="/applications/answer" {
+                form.actions method="post" action="/application-answer" {
                     input type="hidden" name="request" value=(request);
                     button.button.main name="answer" value="agree" { (r.t("Agree", "동의")) }
                     button.button name="answer" value="decline" { (r.t("Decline", "거절")) }
@@ -93,7 +93,7 @@ pub(crate) fn account(call: &Call, wanted: &Wanted) -> Response {
             div.part {
                 h1 { (r.t("Go on as whom?", "어느 계정으로 계속할까요?")) }
                 p.soft { (shown) }
-                form.actions method="post" action="/applications/answer" {
+                form.actions method="post" action="/application-answer" {
                     input type="hidden" name="request" value=(request);
                     button.button.main name="answer" value="go-on" { (who) }
                     button.button name="answer" value="other" { (r.t("Somebody else", "다른 계정")) }
