@@ -17,6 +17,9 @@ pub const TEST: &[Need] = &[
     ("openssl", "openssl"),
     ("bash", "bash"),
     ("chromium", "chromium"),
+    // A library that checks signed tokens, and what it needs for elliptic curves.
+    ("pyjwt3", "python3-jwt"),
+    ("pyjwt3", "python3-cryptography"),
     // Servers that stand in for the images of services, and their clients.
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),

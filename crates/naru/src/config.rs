@@ -46,7 +46,11 @@ pub struct Config {
     pub secret_key: PathBuf,
     /// Given, the master key of secrets is derived from it instead.
     pub secret_passphrase: Option<SecretText>,
-    /// What it was before.
+    /// Given, the master key is a key of a transit engine instead: its URL, and the file with the token.
+    pub secret_kms: Option<secret::Transit>,
+    /// The one before that.
+    pub secret_kms_before: Option<secret::Transit>,
+    /// What the passphrase was before.
     pub secret_passphrase_before: Option<SecretText>,
     pub demo: bool,
     /// The command that starts the parent of a workload: this very program.
@@ -82,6 +86,8 @@ struct File {
     environment_instances: Option<u64>,
     first_uid: Option<u64>,
     secret_key: Option<PathBuf>,
+    secret_kms: Option<String>,
+    secret_kms_token: Option<PathBuf>,
 }
 
 impl Config {
@@ -148,6 +154,14 @@ impl Config {
             )),
             secret_key: path("secret-key", file.secret_key)
                 .unwrap_or_else(|| data.join("secret-key.json")),
+            secret_kms: transit(
+                matches.get_one::<String>("secret-kms").cloned().or(file.secret_kms),
+                path("secret-kms-token", file.secret_kms_token.clone()),
+            )?,
+            secret_kms_before: transit(
+                matches.get_one::<String>("secret-kms-before").cloned(),
+                path("secret-kms-token", file.secret_kms_token),
+            )?,
             secret_passphrase: passphrase(matches)?,
             secret_passphrase_before: environment("NARU_SECRET_PASSPHRASE_BEFORE"),
             demo: matches.get_flag("demo"),
@@ -157,37 +171,54 @@ impl Config {
     }
 }
 
-/// From a file descriptor or the environment; never an argument, which everybody on the machine can read.
+/// From a terminal, a file, a file descriptor or the environment; never an argument, which everybody on the machine
+/// can read.
 fn passphrase(matches: &ArgMatches) -> Result<Option<SecretText>> {
-    let Some(fd) = matches.get_one::<u32>("secret-passphrase-fd") else {
-        return Ok(environment("NARU_SECRET_PASSPHRASE"));
+    if matches.get_flag("secret-passphrase") {
+        return security_secret::ask_passphrase(cli::lang()).map(Some);
+    }
+    let (place, path) = match (
+        matches.get_one::<PathBuf>("secret-passphrase-file"),
+        matches.get_one::<u32>("secret-passphrase-fd"),
+    ) {
+        (Some(file), _) => (file.display().to_string(), file.clone()),
+        (None, Some(fd)) => (format!("fd {fd}"), PathBuf::from(format!("/proc/self/fd/{fd}"))),
+        (None, None) => return Ok(environment("NARU_SECRET_PASSPHRASE")),
     };
-    let read = |words: std::io::Result<String>| {
-        let words = words.map_err(|e| unreadable_passphrase(*fd).why(e))?;
-        let words = SecretText::new(words.trim_end_matches(['\n', '\r']));
-        match words.is_empty() {
-            true => Err(unreadable_passphrase(*fd)),
-            false => Ok(Some(words)),
-        }
-    };
-    read(std::fs::read_to_string(format!("/proc/self/fd/{fd}")))
+    let words = std::fs::read_to_string(path).map_err(|e| unreadable_passphrase(&place).why(e))?;
+    let words = SecretText::new(words.trim_end_matches(['\n', '\r']));
+    match words.is_empty() {
+        true => Err(unreadable_passphrase(&place)),
+        false => Ok(Some(words)),
+    }
+}
+
+fn transit(url: Option<String>, token: Option<PathBuf>) -> Result<Option<secret::Transit>> {
+    let Some(url) = url else { return Ok(None) };
+    let token = token.ok_or_else(|| {
+        Error::invalid(
+            "config.invalid",
+            Text::fixed(
+                "--secret-kms needs --secret-kms-token FILE",
+                "--secret-kms에는 --secret-kms-token 파일이 필요합니다",
+            ),
+        )
+    })?;
+    secret::Transit::new(&url, token).map(Some)
 }
 
 fn environment(name: &str) -> Option<SecretText> {
     std::env::var(name).ok().filter(|words| !words.is_empty()).map(SecretText::new)
 }
 
-fn unreadable_passphrase(fd: u32) -> Error {
+fn unreadable_passphrase(place: &str) -> Error {
     Error::invalid(
         "config.invalid",
-        text!(
-            "--secret-passphrase-fd: there is no passphrase on file descriptor {fd}",
-            "--secret-passphrase-fd: 파일 디스크립터 {fd}에 암호문이 없습니다"
-        ),
+        text!("there is no passphrase in {place}", "{place}에 암호문이 없습니다"),
     )
     .hint(Text::fixed(
-        "naru up --secret-passphrase-fd 3 3< passphrase.txt",
-        "naru up --secret-passphrase-fd 3 3< passphrase.txt",
+        "naru up --secret-passphrase-fd 3 3< passphrase.txt, or --secret-passphrase to be asked for it",
+        "naru up --secret-passphrase-fd 3 3< passphrase.txt, 또는 --secret-passphrase로 직접 입력하세요",
     ))
 }
 

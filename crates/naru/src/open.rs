@@ -321,11 +321,18 @@ fn limits(config: &Config) -> Limits {
 async fn secrets(config: &Config, store: &Store) -> Result<Secrets> {
     let file = || Arc::new(KeyFile::new(&config.secret_key)) as Arc<dyn Kms>;
     let words = |words: &SecretText| Arc::new(Passphrase::new(words.clone())) as Arc<dyn Kms>;
+    let kms = |t: &secret::Transit| Arc::new(t.clone()) as Arc<dyn Kms>;
     let before = config.secret_passphrase_before.as_ref().map(words);
-    let (kms, before) = match &config.secret_passphrase {
-        // From the file to a passphrase: the file is the one before.
-        Some(given) => (words(given), before.or_else(|| config.secret_key.exists().then(file))),
-        None => (file(), before),
+    let before = before.or_else(|| config.secret_kms_before.as_ref().map(kms));
+    // What was there before, a file or a passphrase, hands over to what is given now; back again it goes the same way.
+    let older = || before.clone().or_else(|| config.secret_key.exists().then(file));
+    let (kms, before) = match (&config.secret_kms, &config.secret_passphrase) {
+        (Some(given), Some(passphrase)) => {
+            (kms(given), before.clone().or_else(|| Some(words(passphrase))))
+        }
+        (Some(given), None) => (kms(given), older()),
+        (None, Some(given)) => (words(given), older()),
+        (None, None) => (file(), before),
     };
     let vault = Vault::new(store.clone(), kms, before);
     let secrets = Secrets::new(vault);

@@ -94,27 +94,7 @@ pub fn command(lang: Lang) -> clap::Command {
                 "여기서 만든 계정이 유닉스에서 쓸 첫 번호 [기본: 20000]",
             ),
         ))
-        .arg(
-            Arg::new("secret-key")
-                .long("secret-key")
-                .env("NARU_SECRET_KEY")
-                .value_name("FILE")
-                .value_parser(clap::value_parser!(std::path::PathBuf))
-                .help(lang.pick(
-                    "The master key of secrets [default: secret-key.json in the data directory]",
-                    "비밀 값의 마스터 키 [기본: 데이터 디렉터리의 secret-key.json]",
-                )),
-        )
-        .arg(
-            Arg::new("secret-passphrase-fd")
-                .long("secret-passphrase-fd")
-                .value_name("FD")
-                .value_parser(clap::value_parser!(u32))
-                .help(lang.pick(
-                    "Derive the master key of secrets from the passphrase on this file descriptor; else from NARU_SECRET_PASSPHRASE",
-                    "이 파일 디스크립터의 암호문에서 비밀 값의 마스터 키를 만듦. 없으면 NARU_SECRET_PASSPHRASE",
-                )),
-        )
+        .args(master_key(lang))
         .arg(
             Arg::new("include-from")
                 .long("include-from")
@@ -289,4 +269,68 @@ async fn announce(platform: &Platform) -> Result<()> {
     let line = format!("ready {}  sign in once: {link}\n", platform.url);
     let mut out = std::io::stdout().lock();
     out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(Error::internal)
+}
+
+/// Where the master key of secrets is.
+fn master_key(lang: Lang) -> Vec<Arg> {
+    let path = |name: &'static str, variable: &'static str, help: &'static str| {
+        let file = clap::value_parser!(std::path::PathBuf);
+        Arg::new(name).long(name).env(variable).value_name("FILE").value_parser(file).help(help)
+    };
+    let url = |name: &'static str, variable: &'static str, help: &'static str| {
+        Arg::new(name).long(name).env(variable).value_name("URL").help(help)
+    };
+    vec![
+        path(
+            "secret-key",
+            "NARU_SECRET_KEY",
+            lang.pick(
+                "The master key of secrets [default: secret-key.json in the data directory]",
+                "비밀 값의 마스터 키 [기본: 데이터 디렉터리의 secret-key.json]",
+            ),
+        ),
+        Arg::new("secret-passphrase")
+            .long("secret-passphrase")
+            .action(ArgAction::SetTrue)
+            .help(lang.pick(
+                "Derive the master key from a passphrase that is asked for at this terminal",
+                "이 터미널에서 물어본 암호문으로 마스터 키를 만듦",
+            )),
+        path(
+            "secret-passphrase-file",
+            "NARU_SECRET_PASSPHRASE_FILE",
+            lang.pick(
+                "Derive it from the passphrase in this file, such as a credential of systemd",
+                "이 파일의 암호문으로 만듦. systemd 자격 증명 등",
+            ),
+        )
+        .conflicts_with("secret-passphrase"),
+        Arg::new("secret-passphrase-fd")
+            .long("secret-passphrase-fd")
+            .value_name("FD")
+            .value_parser(clap::value_parser!(u32))
+            .conflicts_with_all(["secret-passphrase", "secret-passphrase-file"])
+            .help(lang.pick(
+                "Derive it from the passphrase on this file descriptor; else from NARU_SECRET_PASSPHRASE",
+                "이 파일 디스크립터의 암호문으로 만듦. 없으면 NARU_SECRET_PASSPHRASE",
+            )),
+        url(
+            "secret-kms",
+            "NARU_SECRET_KMS",
+            lang.pick(
+                "Keep the master key in Vault's or OpenBao's transit engine: https://vault.example.com:8200/transit/naru",
+                "마스터 키를 Vault나 OpenBao의 transit 엔진에 둠: https://vault.example.com:8200/transit/naru",
+            ),
+        ),
+        url(
+            "secret-kms-before",
+            "NARU_SECRET_KMS_BEFORE",
+            lang.pick("The transit key that is moved away from", "옮기기 전의 transit 키"),
+        ),
+        path(
+            "secret-kms-token",
+            "NARU_SECRET_KMS_TOKEN",
+            lang.pick("The file with the token for it", "그 토큰이 든 파일"),
+        ),
+    ]
 }

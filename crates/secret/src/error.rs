@@ -39,7 +39,6 @@ pub(crate) fn other_kind(wrapped: &str, given: &str) -> Error {
 }
 
 /// Whoever keeps the master key does not answer.
-#[cfg(test)]
 pub(crate) fn kms(place: &str, why: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::Unavailable,

@@ -24,6 +24,7 @@ mod passphrase;
 mod renew;
 mod ring;
 mod seal;
+mod transit;
 mod vault;
 
 #[cfg(test)]
@@ -37,4 +38,5 @@ pub use passphrase::Passphrase;
 pub use renew::Progress;
 pub use ring::Ring;
 pub use seal::{Key, Slot};
+pub use transit::Transit;
 pub use vault::{KeyStatus, Opened, Vault, Version};

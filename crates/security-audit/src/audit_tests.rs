@@ -271,3 +271,6 @@ async fn refusals_become_events_with_where_from() {
     stop.cancel();
     task.await.unwrap();
 }
+
+#[path = "audit_chaos.rs"]
+mod chaos;

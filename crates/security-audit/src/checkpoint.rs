@@ -108,12 +108,19 @@ impl Checkpoint {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{b:02x}");
-        out
-    })
+    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
+}
+
+/// Reads the lines of a file of checkpoints: how many are whole and sound.
+///
+/// # Errors
+/// As they are read at the start.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) -> Result<usize> {
+    let lines = read(bytes)?;
+    assert!(lines.whole as usize <= bytes.len());
+    Ok(lines.all.len())
 }
 
 /// Reads checkpoints, one a line. A last line without its end is one whose writing was cut short: it is passed

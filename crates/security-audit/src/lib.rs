@@ -23,6 +23,8 @@ mod trail;
 
 pub use audit::{Audit, Options};
 pub use check::{Chain, Judge, Report};
+#[doc(hidden)]
+pub use checkpoint::fuzz as fuzz_checkpoints;
 pub use checkpoint::{Checkpoint, Lost, Standing};
 pub use key::{PublicKey, SigningKey};
 pub use offline::verify as verify_export;

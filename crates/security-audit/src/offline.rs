@@ -23,7 +23,7 @@ struct EntryLine<'a> {
     seq: u64,
     /// Milliseconds since 1970: as they are hashed.
     time: i64,
-    hash: String,
+    hash: &'a str,
     #[serde(borrow)]
     body: &'a RawValue,
 }
@@ -79,7 +79,8 @@ pub fn verify(mut file: impl Read + Seek, keys: Vec<PublicKey>) -> Result<Report
     file.rewind().map_err(Error::internal)?;
     let mut walk = Walk { wanted: judge.wanted(), trusted: keys, ..Walk::default() };
     each(&mut file, |number, line| walk.line(number, line))?;
-    let Some(chain) = walk.chain else { return Err(damaged(1)) };
+    let Some(mut chain) = walk.chain else { return Err(damaged(1)) };
+    chain.head = hex(&walk.before);
     let hashes = walk.hashes;
     let mut report = judge.close(chain, |seq| Ok(hashes.get(&seq).cloned()))?;
     if !walk.ended {
@@ -139,7 +140,7 @@ impl Walk {
         let before = unhex(&base.hash).filter(|_| version == 1).ok_or_else(|| damaged(number))?;
         self.ended = false;
         match &self.chain {
-            Some(chain) if chain.last == base.seq && chain.head == base.hash => {}
+            Some(chain) if chain.last == base.seq && self.before == before => {}
             Some(_) => self.fault(number),
             None => {
                 if self.wanted.contains(&base.seq) {
@@ -156,15 +157,15 @@ impl Walk {
         let EntryLine { seq, time, hash, body } = line;
         let body = body.get();
         let Some(chain) = &mut self.chain else { return Err(damaged(number)) };
+        let told = unhex(hash).ok_or_else(|| damaged(number))?;
         let made = store::link(&self.before, seq, Time(time), body);
-        let fits = seq == chain.last + 1 && hex(&made) == hash;
+        let fits = seq == chain.last.saturating_add(1) && made == told;
         chain.last = seq;
         chain.bytes += body.len() as u64 + 48;
         // Linked to what it says, so that one changed entry is one fault.
-        self.before = unhex(&hash).ok_or_else(|| damaged(number))?;
-        chain.head.clone_from(&hash);
+        self.before = told;
         if self.wanted.contains(&seq) {
-            self.hashes.insert(seq, hash);
+            self.hashes.insert(seq, hash.to_owned());
         }
         if !fits {
             self.fault(number);
@@ -203,15 +204,19 @@ fn parse<'a, T: Deserialize<'a>>(number: usize, line: &'a [u8]) -> Result<T> {
     serde_json::from_slice(line).map_err(|_| damaged(number))
 }
 
+/// 64 digits in lower case, as they are written: another spelling is a changed byte.
 fn unhex(words: &str) -> Option<[u8; 32]> {
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    let pairs: &[[u8; 2]; 32] = words.as_bytes().as_chunks().0.try_into().ok()?;
     let mut out = [0_u8; 32];
-    if words.len() != 64 || !words.is_ascii() {
-        return None;
+    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
     }
-    for (i, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(words.get(2 * i..2 * i + 2)?, 16).ok()?;
-    }
-    Some(out)
+    (words.len() == 64).then_some(out)
 }
 
 fn damaged(line: usize) -> Error {

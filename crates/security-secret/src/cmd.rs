@@ -2,6 +2,8 @@
 
 mod ask;
 
+pub use ask::passphrase as ask_passphrase;
+
 use crate::set::LARGEST;
 use crate::{SecretView, dotenv, lease};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};

@@ -29,6 +29,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use cmd::ask_passphrase;
 pub use kind::{Generate, Lends, Letters, Secret, SecretStatus};
 pub use lend::Lender;
 pub use view::{SecretUsed, SecretView};

@@ -82,3 +82,72 @@ fn the_keys_that_check_signed_tokens_are_where_strangers_look() {
     assert_eq!(algorithms, ["RS256", "ES256"]);
     assert!(keys.iter().all(|key| key["d"].is_null()), "{keys:?}");
 }
+
+/// Answers with the token in its file, and whether a program of its own may change it.
+const SHOWS: &str = "import http.server, os, signal
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = open(os.environ['AUDITOR_TOKEN'], 'rb').read()
+        self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *a): pass
+http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), H).serve_forever()
+";
+
+const CHECKS: &str = "import json, sys, urllib.request
+import jwt
+issuer, token = sys.argv[1], sys.argv[2]
+about = json.load(urllib.request.urlopen(issuer + '/.well-known/openid-configuration'))
+assert about['issuer'] == issuer, about
+key = jwt.PyJWKClient(about['jwks_uri']).get_signing_key_from_jwt(token)
+claims = jwt.decode(token, key.key, algorithms=[key.algorithm_name], audience='https://auditor.example', issuer=issuer,
+                    options={'require': ['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti']})
+for wrong in ('https://other.example', 'auditor.example'):
+    try:
+        jwt.decode(token, key.key, algorithms=[key.algorithm_name], audience=wrong, issuer=issuer)
+        sys.exit('taken for ' + wrong)
+    except jwt.InvalidAudienceError:
+        pass
+try:
+    jwt.decode(token[:-4] + ('AAAA' if token[-4:] != 'AAAA' else 'BBBB'), key.key, algorithms=[key.algorithm_name],
+               audience='https://auditor.example')
+    sys.exit('a changed one was taken')
+except jwt.InvalidSignatureError:
+    pass
+print(json.dumps(claims))
+";
+
+#[test]
+fn an_instance_of_a_service_shows_who_it_is_to_a_stranger_with_a_library() {
+    let naru = shop();
+    let manifest = "kind: Service\nname: web\nspec:\n  command: python3 app.py\n  health: /\n  \
+                    id_tokens: {AUDITOR_TOKEN: {aud: https://auditor.example, life: 5m}}\n";
+    let files = [("app.py", SHOWS), ("naru.yaml", manifest)];
+    let web = naru.repository("shop", "web", &files).unwrap();
+    let told = web.follow().unwrap();
+    let answer = naru.visit("web.shop.localhost", "/").unwrap();
+    assert_eq!(answer.status, 200, "{told}");
+    // The one that the package of the library is for.
+    let checked = std::process::Command::new("/usr/bin/python3")
+        .args(["-c", CHECKS, &naru.url, &answer.body])
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{complaint}");
+    let claims: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let head = web.git(&["rev-parse", "HEAD"]).unwrap();
+    for (claim, value) in [
+        ("sub", "project_path:shop/web:service:web:environment:production"),
+        ("project_path", "shop/web"),
+        ("ref", "main"),
+        ("ref_protected", "true"),
+        ("environment", "production"),
+        ("instance", "shop.web.1.0.1"),
+        ("sha", head.trim()),
+    ] {
+        assert_eq!(claims[claim], value, "{claim}: {claims}");
+    }
+    assert!(claims["change"].as_str().unwrap().starts_with("web-"), "{claims}");
+    let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+    assert_eq!(life, 300, "{claims}");
+}

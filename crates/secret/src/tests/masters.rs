@@ -53,7 +53,7 @@ impl Kms for Far {
 }
 
 /// What every keeper of a master key has to do.
-async fn contract(kms: &dyn Kms) {
+pub async fn contract(kms: &dyn Kms) {
     let (one, two) = (Key::random().unwrap(), Key::random().unwrap());
     let first = kms.wrap(&one, "one").await.unwrap();
     let second = kms.wrap(&two, "two").await.unwrap();

@@ -3,6 +3,7 @@
 mod leases;
 mod masters;
 mod renewing;
+mod transit;
 mod values;
 
 use crate::{Kms, Opened, Ring, SecretText, Slot, Vault};

@@ -95,6 +95,21 @@ fn typed(lang: Lang) -> Result<SecretText> {
     }
 }
 
+/// The passphrase of the master key, once: a wrong one is found out by what it opens.
+///
+/// # Errors
+/// `secret.value` when nothing is typed; internal without a terminal.
+pub fn passphrase(lang: Lang) -> Result<SecretText> {
+    let words = hidden(lang.pick("Passphrase of the master key: ", "마스터 키 암호문: "))?;
+    match words.is_empty() {
+        true => Err(Error::invalid(
+            "secret.value",
+            Text::fixed("nothing was typed", "입력한 것이 없습니다"),
+        )),
+        false => Ok(words),
+    }
+}
+
 fn hidden(prompt: &str) -> Result<SecretText> {
     let mut terminal = File::options()
         .read(true)

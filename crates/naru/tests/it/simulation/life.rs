@@ -49,6 +49,8 @@ impl Data {
             environments: 50,
             environment_instances: 100,
             secret_key: self.0.path().join("secret-key.json"),
+            secret_kms: None,
+            secret_kms_before: None,
             secret_passphrase: None,
             secret_passphrase_before: None,
             demo: false,
