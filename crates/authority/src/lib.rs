@@ -25,7 +25,7 @@ pub use fingerprint::Fingerprint;
 pub use host::Host;
 pub use keep::{Keep, write_private};
 pub use leaf::{Csr, LONGEST, Serial, Signed, Usage, Wanted, key_and_csr};
-pub use pem::{Files, certificates, certified, to_pem};
+pub use pem::{Files, certificates, certified, follow, to_pem};
 pub use renew::{due, next};
 pub use root::{Revoked, Root};
 pub use server::{Shown, server_config, single};

@@ -1,13 +1,16 @@
 //! Certificates and keys as files.
 
+use crate::Shown;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use kernel::{Error, Result, Text, text};
+use kernel::{Clock, Error, Result, Text, text};
 use rustls::crypto::ring;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A chain, the server's own certificate first, with its key.
 ///
@@ -80,6 +83,36 @@ impl Files {
             let why = error.get_why().map(|w| format!(": {w}")).unwrap_or_default();
             error.why(format!("{}{why}", at_fault.1.display()))
         })
+    }
+}
+
+/// Between looks at files that somebody has brought.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Shows what the files hold whenever it has changed, without an end. A pair that does not fit is left alone: perhaps
+/// only one of its files has been written yet.
+pub async fn follow(files: Files, shown: Arc<Shown>, clock: Arc<dyn Clock>) {
+    let mut seen = files.read().ok();
+    loop {
+        clock.sleep_until(clock.now().plus(LOOK)).await;
+        let read = match files.read() {
+            Ok(read) if Some(&read) == seen.as_ref() => continue,
+            Ok(read) => read,
+            Err(error) => {
+                tracing::warn!(%error, "the certificate's files cannot be read; the one from before goes on");
+                continue;
+            }
+        };
+        match files.parse(&read.0, &read.1) {
+            Ok(key) => {
+                shown.bring(key);
+                tracing::info!("the certificate was read anew");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the certificate's files do not fit; the one from before goes on");
+            }
+        }
+        seen = Some(read);
     }
 }
 

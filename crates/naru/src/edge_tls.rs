@@ -1,23 +1,22 @@
 //! The edge over TLS: three settings that only make sense together.
 
+use authority::Files;
 use clap::{Arg, value_parser};
 use kernel::{Error, Lang, Result, Text, text};
 use rustls::ServerConfig;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 const ADDRESS: &str = "edge-tls";
 const CERTIFICATE: &str = "edge-cert";
 const KEY: &str = "edge-key";
 
-/// Where the edge listens with TLS, and the PEM files it uses. They are read once, at the start.
+/// Where the edge listens with TLS, and the PEM files it uses. They are read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeTls {
     pub address: SocketAddr,
-    /// The chain, the server's own certificate first.
-    pub certificate: PathBuf,
-    pub key: PathBuf,
+    pub files: Files,
 }
 
 /// What was said of it, wherever it was said.
@@ -41,8 +40,8 @@ pub fn args(lang: Lang) -> [Arg; 3] {
             ),
         ),
         file(CERTIFICATE, "NARU_EDGE_CERT").help(lang.pick(
-            "The certificate chain in PEM, the server's own first; read at the start",
-            "PEM 인증서 체인, 서버 인증서가 먼저. 시작할 때 읽습니다",
+            "The certificate chain in PEM, the server's own first; read again when it changes",
+            "PEM 인증서 체인, 서버 인증서가 먼저. 바뀌면 다시 읽습니다",
         )),
         file(KEY, "NARU_EDGE_KEY").help(lang.pick(
             "The private key of that certificate in PEM",
@@ -61,26 +60,23 @@ impl EdgeTls {
             Given { address: None, certificate: None, key: None } => Ok(None),
             Given { address: Some(address), certificate: Some(certificate), key: Some(key) } => {
                 let address = crate::config::address(ADDRESS, &address)?;
-                Ok(Some(EdgeTls { address, certificate, key }))
+                let files = Files { certificate: (CERTIFICATE, certificate), key: (KEY, key) };
+                Ok(Some(EdgeTls { address, files }))
             }
             partly => Err(incomplete(&partly)),
         }
     }
 
-    /// Reads the files.
+    /// Reads the files, and goes on to follow them for as long as the runtime lives.
     ///
     /// # Errors
     /// `tls.unreadable` when a file cannot be read, `tls.certificate`, `tls.key` or `tls.mismatch` when what
     /// is in it cannot be used. Each names the file.
     pub fn load(&self) -> Result<Arc<ServerConfig>> {
-        let certificate = read(CERTIFICATE, &self.certificate)?;
-        let key = read(KEY, &self.key)?;
-        network_proxy::tls_config(&certificate, &key).map_err(|error| {
-            let file =
-                if error.code() == "tls.certificate" { &self.certificate } else { &self.key };
-            let why = error.get_why().map(|w| format!(": {w}")).unwrap_or_default();
-            error.why(format!("{}{why}", file.display()))
-        })
+        let shown = authority::single(self.files.load()?);
+        let clock = Arc::new(store::clock::System);
+        tokio::spawn(authority::follow(self.files.clone(), shown.clone(), clock));
+        authority::server_config(shown, &network_proxy::PROTOCOLS)
     }
 }
 
@@ -104,21 +100,4 @@ fn incomplete(given: &Given) -> Error {
         "give all three, as flags, NARU_* variables or in naru.toml; or none for plain HTTP",
         "셋 모두를 플래그, NARU_* 변수, naru.toml 가운데 하나로 주세요. 평문 HTTP만 쓰려면 모두 빼세요",
     ))
-}
-
-fn read(flag: &str, path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|why| {
-        let shown = path.display();
-        Error::invalid(
-            "tls.unreadable",
-            text!(
-                "--{flag}: cannot read {shown}: {why}",
-                "--{flag}: {shown} 파일을 읽을 수 없습니다: {why}"
-            ),
-        )
-        .hint(Text::fixed(
-            "name a PEM file that the user naru runs as can read",
-            "naru를 실행하는 사용자가 읽을 수 있는 PEM 파일을 알려 주세요",
-        ))
-    })
 }

@@ -45,3 +45,5 @@ pub fn main() -> ExitCode {
 
 #[cfg(test)]
 mod access_tests;
+#[cfg(test)]
+mod front_tests;

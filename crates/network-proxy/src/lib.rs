@@ -50,7 +50,7 @@ pub use kernel::port::Edge;
 pub use limits::Limits;
 pub use route::RouteView;
 pub use stats::Latency;
-pub use tls::tls_config;
+pub use tls::{PROTOCOLS, tls_config};
 
 use part::Part;
 

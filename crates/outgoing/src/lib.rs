@@ -2,26 +2,17 @@
 //! lead where nobody meant. Nothing here waits without an end if the caller sets one: see [`ask`]. What speaks
 //! another protocol takes the TLS of it alone: [`secure`].
 
+use authority::Trust;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use kernel::{Error, Result, Text, text};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
-use std::sync::Arc;
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-/// Where systems keep the certificates they trust. `SSL_CERT_FILE` goes before them.
-const TRUSTED: &[&str] = &[
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
 
 /// What is asked.
 pub struct Outgoing<'a> {
@@ -90,31 +81,7 @@ fn not_an_address() -> Error {
 
 /// The system's own certificates, read anew each time: they change while a server runs.
 fn tls() -> Result<TlsConnector> {
-    let named = std::env::var("SSL_CERT_FILE").ok();
-    let files = named.as_deref().into_iter().chain(TRUSTED.iter().copied());
-    let mut roots = RootCertStore::empty();
-    for file in files {
-        let found = CertificateDer::pem_file_iter(file).into_iter().flatten().flatten();
-        roots.add_parsable_certificates(found);
-        if !roots.is_empty() {
-            break;
-        }
-    }
-    if roots.is_empty() {
-        let say = Text::fixed(
-            "this machine has no list of certificates to trust",
-            "이 컴퓨터에 신뢰할 인증서 목록이 없습니다",
-        );
-        return Err(failed("host.untrusted", say)
-            .hint(Text::fixed("install ca-certificates", "ca-certificates를 설치하세요")));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Error::internal)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(TlsConnector::from(Trust::system()?.client_config(&[])?))
 }
 
 async fn exchange<S>(

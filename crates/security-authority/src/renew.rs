@@ -7,8 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Between looks at the clock, which may jump, and at what is due.
 const EVERY: Duration = Duration::from_secs(600);
-/// Between looks at files that somebody has brought.
-const FILES: Duration = Duration::from_secs(10);
 /// A root that ends sooner than this is spoken of.
 const WARN: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -54,32 +52,9 @@ impl Authority {
         }
     }
 
-    /// A pair that does not fit is left alone: perhaps only one of its files has been written yet.
     async fn follow_files(&self) {
         let Some(serves) = self.options().serves.clone() else { return };
         let Some(files) = serves.brought else { return };
-        let clock = self.options().store.clock().clone();
-        let mut seen = files.read().ok();
-        loop {
-            clock.sleep_until(clock.now().plus(FILES)).await;
-            let read = match files.read() {
-                Ok(read) if Some(&read) == seen.as_ref() => continue,
-                Ok(read) => read,
-                Err(error) => {
-                    tracing::warn!(%error, "the certificate's files cannot be read; the one from before goes on");
-                    continue;
-                }
-            };
-            match files.parse(&read.0, &read.1) {
-                Ok(key) => {
-                    serves.shown.bring(key);
-                    tracing::info!("the certificate was read anew");
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the certificate's files do not fit; the one from before goes on");
-                }
-            }
-            seen = Some(read);
-        }
+        authority::follow(files, serves.shown, self.options().store.clock().clone()).await;
     }
 }
