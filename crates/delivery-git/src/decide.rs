@@ -1,7 +1,8 @@
 //! Whether a push is accepted: one decision over all that it asks for.
 
 use crate::command::{Command, Request};
-use crate::refname;
+use crate::kind::Right;
+use crate::{Repository, refname};
 use kernel::{Text, text};
 
 /// What the decision needs to know besides the request.
@@ -9,6 +10,10 @@ pub(crate) struct Seen<'a> {
     pub default_branch: &'a str,
     /// The pusher may administer the project.
     pub administers: bool,
+    /// Which branches are protected; `None`: the repository is new.
+    pub spec: Option<&'a Repository>,
+    /// The pusher may deploy.
+    pub maintains: bool,
 }
 
 /// An accepted push.
@@ -45,7 +50,8 @@ pub(crate) fn decide(request: &Request, seen: &Seen<'_>) -> Result<Force, Box<Re
             Text::fixed("push it once", "한 번만 푸시하세요"),
         ));
     }
-    let default = request.commands.iter().any(|c| is_default(c, seen) && c.before.is_some());
+    let kept = |c: &Command| is_default(c, seen) || protection(c, seen).is_some();
+    let default = request.commands.iter().any(|c| kept(c) && c.before.is_some());
     let forced = seen.administers && request.option("force");
     Ok(if default && !forced { Force::Refused } else { Force::Allowed })
 }
@@ -94,7 +100,40 @@ fn check(command: &Command, seen: &Seen<'_>) -> Result<(), Box<Refusal>> {
             ),
         ));
     }
+    if let Some(right) = protection(command, seen) {
+        protected(name, right, seen)?;
+    }
     Ok(())
+}
+
+/// Who may push to the branch, if it is protected.
+fn protection(command: &Command, seen: &Seen<'_>) -> Option<Right> {
+    let branch = command.refname.strip_prefix("refs/heads/")?;
+    seen.spec?.protection(branch).map(|p| p.push)
+}
+
+fn protected(name: &str, right: Right, seen: &Seen<'_>) -> Result<(), Box<Refusal>> {
+    let may = match right {
+        Right::Nobody => false,
+        Right::Developers => true,
+        Right::Maintainers => seen.maintains,
+    };
+    if may {
+        return Ok(());
+    }
+    let branch = kernel::shown(name.strip_prefix("refs/heads/").unwrap_or(name));
+    Err(refuse(
+        name,
+        "the branch is protected",
+        text!(
+            "{branch} is protected: you may not push to it",
+            "{branch} 브랜치는 보호되어 있어 직접 푸시할 수 없습니다"
+        ),
+        text!(
+            "push another branch with `-o merge_request.create -o merge_request.target={branch}`",
+            "다른 브랜치를 `-o merge_request.create -o merge_request.target={branch}`로 푸시하세요"
+        ),
+    ))
 }
 
 fn is_default(command: &Command, seen: &Seen<'_>) -> bool {
@@ -126,7 +165,8 @@ mod tests {
     }
 
     fn reason(request: &Request, administers: bool) -> Result<Force, &'static str> {
-        decide(request, &Seen { default_branch: "main", administers }).map_err(|r| r.reason)
+        let seen = Seen { default_branch: "main", administers, spec: None, maintains: administers };
+        decide(request, &seen).map_err(|r| r.reason)
     }
 
     #[test]
@@ -134,6 +174,7 @@ mod tests {
         for (refs, part) in [
             (&[("refs/heads/a", false, true), ("refs/notes/x", false, true)][..], "only branches"),
             (&[("refs/naru/keep", false, true)], "only branches"),
+            (&[("refs/merge-requests/1/head", true, true)], "only branches"),
             (&[("HEAD", false, true)], "not one that git allows"),
             (&[("refs/heads/a\x07", false, true)], "control character"),
             (&[("refs/heads/main", true, false)], "default branch"),
@@ -142,6 +183,45 @@ mod tests {
         ] {
             let refused = reason(&push(refs, &["force"]), true).unwrap_err();
             assert!(refused.contains(part), "{refs:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_protected_branch_takes_pushes_of_some() {
+        use crate::kind::Protected;
+        let protected = |branch: &str, push| Protected {
+            branch: branch.into(),
+            push,
+            merge: Right::Developers,
+        };
+        let spec = Repository {
+            protected: vec![
+                protected("main", Right::Nobody),
+                protected("release/*", Right::Maintainers),
+                protected("open", Right::Developers),
+            ],
+            ..Repository::default()
+        };
+        for (branch, maintains, wanted) in [
+            ("main", false, false),
+            ("main", true, false),
+            ("release/1", false, false),
+            ("release/1", true, true),
+            ("open", false, true),
+            ("topic", false, true),
+        ] {
+            let refname = format!("refs/heads/{branch}");
+            let seen = Seen {
+                default_branch: "main",
+                administers: maintains,
+                spec: Some(&spec),
+                maintains,
+            };
+            let decided = decide(&push(&[(&refname, true, true)], &["force"]), &seen);
+            assert_eq!(decided.is_ok(), wanted, "{branch} {maintains}");
+            // Nor can it be deleted by those who may not push to it.
+            let gone = decide(&push(&[(&refname, true, false)], &[]), &seen);
+            assert!(wanted || gone.is_err(), "{branch} {maintains}");
         }
     }
 

@@ -3,9 +3,9 @@
 use crate::git::Program;
 use crate::object::Reader;
 use crate::refname;
+pub use kernel::diff::{DiffLine, FileDiff, Hunk, LineKind, Status};
 use kernel::journey::Commit;
 use kernel::{Error, Result};
-use serde::Serialize;
 use similar::{Algorithm, ChangeTag, TextDiff};
 use std::path::Path;
 use std::time::Duration;
@@ -20,57 +20,6 @@ const LINES: usize = 20_000;
 const PATIENCE: Duration = Duration::from_millis(250);
 const CONTEXT: usize = 3;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    Added,
-    Removed,
-    Modified,
-    Renamed,
-    Copied,
-    /// A file became a link, or the reverse.
-    Retyped,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FileDiff {
-    pub path: String,
-    /// The path before, when it was renamed or copied.
-    pub from: Option<String>,
-    pub status: Status,
-    /// Git's modes before and after, `0` where there is no file.
-    pub modes: (u32, u32),
-    pub added: usize,
-    pub removed: usize,
-    pub binary: bool,
-    /// Too long to be compared, or the commit's room for lines is used up.
-    pub too_large: bool,
-    pub hunks: Vec<Hunk>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Hunk {
-    pub lines: Vec<DiffLine>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LineKind {
-    Same,
-    Added,
-    Removed,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DiffLine {
-    pub kind: LineKind,
-    /// Line numbers from 1, before and after.
-    pub before: Option<usize>,
-    pub after: Option<usize>,
-    /// Without its line break.
-    pub text: String,
-}
-
 /// One entry of `git diff-tree --raw -z`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
@@ -83,11 +32,21 @@ pub(crate) struct Change {
 
 /// What changed against the first parent, renames found.
 pub(crate) async fn changes(git: &Program, dir: &Path, commit: &Commit) -> Result<Vec<Change>> {
+    between(git, dir, commit.parents.first().map(String::as_str), &commit.id).await
+}
+
+/// What differs between two commits, whole ids; all of it, without one before.
+pub(crate) async fn between(
+    git: &Program,
+    dir: &Path,
+    from: Option<&str>,
+    to: &str,
+) -> Result<Vec<Change>> {
     let mut args =
         vec!["diff-tree", "--raw", "-r", "-z", "-M", "-l200", "--no-commit-id", "--root"];
     args.push("--end-of-options");
-    args.extend(commit.parents.first().map(String::as_str));
-    args.push(&commit.id);
+    args.extend(from);
+    args.push(to);
     let out = git.output(dir, &args).await?;
     parse(&out).ok_or_else(|| Error::internal("git diff-tree said something unknown"))
 }

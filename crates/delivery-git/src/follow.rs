@@ -62,17 +62,14 @@ pub(crate) async fn after(git: &Git, push: &Push, settled: &Settled, client: &mu
         let place = format!("{url}/projects/{project}/changes/{change}");
         client.say(&text!("change {change} → {place}", "변경 {change} → {place}")).await;
     }
-    if push.request.options.iter().any(|o| o.starts_with("merge_request.")) {
-        let say = Text::fixed(
-            "there are no merge requests yet: the branch was pushed, nothing else",
-            "아직 머지 요청 기능이 없어 브랜치만 푸시했습니다",
-        );
-        client.say(&say).await;
+    let mut asked = push.request.options.iter().any(|o| o.starts_with("merge_request."));
+    if !asked {
+        invite(git, push, settled, client).await;
     }
     let mode = if push.request.option("follow") { Mode::Whole } else { Mode::First };
     // Whoever skips the pipeline does not wait for word of it.
-    if waiting.is_empty() || (mode == Mode::First && push.request.option("ci.skip")) {
-        return;
+    if mode == Mode::First && push.request.option("ci.skip") {
+        waiting.clear();
     }
     let limits = git.shared.limits;
     let limit = if mode == Mode::Whole { limits.follow } else { limits.answer };
@@ -80,7 +77,7 @@ pub(crate) async fn after(git: &Git, push: &Push, settled: &Settled, client: &mu
     let mut teller = Teller::default();
     let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
     let mut feed = git.shared.store.follow(settled.after);
-    while !waiting.is_empty() && !client.left() {
+    while (asked || !waiting.is_empty()) && !client.left() {
         let event = tokio::select! {
             event = feed.next() => event,
             () = client.leaves() => return,
@@ -92,6 +89,11 @@ pub(crate) async fn after(git: &Git, push: &Push, settled: &Settled, client: &mu
         };
         // The store has closed: the client can follow the next server's pages.
         let Ok(event) = event else { return };
+        if let Some(words) = requested(&event, push, settled) {
+            client.say(&words).await;
+            asked = false;
+            continue;
+        }
         if !told(&event, push, &waiting, mode) {
             continue;
         }
@@ -109,6 +111,41 @@ pub(crate) async fn after(git: &Git, push: &Push, settled: &Settled, client: &mu
                 "아직 진행 중입니다. 페이지에서 확인하세요",
             ))
             .await;
+    }
+}
+
+/// What became of a merge request of a branch that was pushed, and where it is.
+fn requested(event: &Event, push: &Push, settled: &Settled) -> Option<Text> {
+    let fact = &event.fact;
+    let of = |field: &str| fact.data.get(field).and_then(serde_json::Value::as_str);
+    let ours = fact.kind.starts_with("merge_request.")
+        && fact.project.as_ref() == Some(&push.project)
+        && of("repository") == Some(push.repository.as_str());
+    let branch = format!("refs/heads/{}", of("source").filter(|_| ours)?);
+    settled.moved.iter().find(|m| m.refname == branch)?;
+    Some(match of("address") {
+        Some(address) => with(&fact.say, &Text::plain(format!("{}{address}", push.url)), " → "),
+        None => fact.say.clone(),
+    })
+}
+
+/// Where a merge request of a new branch is opened.
+async fn invite(git: &Git, push: &Push, settled: &Settled, client: &mut Client) {
+    let Ok(spec) = git.spec(&push.project, &push.repository).await else { return };
+    let fresh = |c: &&crate::command::Command| c.before.is_none() && c.after.is_some();
+    let names = push.request.commands.iter().filter(fresh).filter_map(|c| {
+        settled.moved.iter().find(|m| m.refname == c.refname)?;
+        c.refname.strip_prefix("refs/heads/")
+    });
+    let branches: Vec<&str> = names.filter(|b| *b != spec.default_branch).take(2).collect();
+    // A push of many branches is no topic.
+    if let [branch] = branches.as_slice() {
+        let (url, project, repository) = (&push.url, &push.project, &push.repository);
+        let source = web::segment(branch);
+        let place = format!(
+            "{url}/projects/{project}/merge-requests/new?repository={repository}&source={source}"
+        );
+        client.say(&text!("open a merge request → {place}", "머지 요청 열기 → {place}")).await;
     }
 }
 

@@ -43,11 +43,11 @@ impl Program {
         }
     }
 
-    /// `cat-file --batch-command` came with 2.36.
+    /// `cat-file --batch-command` came with 2.36, `merge-tree --write-tree` with 2.38.
     fn check(self) -> Result<Program> {
         let out = self.command().arg("version").output().map_err(|e| crate::io("git", e))?;
         let words = String::from_utf8_lossy(&out.stdout);
-        if version(&words).is_some_and(|v| v >= (2, 36)) {
+        if version(&words).is_some_and(|v| v >= (2, 38)) {
             return Ok(self);
         }
         let (shown, found) = (self.path.display(), words.trim());
@@ -56,7 +56,7 @@ impl Program {
             "git.old",
             text!("{shown} is too old: “{found}”", "{shown} 버전이 너무 낮습니다: “{found}”"),
         )
-        .hint(Text::fixed("install git 2.36 or newer", "git 2.36 이상을 설치하세요")))
+        .hint(Text::fixed("install git 2.38 or newer", "git 2.38 이상을 설치하세요")))
     }
 
     /// A git command with nothing of this process's environment but `PATH`.
@@ -119,7 +119,7 @@ impl Program {
     }
 
     /// How it ended, what it said and what it complained about.
-    async fn run<S: AsRef<OsStr>>(
+    pub async fn run<S: AsRef<OsStr>>(
         &self,
         dir: &Path,
         args: &[S],

@@ -26,6 +26,7 @@ mod follow;
 pub mod fuzz;
 mod git;
 mod index;
+mod join;
 mod kind;
 mod maintain;
 mod object;
@@ -44,7 +45,7 @@ mod tag;
 mod tree;
 mod upload;
 
-pub use kind::{Repository, RepositoryStatus};
+pub use kind::{Protected, Repository, RepositoryStatus, Right};
 
 use kernel::{Error, Name, Result};
 use object::Pool;

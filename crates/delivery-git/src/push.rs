@@ -128,27 +128,32 @@ impl Judge<'_> {
 
     async fn decide(&self, request: &Request) -> Result<Result<Force, Box<Refusal>>> {
         let found = self.git.resource(self.project, self.repository).await?;
-        let default_branch = match found {
-            Some(resource) => resource.spec::<Repository>()?.default_branch,
-            None => first_branch(request),
-        };
+        let spec = found.map(|r| r.spec::<Repository>()).transpose()?;
+        let default_branch =
+            spec.as_ref().map_or_else(|| first_branch(request), |s| s.default_branch.clone());
         let administers = request.option("force")
             && self.call.may(Permission::Administer, self.project).await.is_ok();
-        let seen = Seen { default_branch: &default_branch, administers };
+        let guarded = spec.as_ref().is_some_and(|s| !s.protected.is_empty());
+        let maintains = guarded && self.call.may(Permission::Deploy, self.project).await.is_ok();
+        let spec = spec.as_ref();
+        let seen = Seen { default_branch: &default_branch, administers, spec, maintains };
         match decide::decide(request, &seen) {
-            Ok(force) => Ok(self.admit(request, &default_branch).await?.map_or(Ok(force), Err)),
+            Ok(force) => Ok(self.admit(request, &seen).await?.map_or(Ok(force), Err)),
             Err(refusal) => Ok(Err(refusal)),
         }
     }
 
     /// Asks for each ref whether policies let it move: they may name the branch, and whether it is protected.
-    async fn admit(&self, request: &Request, default: &str) -> Result<Option<Box<Refusal>>> {
+    async fn admit(&self, request: &Request, seen: &Seen<'_>) -> Result<Option<Box<Refusal>>> {
         let target = Target::within(self.project, "repository", self.repository.as_str());
         for command in &request.commands {
             let branch = command.refname.strip_prefix("refs/heads/");
+            let guarded = branch.is_some_and(|b| {
+                b == seen.default_branch || seen.spec.is_some_and(|s| s.protection(b).is_some())
+            });
             let context = policy::Context {
                 branch: branch.map(str::to_owned),
-                protected: Some(branch == Some(default)),
+                protected: Some(guarded),
                 ..self.call.context()
             };
             let (who, policy) = (&self.call.who, &self.call.site.policy);

@@ -172,7 +172,7 @@ fn admit(refname: &str) -> Result<()> {
         options: Vec::new(),
     };
     // Whatever it is: a tag is not it.
-    let seen = Seen { default_branch: "", administers: false };
+    let seen = Seen { default_branch: "", administers: false, spec: None, maintains: false };
     let decided = decide::decide(&request, &seen);
     decided
         .map(drop)

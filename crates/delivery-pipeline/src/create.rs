@@ -187,6 +187,9 @@ fn labels(asked: &Asked, (number, project_number): (u64, u64)) -> Labels {
     labels.extend(tip.branch.clone().map(|b| ("branch".to_owned(), b)));
     labels.insert("number".to_owned(), number.to_string());
     labels.insert("project_number".to_owned(), project_number.to_string());
+    if let Some(merge_request) = &asked.beside.merge_request {
+        labels.insert("merge_request".to_owned(), merge_request.number.to_string());
+    }
     if let Some(above) = &asked.beside.above {
         labels.insert(ABOVE.to_owned(), above.run.to_string());
         labels.insert("upstream_step".to_owned(), above.step.clone());

@@ -43,6 +43,7 @@ mod own;
 pub mod page;
 mod prepare;
 mod remote;
+mod request;
 mod retire;
 mod schedule;
 mod script;

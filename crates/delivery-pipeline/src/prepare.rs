@@ -97,6 +97,13 @@ async fn context(parts: &Parts, asked: &Asked, (number, project_number): (u64, u
         Principal::User(name) | Principal::Service(name) => name.to_string(),
         other => other.to_string(),
     };
+    let (project, repository) = (tip.project.clone(), tip.repository.clone());
+    let branch = tip.branch.clone().unwrap_or_default();
+    let open = move |v: &store::View<'_>| crate::request::open(v, &project, &repository, &branch);
+    let open_merge_requests = match tip.branch {
+        Some(_) => parts.store.read(open).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
     Context {
         project: tip.project.clone(),
         repository: tip.repository.clone(),
@@ -119,6 +126,7 @@ async fn context(parts: &Parts, asked: &Asked, (number, project_number): (u64, u
         protected: tip.default_branch,
         more: gitlab::More {
             merge_request: asked.beside.merge_request.clone(),
+            open_merge_requests,
             upstream: asked.beside.above.as_ref().map(|above| above.upstream.clone()),
             schedule: asked.beside.schedule.clone(),
             ..gitlab::More::default()

@@ -3,6 +3,7 @@
 use crate::create::{self, Asked, Beside, OPEN, Overtaken, REPORTS, Unfinished};
 use crate::gitlab::{Compiled, Origin};
 use crate::prepare::{self, Made, Prepared};
+use crate::request::{self, Said};
 use crate::schedule::Schedules;
 use crate::tip::{self, Tip};
 use crate::variables::{Variable, is_name};
@@ -88,7 +89,8 @@ impl Worker for Pushes {
 
     fn lane(&self, event: &Event) -> Option<String> {
         let project = event.fact.project.as_ref().map(ToString::to_string);
-        project.filter(|_| event.fact.kind == Pushed::KIND)
+        let kind = event.fact.kind.as_str();
+        project.filter(|_| kind == Pushed::KIND || Said::is(kind))
     }
 
     /// Who includes a file of another project's branch gets it as it was pushed before.
@@ -103,7 +105,12 @@ impl Worker for Pushes {
         Box::pin(async move {
             match Pushed::of(event) {
                 Some(pushed) => handle(&self.parts, &self.engine, turn, event, &pushed).await,
-                None => turn.once(|_| Ok(())).await.map(drop),
+                None => match (Said::of(event), event.fact.project.clone()) {
+                    (Some(said), Some(project)) => {
+                        requested(&self.parts, &self.engine, turn, event, (project, said)).await
+                    }
+                    _ => turn.once(|_| Ok(())).await.map(drop),
+                },
             }
         })
     }
@@ -141,6 +148,63 @@ async fn handle(
         Prepared::Nothing(why) => end(turn, asked, Verdict::Canceled, Some(why)).await,
         Prepared::Broken(error) => end(turn, asked, Verdict::Failed, Some(error.sentence())).await,
         Prepared::Ready(compiled) => create(engine, turn, asked, *compiled).await,
+    }
+}
+
+/// A merge request was opened, has a new head, or is over. Without a job for it there is no pipeline, and
+/// nothing to tell of: that of the branch counts.
+async fn requested(
+    parts: &Parts,
+    engine: &Engine,
+    turn: &Turn,
+    event: &Event,
+    (project, said): (Name, Said),
+) -> Result<()> {
+    let head = match &said {
+        Said::Head(head) => Some(head.as_ref().clone()),
+        Said::Over { .. } => None,
+    };
+    let skipped = |h: &kernel::journey::MergeRequestHead| {
+        let options = h.options.iter().any(|o| o == "ci.skip");
+        options || asks_to_skip(&h.head)
+    };
+    let Some(head) = head else {
+        return turn.once(move |tx| said.remember(tx, &project)).await.map(drop);
+    };
+    let (number, skip) = (head.number, skipped(&head));
+    let asked = request::asked(parts, event, &project, head).await;
+    let why = Text::fixed("asked to be skipped", "건너뛰라고 했습니다");
+    let prepared = if skip { Prepared::Nothing(why) } else { prepare(parts, &asked).await };
+    let again = asked.clone();
+    let work = move |tx: &mut Tx<'_>| {
+        said.remember(tx, &project)?;
+        match prepared {
+            Prepared::Ready(compiled) => Ok(create::create_in(tx, &asked, *compiled)?.1),
+            Prepared::Broken(error) => {
+                create::end_in(tx, &asked, Verdict::Failed, Some(error.sentence()))?;
+                Ok(Vec::new())
+            }
+            Prepared::Absent => {
+                let why = Text::fixed("the commit has no pipeline", "커밋에 파이프라인이 없습니다");
+                request::skipped(tx, &asked, number, why).map(|()| Vec::new())
+            }
+            Prepared::Nothing(why) => {
+                request::skipped(tx, &asked, number, why).map(|()| Vec::new())
+            }
+        }
+    };
+    match turn.once(work).await {
+        Ok(overtaken) => {
+            overtake(engine, overtaken.unwrap_or_default()).await;
+            Ok(())
+        }
+        // Larger than the engine takes.
+        Err(error) if error.kind() == kernel::ErrorKind::Invalid => {
+            let reason = Some(error.sentence());
+            let work = move |tx: &mut Tx<'_>| create::end_in(tx, &again, Verdict::Failed, reason);
+            turn.once(work).await.map(drop)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -196,10 +260,13 @@ fn skip(pushed: &Pushed) -> Option<Text> {
     if pushed.options.iter().any(|o| o == "ci.skip") {
         return Some(Text::fixed("skipped with `-o ci.skip`", "`-o ci.skip`으로 건너뜀"));
     }
-    let head = pushed.head.as_ref()?;
-    let words = format!("{}\n{}", head.subject, head.message).to_ascii_lowercase();
-    let asks = words.contains("[ci skip]") || words.contains("[skip ci]");
+    let asks = asks_to_skip(pushed.head.as_ref()?);
     asks.then(|| Text::fixed("the commit says [skip ci]", "커밋 메시지에 [skip ci]가 있음"))
+}
+
+fn asks_to_skip(head: &kernel::journey::Commit) -> bool {
+    let words = format!("{}\n{}", head.subject, head.message).to_ascii_lowercase();
+    words.contains("[ci skip]") || words.contains("[skip ci]")
 }
 
 /// `git push -o ci.variable="NAME=value"`

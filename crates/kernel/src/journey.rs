@@ -52,6 +52,11 @@ facts! {
     "environment.closed" EnvironmentClosed,
     "site.published" SitePublished,
     "tag.asked" TagAsked,
+    "pipeline.skipped" PipelineSkipped,
+    "merge_request.opened" MergeRequestOpened,
+    "merge_request.updated" MergeRequestUpdated,
+    "merge_request.closed" MergeRequestClosed,
+    "merge_request.merged" MergeRequestMerged,
     "load.verdict" LoadVerdict,
 }
 
@@ -428,6 +433,76 @@ pub struct TagAsked {
     pub description: String,
     /// Name and URL.
     pub links: Vec<(String, String)>,
+}
+
+/// A merge request, as far as pipelines of it go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergeRequestHead {
+    pub repository: Name,
+    /// Unique in the project, never used again.
+    pub number: u64,
+    pub title: String,
+    pub description: String,
+    pub labels: Vec<String>,
+    pub assignees: Vec<String>,
+    pub draft: bool,
+    pub approved: bool,
+    /// Branches.
+    pub source: String,
+    pub target: String,
+    /// What is to be merged.
+    pub head: Commit,
+    pub target_commit: String,
+    /// Where the two part.
+    pub base: Option<String>,
+    /// Push options (`-o`) of the push that brought the head.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// Its page on this server: `/projects/shop/merge-requests/3`.
+    pub address: String,
+}
+
+/// `merge_request.opened`: it is there, or there again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MergeRequestOpened(pub MergeRequestHead);
+
+/// `pipeline.skipped`: a head of a merge request has no pipeline of its own; that of its branch counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineSkipped {
+    pub repository: Name,
+    /// Of the merge request.
+    pub number: u64,
+    pub commit: String,
+    pub reason: Text,
+}
+
+/// `merge_request.updated`: its source branch has moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MergeRequestUpdated(pub MergeRequestHead);
+
+/// `merge_request.closed`: it ended without a merge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergeRequestClosed {
+    pub repository: Name,
+    pub number: u64,
+    pub source: String,
+    pub target: String,
+    pub reason: Option<Text>,
+}
+
+/// `merge_request.merged`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergeRequestMerged {
+    pub repository: Name,
+    pub number: u64,
+    pub source: String,
+    pub target: String,
+    /// What the target points to since.
+    pub commit: String,
+    pub head: String,
+    pub opened: Time,
 }
 
 /// `load.verdict`: a change's performance beside that of its base.

@@ -9,6 +9,7 @@
 //! names no domain part; what parts must agree on to hand a change along is in [`journey`], and nothing
 //! else is shared here.
 
+pub mod diff;
 pub mod error;
 pub mod event;
 pub mod id;

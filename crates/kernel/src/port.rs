@@ -1,6 +1,7 @@
 //! What one domain asks of another. Each trait has one implementer, wired in the `naru` crate.
 
 pub use crate::SecretText;
+use crate::diff::Difference;
 use crate::journey::{Commit, ReportFile};
 use crate::{BoxFuture, Id, Name, Origin, Principal, Result, Text, Time};
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,133 @@ pub struct Nested {
     pub project: Name,
     pub repository: Name,
     pub commit: String,
+}
+
+/// Branches as somebody who merges them needs them. Implemented by `delivery-git`.
+pub trait Branches: Send + Sync {
+    /// The commit of a branch; `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// `repository.unknown`.
+    fn tip<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        branch: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>>;
+
+    /// The default branch, and all branches by name, at most a few thousand.
+    fn branches<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+    ) -> BoxFuture<'a, Result<(String, Vec<String>)>>;
+
+    /// How the history of `head` stands to that of `target`, both whole commit ids.
+    fn compare<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        target: &'a str,
+        head: &'a str,
+    ) -> BoxFuture<'a, Result<Comparison>>;
+
+    /// What differs between two commits.
+    fn difference<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        from: &'a str,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<Difference>>;
+
+    /// The commit that merging would make, as an object that no branch points to yet. The same question gets
+    /// the same commit. The inner error is the paths that conflict; none, where a fast-forward is asked for
+    /// and the target has commits of its own.
+    fn join<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        join: &'a Join,
+    ) -> BoxFuture<'a, Result<std::result::Result<String, Vec<String>>>>;
+
+    /// Moves branches as a push of `who` would: all or none, each only from where it is said to be, and told
+    /// of by `git.pushed`.
+    ///
+    /// # Errors
+    /// `branch.moved` when one is elsewhere; `branch.protected` when `who` may not merge into it.
+    fn advance<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        who: &'a Principal,
+        moves: Vec<Move>,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    /// Whether `who` may merge into the branch, as the repository protects it.
+    fn may_merge<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        who: &'a Principal,
+        branch: &'a str,
+    ) -> BoxFuture<'a, Result<bool>>;
+
+    /// Points a ref that is neither a branch nor a tag to a commit, or removes it. Nobody is told.
+    fn keep<'a>(
+        &'a self,
+        project: &'a Name,
+        repository: &'a Name,
+        refname: &'a str,
+        commit: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<()>>;
+}
+
+/// How two histories stand to each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Where they part; `None`: they have nothing in common.
+    pub base: Option<String>,
+    /// Commits of the head that the target does not have, newest first, at most 500.
+    pub ahead: Vec<Commit>,
+    /// How many commits of the target the head does not have.
+    pub behind: usize,
+}
+
+/// What is to be merged into what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// Whole commit ids.
+    pub target: String,
+    pub head: String,
+    pub method: JoinMethod,
+    pub message: String,
+    /// Who merges: a name for the commit.
+    pub by: String,
+    pub at: Time,
+}
+
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum JoinMethod {
+    /// A commit with two parents.
+    #[default]
+    Merge,
+    /// No commit of its own: the target moves to the head.
+    FastForward,
+    /// One commit with all that the head has.
+    Squash,
+}
+
+/// A branch that is to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub branch: String,
+    pub from: String,
+    /// `None`: it is deleted.
+    pub to: Option<String>,
 }
 
 /// Signs statements about workloads. What it signs is checked by others with the keys that it publishes.

@@ -14,6 +14,7 @@ use delivery_git::Git;
 use delivery_load::Loads;
 use delivery_pipeline::Pipelines;
 use delivery_report::Reports;
+use delivery_review::Reviews;
 use host::Host;
 use insight::Insight;
 use kernel::port::{Edge, Source};
@@ -66,6 +67,7 @@ pub struct Platform {
     reports: Reports,
     environments: Environments,
     loads: Loads,
+    reviews: Reviews,
     services: Services,
     insight: Insight,
     secrets: Secrets,
@@ -197,6 +199,11 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         edge: edge.clone(),
         limits: delivery_environment::Limits { environments: config.environments },
     })?;
+    let reviews = Reviews::new(delivery_review::Options {
+        store: store.clone(),
+        policy: policy.clone(),
+        branches: Arc::new(git.clone()),
+    });
     let insight = Insight::new(store.clone(), edge);
     let sso = Sso::new(security_sso::Options {
         accounts: accounts.clone(),
@@ -233,6 +240,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
     .with(reports.clone())
     .with(environments.clone())
     .with(loads.clone())
+    .with(reviews.clone())
     .with(services.clone())
     .with(insight.clone())
     .with(secrets.clone())
@@ -268,6 +276,7 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         reports,
         environments,
         loads,
+        reviews,
         services,
         insight,
         secrets,
@@ -410,6 +419,7 @@ impl Platform {
         tasks.push(self.reports.start(stop.clone()));
         tasks.push(self.environments.start(stop.clone()).await);
         tasks.push(self.loads.start(stop.clone()));
+        tasks.push(self.reviews.start(stop.clone()));
         self.pipelines.start(self.engine.clone(), stop.clone());
         self.git.start(stop.clone());
         self.engine.start();

@@ -9,6 +9,7 @@ pub static PARTS: &[&Part] = &[
     &delivery_report::PART,
     &delivery_environment::PART,
     &delivery_load::PART,
+    &delivery_review::PART,
     &orchestration_service::PART,
     &network_proxy::PART,
     &insight::PART,

@@ -116,8 +116,9 @@ fn river(r: &Reader, page: &Page) -> Markup {
 }
 
 /// The navigation's entries: tab, English, Korean, address below the project, and the key after `g`.
-const TABS: [(&str, &str, &str, &str, &str); 9] = [
+const TABS: [(&str, &str, &str, &str, &str); 10] = [
     ("changes", "Changes", "변경", "", "c"),
+    ("merge-requests", "Merge requests", "머지 요청", "/merge-requests", "q"),
     ("runs", "Runs", "실행", "/runs", "r"),
     ("tests", "Tests", "테스트", "/tests", "t"),
     ("services", "Services", "서비스", "/services", "s"),

@@ -168,7 +168,10 @@ pub const NO_EFFECT: &[(&str, (&str, &str))] = &[
     ),
     (
         "artifacts:expose_as",
-        ("there are no merge requests here yet", "여기에는 아직 머지 리퀘스트가 없습니다"),
+        (
+            "merge requests link to their pipelines, whose pages show all artifacts",
+            "머지 요청에서 파이프라인으로 가면 모든 아티팩트를 볼 수 있습니다",
+        ),
     ),
     (
         "manual_confirmation",
