@@ -15,6 +15,9 @@ pub trait Others: Send + Sync {
     /// # Errors
     /// Only faults of ours, after which asking again may help.
     fn find<'a>(&'a self, path: &'a str, ask: &'a Ask) -> BoxFuture<'a, Result<Got>>;
+
+    /// A file of another server, for `include:remote`.
+    fn remote<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Got>;
 }
 
 /// What is wanted of a repository.

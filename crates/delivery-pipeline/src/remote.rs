@@ -63,6 +63,16 @@ fn about_the_file(error: Error) -> Error {
     }
 }
 
+/// The host that a file is of, when it is none of `hosts`.
+pub fn stranger(url: &str, hosts: &[String]) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    let host = uri.host()?;
+    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let port = uri.port_u16().unwrap_or(usual);
+    let named = if port == usual { host.to_owned() } else { format!("{host}:{port}") };
+    (!allowed(hosts, host, port, usual)).then_some(named)
+}
+
 fn not_an_address() -> Text {
     Text::fixed("this is not the address of a file", "파일의 주소가 아닙니다")
 }

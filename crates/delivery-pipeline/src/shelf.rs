@@ -48,7 +48,10 @@ impl Library for Shelf<'_> {
                     self.component(path, name, reference).await
                 }
                 Wanted::Remote { url } => {
-                    return Ok(crate::remote::fetch(url, &self.parts.remote_hosts).await);
+                    return Ok(match &self.parts.others {
+                        Some(others) => others.remote(url).await,
+                        None => crate::remote::fetch(url, &self.parts.remote_hosts).await,
+                    });
                 }
                 Wanted::Template { .. } => return Ok(Got::Absent),
             };

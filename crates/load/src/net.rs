@@ -1,23 +1,22 @@
 //! Connections: made, kept, shared. One pool for each worker, used by one thread.
 
+mod exchange;
+mod tls;
+
 use crate::file::HttpVersion;
 use crate::metric::Parts;
-use crate::plan::{Settings, Trust};
+use crate::plan::Settings;
 use crate::wire::{Meter, Wire};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use exchange::{Attempt, lost, read, request, take, take_two, two_streams};
 use http::uri::PathAndQuery;
-use http::{Request, StatusCode, Uri, Version};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http::{StatusCode, Uri, Version};
+use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use kernel::{Error, Result, text};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::ServerName;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -144,7 +143,7 @@ impl Pool {
     pub fn new(settings: &Settings) -> Result<Pool> {
         let named = settings.hosts.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         Ok(Pool {
-            tls: TlsConnector::from(Arc::new(tls(settings)?)),
+            tls: TlsConnector::from(Arc::new(tls::tls(settings)?)),
             version: settings.version,
             reuse: settings.reuse,
             named,
@@ -355,234 +354,6 @@ impl Pool {
         let at = addresses.get(turn % addresses.len().max(1)).copied();
         at.map(|ip| SocketAddr::new(ip, target.port))
             .ok_or_else(|| fault("dns", format!("{} has no address", target.host)))
-    }
-}
-
-enum Attempt {
-    /// The kept connection was already closed.
-    Stale,
-    Fault(Fault),
-}
-
-impl From<Fault> for Attempt {
-    fn from(fault: Fault) -> Attempt {
-        Attempt::Fault(fault)
-    }
-}
-
-fn lost(error: hyper::Error, stale: bool, received: u64) -> Attempt {
-    let gone = error.is_canceled() || error.is_closed() || error.is_incomplete_message();
-    let broken = std::error::Error::source(&error)
-        .and_then(|e| e.downcast_ref::<std::io::Error>())
-        .is_some_and(|e| {
-            use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
-            matches!(e.kind(), BrokenPipe | ConnectionReset)
-        });
-    if stale && received == 0 && (gone || broken) {
-        return Attempt::Stale;
-    }
-    let kind = if gone || broken { "reset" } else { "protocol" };
-    Attempt::Fault(fault(kind, deep(&error)))
-}
-
-/// An error with its causes.
-fn deep(error: &dyn std::error::Error) -> String {
-    let mut out = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        out = format!("{out}: {cause}");
-        next = cause.source();
-    }
-    out
-}
-
-fn take(host: &Host) -> Option<Connection> {
-    while let Some(one) = host.idle.borrow_mut().pop() {
-        if !one.sender.is_closed() {
-            return Some(Connection::One(one));
-        }
-    }
-    take_two(host).map(Connection::Two)
-}
-
-/// The connection with the fewest streams, if it has room; counted as used.
-fn take_two(host: &Host) -> Option<Two> {
-    let mut all = host.two.borrow_mut();
-    all.retain(|two| !two.sender.is_closed());
-    let least = all.iter().min_by_key(|two| two.active.get())?;
-    if least.active.get() >= STREAMS {
-        return None;
-    }
-    least.active.set(least.active.get() + 1);
-    Some(least.clone())
-}
-
-/// Counts a stream down however its exchange ends.
-struct Stream(Rc<Cell<u32>>);
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
-    }
-}
-
-async fn two_streams(
-    ask: &Ask,
-    due: Instant,
-    parts: &mut Parts,
-    mut two: Two,
-    stale: bool,
-) -> Result<Answer, Attempt> {
-    let _stream = Stream(two.active.clone());
-    two.sender.ready().await.map_err(|e| lost(e, stale, 0))?;
-    let sent = Instant::now();
-    parts.blocked = sent - due;
-    let response = match two.sender.send_request(request(ask, Version::HTTP_2)).await {
-        Ok(response) => response,
-        Err(error) => {
-            parts.service = sent.elapsed();
-            return Err(lost(error, stale, 0));
-        }
-    };
-    // Streams share the connection: what each took of its bytes is not to be told apart.
-    let first = Instant::now();
-    parts.waiting = first - sent;
-    let (answer, bytes) = read_counted(response, ask.keep).await;
-    parts.receiving = first.elapsed();
-    parts.service = sent.elapsed();
-    parts.sent = ask.body.len() as u64;
-    parts.received = bytes;
-    Ok(answer?)
-}
-
-fn request(ask: &Ask, version: Version) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(ask.body.clone()));
-    *request.method_mut() = ask.method.clone();
-    *request.version_mut() = version;
-    *request.headers_mut() = ask.headers.clone();
-    *request.uri_mut() = if version == Version::HTTP_2 {
-        let scheme = if ask.target.secure { "https" } else { "http" };
-        let built = Uri::builder()
-            .scheme(scheme)
-            .authority(ask.target.authority())
-            .path_and_query(ask.path.clone())
-            .build();
-        request.headers_mut().remove(http::header::HOST);
-        built.unwrap_or_default()
-    } else {
-        Uri::from(ask.path.clone())
-    };
-    request
-}
-
-async fn read(response: http::Response<Incoming>, keep: usize) -> Result<Answer, Fault> {
-    read_counted(response, keep).await.0
-}
-
-/// The answer, and the bytes of its body.
-async fn read_counted(
-    response: http::Response<Incoming>,
-    keep: usize,
-) -> (Result<Answer, Fault>, u64) {
-    let (head, mut body) = response.into_parts();
-    let mut kept = BytesMut::new();
-    let mut count = 0_u64;
-    while let Some(frame) = body.frame().await {
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(error) => return (Err(fault("reset", deep(&error))), count),
-        };
-        if let Some(data) = frame.data_ref() {
-            count += data.len() as u64;
-            let room = keep.saturating_sub(kept.len()).min(data.len());
-            kept.extend_from_slice(data.get(..room).unwrap_or_default());
-        }
-    }
-    let answer = Answer { status: head.status, headers: head.headers, body: kept.freeze() };
-    (Ok(answer), count)
-}
-
-fn tls(settings: &Settings) -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(Error::internal)?;
-    let mut config = match &settings.trust {
-        Trust::Machine => builder.with_root_certificates(machine()).with_no_client_auth(),
-        Trust::Only(authorities) => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(authorities.iter().cloned());
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
-        Trust::Anyone => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-            .with_no_client_auth(),
-    };
-    config.alpn_protocols = match settings.version {
-        HttpVersion::One => vec![b"http/1.1".to_vec()],
-        HttpVersion::Two => vec![b"h2".to_vec()],
-        HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-    };
-    Ok(config)
-}
-
-/// See [`Trust::Machine`].
-fn machine() -> RootCertStore {
-    const PLACES: [&str; 4] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/cert.pem",
-        "/etc/ssl/ca-bundle.pem",
-    ];
-    let named = std::env::var("SSL_CERT_FILE").ok();
-    let mut roots = RootCertStore::empty();
-    for place in named.iter().map(String::as_str).chain(PLACES) {
-        let Ok(found) = CertificateDer::pem_file_iter(place) else { continue };
-        roots.add_parsable_certificates(found.flatten());
-        if !roots.is_empty() {
-            break;
-        }
-    }
-    roots
-}
-
-/// Whoever answers is believed to be the server; signatures still have to be right.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

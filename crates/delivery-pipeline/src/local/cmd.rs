@@ -23,6 +23,10 @@ pub struct Flags {
     pub committed: bool,
     /// Directories that stand for repositories of the server: `project/repository` to where it lies.
     pub includes: BTreeMap<String, PathBuf>,
+    /// Hosts whose files `include:remote` may read.
+    pub hosts: Vec<String>,
+    /// What is included from elsewhere comes from what was kept of it.
+    pub offline: bool,
     pub secrets: Option<PathBuf>,
     pub jobs: Option<usize>,
     pub timeout: Option<Duration>,
@@ -91,7 +95,7 @@ fn choosing(lang: Lang) -> [Arg; 4] {
     ]
 }
 
-fn supposing(lang: Lang) -> [Arg; 7] {
+fn supposing(lang: Lang) -> [Arg; 9] {
     [
         value(
             "branch",
@@ -115,6 +119,21 @@ fn supposing(lang: Lang) -> [Arg; 7] {
             lang.pick(
                 "include that repository's files from a directory instead of the server",
                 "그 저장소의 파일을 서버 대신 디렉터리에서 include",
+            ),
+        ),
+        several(
+            "include-from",
+            "HOST[:PORT]",
+            lang.pick(
+                "a server whose files `include:remote` may read",
+                "`include:remote`로 파일을 읽어도 되는 서버",
+            ),
+        ),
+        flag(
+            "offline",
+            lang.pick(
+                "include what was kept of other repositories and servers, and ask nobody",
+                "다른 저장소와 서버의 파일은 보관해 둔 것을 include하고 아무 데도 요청하지 않음",
             ),
         ),
         several("changed", "PATH", lang.pick("as if only this changed", "이것만 바뀌었다고 가정")),
@@ -244,6 +263,8 @@ impl Flags {
                 .iter()
                 .map(|pair| includes::directory(pair))
                 .collect::<Result<_>>()?,
+            hosts: words("include-from"),
+            offline: matches.get_flag("offline"),
             secrets: path("secrets"),
             jobs: matches.get_one::<u16>("jobs").map(|n| usize::from(*n)),
             timeout: word("timeout").map(|w| timeout(&w)).transpose()?,

@@ -1,9 +1,12 @@
 //! Files that a local run includes from other repositories: from directories that the developer names, else
-//! from the server, with the developer's own rights.
+//! from the server, with the developer's own rights; and those of other servers, which the developer allows.
+//! What came from elsewhere is kept, and is all there is for a run that is offline.
 
+use super::cmd::Flags;
+use super::kept::Kept;
 use crate::gitlab::{Component, Got, MAX_FILE};
 use crate::others::{Answer, Ask, Others};
-use crate::versions;
+use crate::{remote, versions};
 use cli::{Client, Context, segment};
 use kernel::{BoxFuture, Error, ErrorKind, Result, Text, text};
 use std::collections::BTreeMap;
@@ -19,14 +22,46 @@ pub struct Includes {
     dirs: BTreeMap<String, PathBuf>,
     /// Why there is no server, if there is none.
     server: std::result::Result<Client, Error>,
+    /// Other servers that may be asked.
+    hosts: Vec<String>,
+    kept: Kept,
+    offline: bool,
 }
 
 impl Includes {
-    pub fn new(context: &Context, dirs: BTreeMap<String, PathBuf>) -> Includes {
-        Includes { dirs, server: context.client() }
+    pub fn new(context: &Context, flags: &Flags, kept: Kept) -> Includes {
+        let (dirs, hosts) = (flags.includes.clone(), flags.hosts.clone());
+        Includes { dirs, server: context.client(), hosts, kept, offline: flags.offline }
+    }
+
+    /// What was kept of an answer, for a run that is offline.
+    fn old(&self, what: &str, asked: &str) -> Got {
+        let kept = self.kept.get(asked).map(Got::from);
+        kept.unwrap_or_else(|| Got::Refused(never_fetched(what)))
+    }
+
+    async fn fetch(&self, url: &str) -> Got {
+        let asked = format!("remote {url}");
+        if let Some(host) = remote::stranger(url, &self.hosts) {
+            return Got::Refused(not_allowed(&host));
+        }
+        if self.offline {
+            return self.old(url, &asked);
+        }
+        let got = remote::fetch(url, &self.hosts).await;
+        if let Got::File(bytes) = &got
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            self.kept.put(&asked, &Answer::File(text.to_owned()));
+        }
+        got
     }
 
     async fn ask(&self, path: &str, ask: &Ask) -> Got {
+        let asked = format!("{path} {}", serde_json::to_string(ask).unwrap_or_default());
+        if self.offline {
+            return self.old(path, &asked);
+        }
         let client = match &self.server {
             Ok(client) => client,
             Err(error) => return Got::Refused(nowhere(path, &error.sentence())),
@@ -39,7 +74,10 @@ impl Includes {
         let (project, repository) = (segment(project), segment(repository));
         let address = format!("/api/v1/projects/{project}/repositories/{repository}/include");
         match client.post::<Answer>(&address, ask).await {
-            Ok(answer) => answer.into(),
+            Ok(answer) => {
+                self.kept.put(&asked, &answer);
+                answer.into()
+            }
             Err(error) => {
                 let (url, Text { en, ko }) = (client.url(), error.sentence());
                 Got::Refused(nowhere(path, &text!("{url}: {en}", "{url}: {ko}")))
@@ -62,6 +100,37 @@ impl Others for Includes {
             }
         })
     }
+
+    fn remote<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Got> {
+        Box::pin(self.fetch(url))
+    }
+}
+
+fn never_fetched(what: &str) -> Error {
+    let shown = kernel::shown(what);
+    Error::invalid(
+        "pipeline.include",
+        text!(
+            "{shown} was never included here, and this run is offline",
+            "{shown}은(는) 여기에서 include한 적이 없고, 이 실행은 오프라인입니다"
+        ),
+    )
+    .hint(Text::fixed(
+        "run once without `--offline`: what is included is kept",
+        "`--offline` 없이 한 번 실행하세요. include한 파일은 보관됩니다",
+    ))
+}
+
+fn not_allowed(host: &str) -> Error {
+    let shown = kernel::shown(host);
+    Error::invalid(
+        "pipeline.include",
+        text!("no files are included from {shown}", "{shown}에 있는 파일은 포함하지 않습니다"),
+    )
+    .hint(text!(
+        "allow it for this run: `--include-from {shown}`",
+        "이번 실행에 허락하세요: `--include-from {shown}`"
+    ))
 }
 
 fn nowhere(path: &str, why: &Text) -> Error {

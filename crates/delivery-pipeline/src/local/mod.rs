@@ -21,6 +21,7 @@ pub(crate) mod frames;
 mod git;
 mod includes;
 mod junit;
+mod kept;
 mod keys;
 mod outcome;
 mod parcel;

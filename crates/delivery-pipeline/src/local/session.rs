@@ -5,6 +5,7 @@ use super::choose::{Choice, choose};
 use super::cmd::Flags;
 use super::follow::{End, Follower};
 use super::includes::Includes;
+use super::kept::Kept;
 use super::outcome::{self, Outcome};
 use super::place::{self, Place};
 use super::repository::{Repository, Snapshot};
@@ -79,7 +80,8 @@ impl Session {
         let secrets = secrets_of(&repository, &flags, &screen).await?;
         let given = [secrets.clone(), vec![Variable::literal("NARU_LOCAL", "true")]].concat();
         let cores = std::thread::available_parallelism().map_or(2, usize::from).max(2);
-        let others = Arc::new(Includes::new(&context, flags.includes.clone()));
+        let kept = Kept::new(place.dir.join("includes"));
+        let others = Arc::new(Includes::new(&context, &flags, kept));
         let wants = Wants { jobs: flags.jobs.unwrap_or(cores), given, others };
         let world = World::open(place, repository, names, wants).await?;
         world.source.take_committed(flags.committed);

@@ -1,5 +1,8 @@
 //! `naru run` on a developer's own working tree, with real repositories and no server.
 
+mod enter;
+mod include;
+
 use crate::EXE;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
@@ -394,99 +397,6 @@ behind: {stage: test, script: echo behind ran, needs: [code], rules: [{changes: 
 }
 
 #[test]
-fn a_failed_job_leaves_a_place_to_enter() {
-    let ci = "variables: {MINE: yes-it-is}
-broken: {script: [echo made > made.txt, 'false']}
-";
-    let desk = Desk::new(&[(".gitlab-ci.yml", ci)]);
-    desk.run(&[]).ends(1);
-    let mut shell = desk.start(&["shell"]);
-    let keys = shell.child.stdin.as_mut().unwrap();
-    keys.write_all(b"echo \"<$(cat made.txt) $MINE $PWD>\"; exit 7\n").unwrap();
-    shell.until("<made yes-it-is /builds/shop/shop>");
-    shell.end().ends(7);
-    assert_eq!(desk.processes(), Vec::<String>::new());
-    let none = desk.run(&["shell", "other"]).ends(1);
-    assert!(none.err.contains("“other” has left no place"), "{}", none.err);
-}
-
-/// As somebody who is not root: through user namespaces, where the machine has them.
-#[test]
-fn nobody_can_do_it_too() {
-    if !rustix::process::geteuid().is_root() {
-        // Then all other tests have shown it.
-        return;
-    }
-    let desk = Desk::new(&[(".gitlab-ci.yml", CI), ("words.txt", "mine\n")]);
-    let owned = Command::new("chown").args(["-R", "65534:65534"]).arg(desk.dir.path()).status();
-    assert!(owned.unwrap().success());
-    std::fs::set_permissions(desk.dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
-    // The program itself may lie where nobody else can read.
-    let exe = desk.dir.path().join("naru");
-    std::fs::copy(EXE, &exe).unwrap();
-    let ran = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(&exe)
-        .args(["run", "test"])
-        .current_dir(desk.repository())
-        .env("HOME", desk.home())
-        .env("NARU_LANG", "en")
-        .env_remove("XDG_CACHE_HOME")
-        .output()
-        .unwrap();
-    let ran = Ran::of(ran);
-    if ran.out.contains("namespace") && ran.code != 0 {
-        // This machine gives unprivileged users no namespaces, and that is what it says.
-        return;
-    }
-    assert!(ran.ends(0).has("test  │ mine"));
-}
-
-#[test]
-fn a_running_job_of_the_server_is_entered_by_those_who_may() {
-    let naru = crate::shop();
-    let ci = "wait: {script: ['echo here > mine.txt; echo started; while test ! -e go; do sleep 0.1; done']}\n";
-    let work = naru.repository("shop", "web", &[(".gitlab-ci.yml", ci)]).unwrap();
-    assert!(work.push(&["naru", "main"]).unwrap().0);
-    let run =
-        naru.json(&["run", "-p", "shop", "list"]).unwrap()[0]["id"].as_str().unwrap().to_owned();
-    let mut log = naru
-        .command(&["run", "-p", "shop", "log", &run, "wait"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(log.stdout.take().unwrap()).lines();
-    assert!(lines.map(Result::unwrap).any(|l| l == "started"));
-    let attach = ["run", "-p", "shop", "attach", &run, "wait"];
-    let mut terminal = typed(naru.command(&attach));
-    terminal.until("`exit` leaves").unwrap();
-    terminal.press("echo \"<$(cat mine.txt) $CI_JOB_NAME>\"\n").unwrap();
-    terminal.until("<here wait>").unwrap();
-    is_at_a_terminal(&mut terminal);
-    terminal.press("exit 6\n").unwrap();
-    assert_eq!(terminal.end().unwrap().0, Some(6));
-    // Without a terminal, for programs.
-    let mut shell = naru.command(&attach);
-    let shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut shell = shell.spawn().unwrap();
-    shell
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(b"echo \"<$(cat mine.txt) $CI_JOB_NAME>\"; touch go; exit 5\n")
-        .unwrap();
-    let out = Ran::of(shell.wait_with_output().unwrap()).ends(5);
-    assert!(out.has("<here wait>"), "{}", out.out);
-    log.wait().unwrap();
-    let events = naru.say(&["events", "-o", "json", "-p", "shop"]).unwrap_or_default();
-    assert!(events.contains("run.attached"), "{events}");
-    let path = format!("/api/v1/projects/shop/runs/{run}/steps/wait/attach");
-    let plain = naru.api("POST", &path, "").unwrap();
-    assert_eq!(plain.status, 409, "{}", plain.body);
-}
-
-#[test]
 fn a_finished_run_goes_to_the_server_and_counts_for_nothing_there() {
     let naru = crate::shop();
     let ci =
@@ -511,51 +421,6 @@ fn a_finished_run_goes_to_the_server_and_counts_for_nothing_there() {
     assert_eq!(odd.status, 413, "{}", odd.body);
     let none = naru.api("POST", "/api/v1/projects/shop/runs/import", "").unwrap();
     assert_eq!(none.status, 400, "{}", none.body);
-}
-
-/// A terminal in which the command was typed.
-fn typed(command: Command) -> Terminal {
-    Terminal::start(command, 40, 132).unwrap()
-}
-
-/// What everybody expects of a shell at a terminal. The screen shows what is typed, too; quotes tell the
-/// answers from that.
-fn is_at_a_terminal(terminal: &mut Terminal) {
-    terminal.press("[ -t 0 ] && echo \"it is $(stty size)\"\n").unwrap();
-    terminal.until("it is 40 132").unwrap();
-    // What says it is in the foreground already: Ctrl-C is its.
-    terminal.press("bash -c \"echo so it be'gins'; exec sleep 1000\"\n").unwrap();
-    terminal.until("so it begins").unwrap();
-    terminal.press("\x03").unwrap();
-    terminal.press("echo \"interrupted: $?\"\n").unwrap();
-    terminal.until("interrupted: 130").unwrap();
-    terminal.resize(24, 80).unwrap();
-    terminal.press("until [ \"$(stty size)\" = '24 80' ]; do :; done; echo re'sized'\n").unwrap();
-    terminal.until("resized").unwrap();
-}
-
-#[test]
-fn who_sits_at_a_terminal_enters_the_job_that_failed_at_once() {
-    let ci = "broken: {script: [echo made > made.txt, 'false']}\nfine: {script: echo fine}\n";
-    let desk = Desk::new(&[(".gitlab-ci.yml", ci)]);
-    let mut terminal = typed(desk.command(&["--shell-on-failure"]));
-    terminal.until("the place that broken left").unwrap();
-    terminal.press("echo \"<$(cat made.txt) $CI_JOB_NAME $PWD>\"\n").unwrap();
-    terminal.until("<made broken /builds/shop/shop>").unwrap();
-    is_at_a_terminal(&mut terminal);
-    terminal.press("exit 7\n").unwrap();
-    let (code, seen) = terminal.end().unwrap();
-    assert_eq!(code, Some(1), "the run has failed, whatever was done about it: {seen}");
-    // Later, as often as one likes; then the shell's own code counts.
-    let mut terminal = typed(desk.command(&["shell", "broken"]));
-    terminal.until("the place that broken left").unwrap();
-    terminal.press("cat made.txt; exit 7\n").unwrap();
-    terminal.until("made\r\n").unwrap();
-    assert_eq!(terminal.end().unwrap().0, Some(7));
-    assert_eq!(desk.processes(), Vec::<String>::new());
-    // What passes leaves nobody in a shell.
-    let terminal = typed(desk.command(&["fine", "--shell-on-failure"]));
-    assert_eq!(terminal.end().unwrap().0, Some(0));
 }
 
 #[test]
@@ -587,49 +452,6 @@ fn a_stage_runs_with_what_it_takes_and_a_stage_that_is_not_there_is_named() {
 }
 
 #[test]
-fn submodules_are_those_of_the_working_tree_as_they_lie_there() {
-    let ci = "variables: {GIT_SUBMODULE_STRATEGY: normal}
-a: {script: ['echo \"lib is $(cat lib/code)\"', 'git -C lib log -1 --format=\"at %s\"']}
-b: {script: 'true', rules: [{changes: {paths: [other], compare_to: main}}]}
-";
-    let desk = Desk::new(&[(".gitlab-ci.yml", ci)]);
-    let lib = desk.dir.path().join("lib.git");
-    let inside = |dir: &Path, args: &[&str]| {
-        let out = Command::new("git")
-            .args(["-c", "user.name=Kim", "-c", "user.email=kim@example.org"])
-            .args(args)
-            .current_dir(dir)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .output()
-            .unwrap();
-        assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    };
-    std::fs::create_dir_all(&lib).unwrap();
-    inside(&lib, &["init", "--quiet", "--initial-branch=main"]);
-    std::fs::write(lib.join("code"), "one\n").unwrap();
-    inside(&lib, &["add", "--all"]);
-    inside(&lib, &["commit", "--quiet", "-m", "Lib"]);
-    let url = lib.to_str().unwrap();
-    desk.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, "lib"]);
-    desk.git(&["commit", "--quiet", "-m", "With lib"]);
-
-    let ran = desk.run(&[]).ends(0);
-    assert!(ran.has("lib is one") && ran.has("at Lib"), "{}\n{}", ran.out, ran.err);
-    desk.write("lib/code", "changed\n");
-    let ran = desk.run(&[]).ends(0);
-    assert!(ran.has("lib is changed"), "{}\n{}", ran.out, ran.err);
-    let ran = desk.run(&["--committed"]).ends(0);
-    assert!(ran.has("lib is one"), "{}\n{}", ran.out, ran.err);
-    assert_eq!(desk.git(&["-C", "lib", "status", "--porcelain"]), " M code\n");
-
-    std::fs::remove_dir_all(desk.repository().join("lib")).unwrap();
-    std::fs::create_dir(desk.repository().join("lib")).unwrap();
-    let ran = desk.run(&["--committed"]).ends(1);
-    let said = format!("{}{}", ran.out, ran.err);
-    assert!(said.contains("the submodule lib is not in the working tree"), "{said}");
-}
-
-#[test]
 fn local_jobs_share_a_suite_by_what_was_measured_here() {
     let desk = Desk::new(&[
         (".gitlab-ci.yml", crate::report::SHARING),
@@ -643,40 +465,4 @@ fn local_jobs_share_a_suite_by_what_was_measured_here() {
     assert!(first.has("mine=tests/test_a.py tests/test_c.py"), "{}", first.out);
     let second = desk.run(&[]).ends(0);
     assert!(second.has("mine=tests/test_b.py tests/test_c.py tests/test_d.py"), "{}", second.out);
-}
-
-#[test]
-fn files_of_other_repositories_come_from_a_directory_or_from_the_server() {
-    let ci = "include: [{project: ops/ci, file: /templates/test.yml}]\nstages: [test]\n";
-    let desk = Desk::new(&[(".gitlab-ci.yml", ci)]);
-    let template = |from: &str| format!("shared: {{script: 'echo from the {from}'}}\n");
-    let lost = desk.run(&[]);
-    assert_ne!(lost.code, 0);
-    for way in ["naru login", "--include-project ops/ci=DIR", ".gitlab-ci.yml:1:"] {
-        assert!(lost.err.contains(way), "{way}: {}", lost.err);
-    }
-    let naru = Naru::start(EXE).unwrap();
-    naru.say(&["project", "create", "ops"]).unwrap();
-    let files = [("templates/test.yml", template("server"))];
-    let files: Vec<(&str, &str)> = files.iter().map(|(p, w)| (*p, w.as_str())).collect();
-    naru.repository("ops", "ci", &files).unwrap().follow().unwrap();
-    let ask = |args: &[&str]| {
-        let mut command = desk.command(args);
-        Ran::of(command.env("NARU_DATA", naru.data()).output().unwrap()).ends(0)
-    };
-    assert!(ask(&[]).has("from the server"));
-    // A change of the template is tried before it is pushed.
-    let there = desk.dir.path().join("ci");
-    std::fs::create_dir_all(there.join("templates")).unwrap();
-    std::fs::write(there.join("templates/test.yml"), template("desk")).unwrap();
-    let pair = format!("ops/ci={}", there.display());
-    assert!(ask(&["--include-project", &pair]).has("from the desk"));
-    // Whoever may not see it is told no more than that.
-    let refused = desk
-        .command(&[])
-        .env("NARU_URL", format!("http://{}", naru.address().unwrap()))
-        .env("NARU_TOKEN", "naru_wrong")
-        .output();
-    let refused = Ran::of(refused.unwrap());
-    assert!(refused.code != 0 && refused.err.contains("ops/ci"), "{}", refused.err);
 }
