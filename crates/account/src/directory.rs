@@ -46,6 +46,8 @@ struct Entry {
     disabled: bool,
     /// What a search looks in: lower case.
     words: Box<str>,
+    /// Who answers for it: the owners of a group, the manager of a person.
+    answers: Box<[Name]>,
 }
 
 /// What happened to somebody.
@@ -153,6 +155,13 @@ impl Directory {
         self.read().administrators.iter().cloned().collect()
     }
 
+    /// The names of a kind for which `who` answers: groups they look after, people whose manager they are.
+    pub fn answered_by(&self, kind: &str, who: &Name) -> Vec<Name> {
+        let index = self.read();
+        let all = index.shelf(kind).into_iter().flatten();
+        all.filter(|(_, entry)| entry.answers.contains(who)).map(|(name, _)| name.clone()).collect()
+    }
+
     pub fn services_of(&self, project: &Name) -> Vec<Name> {
         self.read().projects.get(project).into_iter().flatten().cloned().collect()
     }
@@ -202,7 +211,9 @@ impl Index {
             kind::GROUP => {
                 if let Ok(group) = resource.spec::<Group>() {
                     let words = words([name.as_str(), &group.title, &group.description]);
-                    self.groups.insert(name.clone(), Entry { revision, disabled: false, words });
+                    let answers = group.owners.clone().into();
+                    let entry = Entry { revision, disabled: false, words, answers };
+                    self.groups.insert(name.clone(), entry);
                     self.graph.set(name, group.members);
                     self.groups_changed();
                 }
@@ -221,7 +232,9 @@ impl Index {
         let optional = optional.into_iter().filter_map(|words| words.as_deref());
         let mails = user.mails.iter().map(|mail| mail.address.as_str());
         let words = words([name.as_str(), &user.title].into_iter().chain(optional).chain(mails));
-        self.people.insert(name.clone(), Entry { revision, disabled: user.disabled, words });
+        let answers = user.manager.iter().cloned().collect();
+        let entry = Entry { revision, disabled: user.disabled, words, answers };
+        self.people.insert(name.clone(), entry);
         if user.administrator && !user.disabled {
             self.administrators.insert(name.clone());
         } else {
@@ -232,7 +245,9 @@ impl Index {
     fn take_service(&mut self, name: &Name, revision: u64, service: ServiceAccount) {
         self.projects.values_mut().for_each(|all| _ = all.remove(name));
         let words = words([name.as_str(), &service.title]);
-        self.services.insert(name.clone(), Entry { revision, disabled: service.disabled, words });
+        let answers = Box::default();
+        let entry = Entry { revision, disabled: service.disabled, words, answers };
+        self.services.insert(name.clone(), entry);
         if let Some(project) = service.project {
             self.projects.entry(project).or_default().insert(name.clone());
         }

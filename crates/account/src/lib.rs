@@ -203,6 +203,16 @@ impl Accounts {
         self.watch.directory.members_of(group)
     }
 
+    /// The groups that somebody looks after, by name.
+    pub fn teams_of(&self, user: &Name) -> Vec<Name> {
+        self.watch.directory.answered_by(kind::GROUP, user)
+    }
+
+    /// The people whose manager somebody is, by name.
+    pub fn reports_of(&self, user: &Name) -> Vec<Name> {
+        self.watch.directory.answered_by(kind::USER, user)
+    }
+
     /// The service accounts of a project, by name.
     pub fn services_of(&self, project: &Name) -> Vec<Name> {
         self.watch.directory.services_of(project)

@@ -2,13 +2,13 @@
 //!
 //! Pure over what was read; [`run`] carries it out in one transaction, so that nobody is half gone.
 
-use account::{Accounts, Group, Member, ServiceAccount, User};
+use account::{Accounts, Member, User};
 use kernel::{Error, Key, Name, Principal, Resource, Result, Text, text};
 use serde::Serialize;
 use serde_json::Value;
 use store::{Put, Tx, View};
 
-/// Projects, groups, people and service accounts that are looked through.
+/// Projects that are looked through.
 const MOST: usize = 200_000;
 
 /// What somebody has that others will miss.
@@ -35,7 +35,7 @@ impl Belongings {
 }
 
 /// What `user` has.
-pub(crate) fn belongings(v: &View<'_>, user: &Name) -> Result<Belongings> {
+pub(crate) fn belongings(accounts: &Accounts, v: &View<'_>, user: &Name) -> Result<Belongings> {
     let mut out = Belongings::default();
     for project in v.resources("Project", None, None, MOST)? {
         let members = members(&project.spec);
@@ -46,26 +46,12 @@ pub(crate) fn belongings(v: &View<'_>, user: &Name) -> Result<Belongings> {
             out.projects.push(project.key.name);
         }
     }
-    for found in v.resources("Group", None, None, MOST)? {
-        let group: Group = found.spec()?;
-        if group.members.contains(&Member::User(user.clone())) {
-            out.groups.push(found.key.name.clone());
-        }
-        if group.owners.contains(user) {
-            out.teams.push(found.key.name);
-        }
-    }
-    for found in v.resources("ServiceAccount", None, None, MOST)? {
-        let service: ServiceAccount = found.spec()?;
-        if service.project.is_some_and(|p| out.only_owner_of.contains(&p)) {
-            out.service_accounts.push(found.key.name);
-        }
-    }
-    for found in v.resources("User", None, None, MOST)? {
-        if found.spec.get("manager").and_then(Value::as_str) == Some(user.as_str()) {
-            out.manages.push(found.key.name);
-        }
-    }
+    out.groups = accounts.direct_groups(&Member::User(user.clone()));
+    out.teams = accounts.teams_of(user);
+    out.manages = accounts.reports_of(user);
+    let programs = out.only_owner_of.iter().flat_map(|project| accounts.services_of(project));
+    out.service_accounts = programs.collect();
+    out.service_accounts.sort_unstable();
     Ok(out)
 }
 
@@ -120,7 +106,7 @@ pub(crate) fn run(
             return Err(no_heir(user, &[]));
         }
     }
-    let had = belongings(tx, user)?;
+    let had = belongings(accounts, tx, user)?;
     if had.needs_heir() && heir.is_none() {
         return Err(no_heir(user, &had.only_owner_of));
     }

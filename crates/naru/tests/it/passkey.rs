@@ -25,9 +25,10 @@ fn invited(naru: &Naru, browser: &mut Browser) {
     browser.led_on(|b| b.press(&["Enter"])).unwrap();
 }
 
+/// Whose name is at the top of the page.
 fn who(browser: &mut Browser) -> String {
-    let me = "fetch('/api/v1/me').then(r => r.json()).then(m => m.principal?.name ?? 'nobody')";
-    browser.eval(me).unwrap().as_str().unwrap_or("nobody").to_owned()
+    let name = "document.querySelector('header .menu summary span')?.innerText ?? 'nobody'";
+    browser.eval(name).unwrap().as_str().unwrap_or("nobody").to_owned()
 }
 
 fn by_password(naru: &Naru, browser: &mut Browser) {

@@ -24,7 +24,8 @@ pub(crate) struct Whole {
 
 async fn whole(call: &Call) -> Result<Whole> {
     let name = call.name("user")?;
-    let read = move |v: &store::View<'_>| Ok((known(v, &name)?, belongings(v, &name)?));
+    let index = call.site.accounts.clone();
+    let read = move |v: &store::View<'_>| Ok((known(v, &name)?, belongings(&index, v, &name)?));
     let (resource, belongings) = call.site.store.read(read).await?;
     let name = &resource.key.name;
     let who = Principal::User(name.clone());
