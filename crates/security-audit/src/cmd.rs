@@ -14,7 +14,6 @@ pub(crate) const COMMAND: Command =
     Command { name: "audit", build, run: |context, matches| Box::pin(run(context, matches)) };
 
 fn build(lang: Lang) -> clap::Command {
-    let word = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help);
     clap::Command::new("audit")
         .about(lang.pick(
             "Who did what, when, from where, and the proof that it stands unchanged",
@@ -22,110 +21,74 @@ fn build(lang: Lang) -> clap::Command {
         ))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            clap::Command::new("verify")
-                .about(lang.pick(
-                    "Check the hash chain against the signed checkpoints",
-                    "해시 체인을 서명된 체크포인트와 맞춰 봅니다",
-                ))
-                .arg(
-                    word(
-                        "offline",
-                        lang.pick(
-                            "Check an export instead of the server",
-                            "서버 대신 내보낸 파일을 검증합니다",
-                        ),
-                    )
-                    .value_name("FILE")
-                    .value_parser(value_parser!(PathBuf)),
-                )
-                .arg(
-                    word(
-                        "key",
-                        lang.pick(
-                            "A public key that may have signed (ed25519:…); may be repeated",
-                            "서명했을 수 있는 공개 키(ed25519:…). 여러 번 쓸 수 있습니다",
-                        ),
-                    )
-                    .action(ArgAction::Append)
-                    .requires("offline"),
-                ),
-        )
-        .subcommand(
-            clap::Command::new("search")
-                .about(lang.pick("Find events, newest first", "이벤트를 최근 것부터 찾습니다"))
-                .arg(word(
-                    "who",
-                    lang.pick(
-                        "A principal: ann, service:bot, naru:git, anonymous",
-                        "주체: ann, service:bot, naru:git, anonymous",
-                    ),
-                ))
-                .arg(word(
-                    "what",
-                    lang.pick(
-                        "Kinds (token.created) or beginnings (secret.), with commas",
-                        "종류(token.created) 또는 앞부분(secret.), 쉼표로 구분",
-                    ),
-                ))
-                .arg(
-                    Arg::new("in")
-                        .long("in")
-                        .value_name("PROJECT")
-                        .help(lang.pick("Of this project", "이 프로젝트의 것")),
-                )
-                .arg(word(
-                    "subject",
-                    lang.pick(
-                        "Of this resource: Service/shop/web",
-                        "이 리소스의 것: Service/shop/web",
-                    ),
-                ))
-                .arg(word("from", lang.pick("From this IP address", "이 IP 주소에서 온 것")))
-                .arg(word(
-                    "since",
-                    lang.pick("From then on: 2026-11-24, 24h", "이때부터: 2026-11-24, 24h"),
-                ))
-                .arg(word("until", lang.pick("Before then", "이때 전까지")))
-                .arg(
-                    word("outcome", lang.pick("all or refused", "all 또는 refused"))
-                        .value_parser(["all", "refused"]),
-                )
-                .arg(
-                    word(
-                        "before",
-                        lang.pick(
-                            "Older than this sequence: the next page",
-                            "이 순번보다 오래된 것: 다음 쪽",
-                        ),
-                    )
-                    .value_parser(value_parser!(u64)),
-                )
-                .arg(
-                    word("limit", lang.pick("How many", "몇 개"))
-                        .value_parser(value_parser!(u64))
-                        .default_value("50"),
-                ),
-        )
-        .subcommand(
-            clap::Command::new("export")
-                .about(lang.pick(
-                    "Write the log, its checkpoints and the public key to a file",
-                    "기록과 체크포인트, 공개 키를 파일로 씁니다",
-                ))
-                .arg(Arg::new("file").required(true).value_parser(value_parser!(PathBuf)).help(
-                    lang.pick("The file; JSON, one record a line", "파일. 한 줄에 JSON 하나"),
-                ))
-                .arg(
-                    Arg::new("resume").long("resume").action(ArgAction::SetTrue).help(
-                        lang.pick("Go on where the file ends", "파일이 끝난 데서 이어 씁니다"),
-                    ),
-                ),
-        )
+        .subcommands([verify_command(lang), search_command(lang), export_command(lang)])
         .subcommand(clap::Command::new("key").about(lang.pick(
             "Print the public key, to be kept elsewhere",
             "공개 키를 출력합니다. 다른 곳에 보관하세요",
         )))
+}
+
+fn word(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).help(help)
+}
+
+fn verify_command(lang: Lang) -> clap::Command {
+    let offline =
+        lang.pick("Check an export instead of the server", "서버 대신 내보낸 파일을 검증합니다");
+    let key = lang.pick(
+        "A public key that may have signed (ed25519:…); may be repeated",
+        "서명했을 수 있는 공개 키(ed25519:…). 여러 번 쓸 수 있습니다",
+    );
+    clap::Command::new("verify")
+        .about(lang.pick(
+            "Check the hash chain against the signed checkpoints",
+            "해시 체인을 서명된 체크포인트와 맞춰 봅니다",
+        ))
+        .arg(word("offline", offline).value_name("FILE").value_parser(value_parser!(PathBuf)))
+        .arg(word("key", key).action(ArgAction::Append).requires("offline"))
+}
+
+fn search_command(lang: Lang) -> clap::Command {
+    let number = |name, help| word(name, help).value_parser(value_parser!(u64));
+    let kinds = lang.pick(
+        "Kinds (token.created) or beginnings (secret.), with commas",
+        "종류(token.created) 또는 앞부분(secret.), 쉼표로 구분",
+    );
+    let who = lang.pick(
+        "A principal: ann, service:bot, naru:git, anonymous",
+        "주체: ann, service:bot, naru:git, anonymous",
+    );
+    let subject =
+        lang.pick("Of this resource: Service/shop/web", "이 리소스의 것: Service/shop/web");
+    let since = lang.pick("From then on: 2026-11-24, 24h", "이때부터: 2026-11-24, 24h");
+    let before =
+        lang.pick("Older than this sequence: the next page", "이 순번보다 오래된 것: 다음 쪽");
+    clap::Command::new("search")
+        .about(lang.pick("Find events, newest first", "이벤트를 최근 것부터 찾습니다"))
+        .args([word("who", who), word("what", kinds)])
+        .arg(word("in", lang.pick("Of this project", "이 프로젝트의 것")).value_name("PROJECT"))
+        .arg(word("subject", subject))
+        .arg(word("from", lang.pick("From this IP address", "이 IP 주소에서 온 것")))
+        .arg(word("since", since))
+        .arg(word("until", lang.pick("Before then", "이때 전까지")))
+        .arg(
+            word("outcome", lang.pick("all or refused", "all 또는 refused"))
+                .value_parser(["all", "refused"]),
+        )
+        .arg(number("before", before))
+        .arg(number("limit", lang.pick("How many", "몇 개")).default_value("50"))
+}
+
+fn export_command(lang: Lang) -> clap::Command {
+    let file = lang.pick("The file; JSON, one record a line", "파일. 한 줄에 JSON 하나");
+    let resume = lang.pick("Go on where the file ends", "파일이 끝난 데서 이어 씁니다");
+    clap::Command::new("export")
+        .about(lang.pick(
+            "Write the log, its checkpoints and the public key to a file",
+            "기록과 체크포인트, 공개 키를 파일로 씁니다",
+        ))
+        .arg(Arg::new("file").required(true).value_parser(value_parser!(PathBuf)).help(file))
+        .arg(word("resume", resume).action(ArgAction::SetTrue))
 }
 
 async fn run(context: Context, matches: ArgMatches) -> Result<()> {
