@@ -100,16 +100,16 @@ issuer, token = sys.argv[1], sys.argv[2]
 about = json.load(urllib.request.urlopen(issuer + '/.well-known/openid-configuration'))
 assert about['issuer'] == issuer, about
 key = jwt.PyJWKClient(about['jwks_uri']).get_signing_key_from_jwt(token)
-claims = jwt.decode(token, key.key, algorithms=[key.algorithm_name], audience='https://auditor.example', issuer=issuer,
+claims = jwt.decode(token, key.key, algorithms=about['id_token_signing_alg_values_supported'], audience='https://auditor.example', issuer=issuer,
                     options={'require': ['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti']})
 for wrong in ('https://other.example', 'auditor.example'):
     try:
-        jwt.decode(token, key.key, algorithms=[key.algorithm_name], audience=wrong, issuer=issuer)
+        jwt.decode(token, key.key, algorithms=about['id_token_signing_alg_values_supported'], audience=wrong, issuer=issuer)
         sys.exit('taken for ' + wrong)
     except jwt.InvalidAudienceError:
         pass
 try:
-    jwt.decode(token[:-4] + ('AAAA' if token[-4:] != 'AAAA' else 'BBBB'), key.key, algorithms=[key.algorithm_name],
+    jwt.decode(token[:-4] + ('AAAA' if token[-4:] != 'AAAA' else 'BBBB'), key.key, algorithms=about['id_token_signing_alg_values_supported'],
                audience='https://auditor.example')
     sys.exit('a changed one was taken')
 except jwt.InvalidSignatureError:

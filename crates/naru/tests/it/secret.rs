@@ -212,3 +212,48 @@ fn answers_tell_nothing(naru: &Naru) {
     let shown = naru.say(&["secret", "reveal", "canary", "-p", "shop", "--version", "1"]).unwrap();
     assert_eq!(shown.trim_end(), CANARY, "whoever may reads it");
 }
+
+#[test]
+fn where_the_project_wants_two_persons_nobody_reads_a_value_alone() {
+    let naru = shop();
+    set(&naru, "CANARY", CANARY, &[]);
+    naru.say(&["user", "create", "ann"]).unwrap();
+    let made = naru.json(&["token", "create", "laptop", "--for", "ann"]).unwrap();
+    let ann = made["token"].as_str().unwrap().to_owned();
+    let owner = |name: &str| serde_json::json!({ "user": name, "role": "owner" });
+    let spec = serde_json::json!({ "spec": {
+        "members": [owner("admin"), owner("ann")], "two_person": [{ "action": "secret.read" }],
+    } });
+    let answer = naru.api("PATCH", "/api/v1/projects/shop", &spec.to_string()).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let reveal = || naru.api("POST", "/api/v1/projects/shop/secrets/canary/reveal", "").unwrap();
+    let refused = reveal();
+    assert_eq!((refused.status, tells(refused.body.as_bytes())), (403, None), "{}", refused.body);
+    let refused = refused.json().unwrap();
+    assert_eq!(refused["code"], "auth.second-person", "{refused}");
+
+    // What the refusal says is what works.
+    let hint = refused["hint"].as_str().unwrap();
+    let command = hint.split('`').nth(1).unwrap().replace("…", "incident");
+    let words: Vec<&str> = command.split(' ').skip(1).chain(["--for", "10m"]).collect();
+    let asked = naru.json(&words).unwrap();
+    let id = asked["name"].as_str().or(asked["id"].as_str()).unwrap_or_else(|| panic!("{asked}"));
+    assert_eq!(reveal().status, 403, "asked is not approved");
+    let own = naru.command(&["access", "approve", id]).output().unwrap();
+    assert!(!own.status.success(), "nobody approves what he asked for");
+    let hers = naru
+        .command(&["access", "approve", id])
+        .env("NARU_URL", &naru.url)
+        .env("NARU_TOKEN", &ann)
+        .output();
+    let hers = hers.unwrap();
+    assert!(hers.status.success(), "{}", String::from_utf8_lossy(&hers.stderr));
+    let shown = reveal();
+    assert_eq!(shown.json().unwrap()["value"], CANARY, "{}", shown.status);
+    let told = naru.json(&["audit", "search", "--what", "secret.revealed,auth.refused"]).unwrap();
+    assert_eq!(tells(told.to_string().as_bytes()), None);
+    let kinds: Vec<&str> =
+        told["items"].as_array().unwrap().iter().filter_map(|e| e["kind"].as_str()).collect();
+    assert_eq!(kinds.iter().filter(|k| **k == "secret.revealed").count(), 1, "{told}");
+    assert!(kinds.contains(&"auth.refused"), "{told}");
+}
