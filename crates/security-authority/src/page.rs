@@ -83,8 +83,12 @@ fn draw(r: &Reader, roots: &[Known], url: &str, administers: bool) -> Markup {
         )) }
         @for (at, way) in WAYS.iter().enumerate() {
             (widget::section(&format!("way{at}"), way.title(r.lang), html! {}, html! {
-                @if !way.words(r.lang).is_empty() { p.soft { (way.words(r.lang)) } }
-                @for command in way.commands(url, FILE, &fingerprint) { (widget::copyable(r, &command)) }
+                div.part-in {
+                    @if !way.words(r.lang).is_empty() { p.soft { (way.words(r.lang)) } }
+                    @for command in way.commands(url, FILE, &fingerprint) {
+                        div { (widget::copyable(r, &command)) }
+                    }
+                }
             }))
         }
     }
@@ -211,23 +215,25 @@ fn usage(r: &Reader, usage: Usage) -> &'static str {
 
 fn request_form(r: &Reader) -> Markup {
     html! {
-        form.form method="post" action="/ca/certificates" {
-            label {
-                (r.t("Certificate request (PEM)", "인증서 요청 (PEM)"))
-                textarea name="csr" rows="6" required placeholder="-----BEGIN CERTIFICATE REQUEST-----" {}
+        form.part-in.entries method="post" action="/ca/certificates" {
+            div.entry.entry-wide {
+                label for="csr" { (r.t("Certificate request (PEM)", "인증서 요청 (PEM)")) }
+                textarea #csr name="csr" rows="6" required placeholder="-----BEGIN CERTIFICATE REQUEST-----" {}
             }
-            label {
-                (r.t("Names, with commas; empty for those in the request", "이름, 쉼표로 구분. 비우면 요청에 적힌 이름"))
-                input type="text" name="names" placeholder="db.internal, 10.0.0.7";
+            div.entry {
+                label for="names" {
+                    (r.t("Names, with commas; empty for those in the request", "이름, 쉼표로 구분. 비우면 요청에 적힌 이름"))
+                }
+                input #names type="text" name="names" placeholder="db.internal, 10.0.0.7";
             }
-            label {
-                (r.t("Use", "용도"))
-                select name="usage" {
+            div.entry {
+                label for="usage" { (r.t("Use", "용도")) }
+                select #usage name="usage" {
                     option value="server" { (usage(r, Usage::Server)) }
                     option value="client" { (usage(r, Usage::Client)) }
                 }
             }
-            button.button.main type="submit" { (r.t("Sign", "서명")) }
+            div { button.button.main type="submit" { (r.t("Sign", "서명")) } }
         }
     }
 }
@@ -236,6 +242,7 @@ fn rotation(r: &Reader, roots: &[Known]) -> Markup {
     let waiting = roots.iter().find_map(|root| root.retires);
     let days = OVERLAP.as_secs() / (24 * 3600);
     html! {
+        div.part-in {
         @match waiting {
             Some(at) => p.soft { (r.t("The one before is trusted until", "이전 루트의 신뢰 기한")) " " (record::day(at)) },
             None => p.soft {
@@ -246,6 +253,7 @@ fn rotation(r: &Reader, roots: &[Known]) -> Markup {
             },
         }
         (widget::post("/ca/rotate", &[], html! { (r.t("Make a new root", "새 루트 만들기")) }, Tone::Danger))
+        }
     }
 }
 
