@@ -30,6 +30,8 @@ mod page;
 pub mod plan;
 mod secret;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use kind::{Application, ApplicationStatus};
 pub use manage::{ApplicationView, Mine, SignIn};
