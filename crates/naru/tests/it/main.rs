@@ -19,6 +19,7 @@ mod page;
 mod passkey;
 mod policy;
 mod report;
+mod review;
 mod route;
 mod secret;
 mod service;
