@@ -78,7 +78,7 @@ impl Worker for Follower {
 
 /// What a push does to one merge request.
 enum Effect {
-    Close(Record, Text),
+    Close(Box<Record>, Text),
     Update(Box<Record>, Commit, String, Comparison, bool),
     /// The target has moved.
     Stand(Box<Record>, String, String, Comparison),
@@ -151,7 +151,7 @@ impl Follower {
         if spec.source == branch {
             let (Some(after), Some(head)) = (&pushed.after, &pushed.head) else {
                 let why = Text::fixed("its source branch was deleted", "원본 브랜치가 삭제됨");
-                return Ok(Some(Effect::Close(record, why)));
+                return Ok(Some(Effect::Close(Box::new(record), why)));
             };
             let target = branches.tip(project, repository, &spec.target).await?;
             let Some(target) = target else { return Ok(None) };

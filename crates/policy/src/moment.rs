@@ -78,7 +78,7 @@ mod tests {
         );
         for other in [
             "context.now == context.now".to_owned(),
-            format!(r#"context.now.toTime() < duration("9h")"#),
+            r#"context.now.toTime() < duration("9h")"#.to_owned(),
             format!(r#"context.now < {noon}.offset(duration("1h"))"#),
             r#"context.now < datetime("2026-12-01T12:00:00+0900")"#.to_owned(),
         ] {

@@ -259,13 +259,16 @@ fn choose(view: &View<'_>, project: &Name, choice: &Choice, user: &User) -> Resu
     Ok(vec![(resource, spec, *version)])
 }
 
+/// An account that is lent, and as what it is opened.
+type Lent = (OpenedSecret, Loan);
+
 fn open_in(
     tx: &mut Tx<'_>,
     ring: &Ring,
     project: &Name,
     choice: &Choice,
     user: &User,
-) -> Result<(Vec<OpenedSecret>, Vec<(OpenedSecret, Loan)>)> {
+) -> Result<(Vec<OpenedSecret>, Vec<Lent>)> {
     let chosen = choose(tx, project, choice, user)?;
     let mut out = Vec::with_capacity(chosen.len());
     let mut loans = Vec::new();

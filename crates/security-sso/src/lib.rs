@@ -54,7 +54,6 @@ pub static PART: Part = Part {
         content_type: "text/javascript; charset=utf-8",
         bytes: include_bytes!("assets/send-form.js"),
     }],
-    ..Part::EMPTY
 };
 
 const OWN: &[Route] =

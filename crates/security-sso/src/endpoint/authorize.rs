@@ -132,7 +132,9 @@ async fn go_on(call: &Call, sso: &Sso, wanted: Wanted) -> Result<Response> {
         (Step::Agree, Some(_)) => Ok(ask::consent(call, &wanted)),
         (Step::Choose, Some(_)) => Ok(ask::account(call, &wanted)),
         (Step::Again, _) => found(&sign_in("/sign-in/again", &wanted, now)),
-        (Step::Refuse(refusal), _) => refuse(call, sso, Wrong::Back(wanted.asked.back, refusal)),
+        (Step::Refuse(refusal), _) => {
+            refuse(call, sso, Wrong::Back(Box::new(wanted.asked.back), refusal))
+        }
         _ => found(&sign_in("/sign-in", &wanted, now)),
     }
 }
@@ -197,7 +199,7 @@ pub(crate) async fn answered(
             ("the person did not agree", "사용자가 동의하지 않았습니다"),
         );
         let refusal = refusal.of(&wanted.asked.client);
-        return refuse(call, sso, Wrong::Back(wanted.asked.back, refusal));
+        return refuse(call, sso, Wrong::Back(Box::new(wanted.asked.back), refusal));
     }
     let (who, app, uid, scopes) = (
         person.who.clone(),

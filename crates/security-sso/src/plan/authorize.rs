@@ -54,7 +54,7 @@ pub enum Wrong {
     /// Said on a page of ours.
     Here(Refusal),
     /// Said to the application.
-    Back(Return, Refusal),
+    Back(Box<Return>, Refusal),
 }
 
 /// Who asks: the client that a request names. Read first, for its application has to be looked up.
@@ -84,7 +84,7 @@ pub fn check(params: &Params, client: &Name, app: &Application) -> Result<Asked,
     let state = params.get("state").map(str::to_owned);
     let mode = mode(params);
     let back = Return { to, mode: mode.clone().unwrap_or(Mode::Query), state };
-    let no = |refusal: Refusal| Wrong::Back(back.clone(), refusal.of(client));
+    let no = |refusal: Refusal| Wrong::Back(Box::new(back.clone()), refusal.of(client));
     mode.map_err(no)?;
     kind(params, app).map_err(no)?;
     let challenge = challenge(params, app).map_err(no)?;
