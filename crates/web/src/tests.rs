@@ -116,7 +116,7 @@ fn the_open_tab_is_lit_and_every_tab_stays_in_the_project() {
     let shop = Name::parse("shop").unwrap();
     let html = whole(&reader(Lang::En), &Page::of(&shop, "runs", "Runs"), html! {});
     assert!(html.contains("href=\"/projects/shop/runs\" data-go=\"r\" aria-current=\"page\""));
-    assert_eq!(html.matches("data-go=").count(), 9);
+    assert_eq!(html.matches("data-go=").count(), 10);
     assert!(html.contains("href=\"/events?project=shop\""));
 }
 
