@@ -80,7 +80,7 @@ impl Blocker {
             }
             Blocker::Behind { commits } => text!(
                 "the target has {commits} commits that it lacks",
-                "대상에 없는 커밋이 {commits}개 있음"
+                "대상에만 있는 커밋이 {commits}개 있음"
             ),
             Blocker::PipelineRunning => {
                 Text::fixed("its pipeline is running", "파이프라인이 실행 중임")
