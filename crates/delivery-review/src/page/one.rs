@@ -78,7 +78,7 @@ fn conversation(r: &Reader, view: &MergeRequestView, diff: &Difference, who: &Pr
     let open = view.status.state == State::Opened;
     html! {
         @if !view.spec.description.trim().is_empty() {
-            (widget::section("about", "", html! {}, prose::draw(&view.spec.description)))
+            (widget::section("about", "", html! {}, html! { div.part-in { (prose::draw(&view.spec.description)) } }))
         }
         (merging(r, view, who))
         @if !view.threads.is_empty() {
@@ -88,7 +88,7 @@ fn conversation(r: &Reader, view: &MergeRequestView, diff: &Difference, who: &Pr
                 }
             }))
         }
-        (widget::section("say", r.t("Comment", "댓글 달기"), html! {}, reply(r, view, &[], false)))
+        (widget::section("say", r.t("Comment", "댓글 달기"), html! {}, html! { div.part-in { (reply(r, view, &[], false)) } }))
         @if open { (edit(r, view)) }
     }
 }
@@ -131,7 +131,7 @@ fn merging(r: &Reader, view: &MergeRequestView, who: &Principal) -> Markup {
         html! {},
         html! {
             (widget::facts(&facts))
-            @match status.state {
+            div.part-in.stack { @match status.state {
                 State::Opened => (open(r, view, who)),
                 State::Merged => @if let Some(m) = &status.merged {
                     (widget::flash(widget::State::Passed, &format!("{} {}", r.t("merged by", "병합한 사람:"), person(&m.by)), None))
@@ -141,7 +141,7 @@ fn merging(r: &Reader, view: &MergeRequestView, who: &Principal) -> Markup {
                     @if let Some(why) = &status.reason { (widget::flash(widget::State::Skipped, why.get(r.lang), None)) }
                     (button(view, "reopen", r.t("Reopen", "다시 열기"), Tone::Plain))
                 }
-            }
+            } }
         },
     )
 }
@@ -261,7 +261,7 @@ fn edit(r: &Reader, view: &MergeRequestView) -> Markup {
         "",
         html! {},
         html! {
-            details {
+            details.part-in {
                 summary { (r.t("Edit", "고치기")) }
                 form.fields method="post" action=(format!("{}/edit", view.address)) {
                     label for="title" { (r.t("Title", "제목")) }

@@ -143,7 +143,7 @@ fn proof<'a>(r: &Reader, proof: Proof) -> &'a str {
 
 fn new_form(r: &Reader) -> Markup {
     html! {
-        form.form.part-in method="post" action=(HERE) {
+        form.fields.part-in method="post" action=(HERE) {
             label for="name" { (r.t("Name, its client_id", "이름 (client_id)")) }
             input #name name="name" type="text" required maxlength="63" pattern="[a-z0-9]([a-z0-9\\-]*[a-z0-9])?" autocapitalize="none"
                 title=(r.t("lower-case letters, digits and inner hyphens", "소문자, 숫자, 가운데 붙임표"));
@@ -256,7 +256,7 @@ fn joined<'a>(words: impl Iterator<Item = &'a String>) -> String {
 fn settings(r: &Reader, app: &Application, here: &str) -> Markup {
     let groups: Vec<&str> = app.groups.iter().map(Name::as_str).collect();
     html! {
-        form.form.part-in method="post" action=(format!("{here}/set")) {
+        form.fields.part-in method="post" action=(format!("{here}/set")) {
             label for="title" { (r.t("As people see it", "사람에게 보이는 이름")) }
             input #title name="title" type="text" maxlength="200" value=(app.title);
             @if app.grants.contains(&Grants::AuthorizationCode) {
