@@ -30,7 +30,7 @@ pub use renew::{due, next};
 pub use root::{Revoked, Root};
 pub use server::{Shown, server_config, single};
 pub use subtree::Subtree;
-pub use trust::{Trust, distrusted, shown_to_strangers};
+pub use trust::{Trust, anybody, distrusted, shown_to_strangers};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ const SYSTEM: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
 ];
 
 /// Roots that are believed.
@@ -83,14 +84,20 @@ impl Trust {
     /// # Errors
     /// `tls.certificate` when none of them can be a root.
     pub fn client_config(&self, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(self.0.iter().cloned());
+        let roots = self.roots();
         if roots.is_empty() {
             return Err(certificates(b"").err().unwrap_or_else(|| Error::internal("no roots")));
         }
         let mut config = builder()?.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
         Ok(Arc::new(config))
+    }
+
+    /// Those that can be roots, for a configuration of one's own.
+    pub fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.0.iter().cloned());
+        roots
     }
 }
 
@@ -106,11 +113,8 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 /// # Errors
 /// Internal, when the provider has no TLS 1.2 or 1.3.
 pub fn shown_to_strangers() -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(ring::default_provider());
-    let mut config = builder()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-        .with_no_client_auth();
+    let believed = builder()?.dangerous().with_custom_certificate_verifier(anybody());
+    let mut config = believed.with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -121,6 +125,11 @@ pub fn distrusted(error: &std::io::Error) -> bool {
     use rustls::CertificateError::{BadSignature, UnknownIssuer};
     let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
     matches!(inner, Some(rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature)))
+}
+
+/// Believes whoever answers to be the server; signatures still have to be right.
+pub fn anybody() -> Arc<dyn ServerCertVerifier> {
+    Arc::new(Anybody(Arc::new(ring::default_provider())))
 }
 
 #[derive(Debug)]

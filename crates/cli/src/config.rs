@@ -5,8 +5,6 @@
 
 use kernel::{Error, ErrorKind, Lang, Result, Text, text};
 use serde::{Deserialize, Serialize};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A server and a token for it.
@@ -105,21 +103,6 @@ pub fn save_login(endpoint: &Endpoint) -> Result<PathBuf> {
         std::fs::create_dir_all(dir).map_err(Error::internal)?;
     }
     let bytes = serde_json::to_vec_pretty(endpoint).map_err(Error::internal)?;
-    write_private(&file, &bytes)?;
+    authority::write_private(&file, &bytes)?;
     Ok(file)
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-pub fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let write = || {
-        let mut options = std::fs::OpenOptions::new();
-        let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        out.write_all(bytes)?;
-        out.sync_all()?;
-        std::fs::rename(&beside, file)
-    };
-    write().map_err(|e| Error::internal(format!("{}: {e}", file.display())))
 }

@@ -11,9 +11,10 @@ mod output;
 mod pin;
 mod table;
 
+pub use authority::write_private;
 pub use client::{Client, Lines, Pieces, segment};
 pub use command::{Command, Context};
-pub use config::{Endpoint, data_dir, endpoint, save_login, write_private};
+pub use config::{Endpoint, data_dir, endpoint, save_login};
 pub use events::Events;
 pub use output::{Format, Output};
 pub use pin::{Wanted, meet, pin_file, refresh, teach_git};

@@ -90,7 +90,7 @@ fn keep(file: &Path, words: &[u8]) -> Result<PathBuf> {
     if let Some(dir) = file.parent() {
         std::fs::create_dir_all(dir).map_err(Error::internal)?;
     }
-    config::write_private(file, words)?;
+    authority::write_private(file, words)?;
     Ok(file.to_owned())
 }
 

@@ -1,8 +1,9 @@
 //! Routes beyond the generic ones.
 
-use crate::desk::{self, Draft, Edit, Say};
+use crate::desk::{self, Draft, Edit};
 use crate::merge::How;
 use crate::record::Record;
+use crate::talk::Say;
 use crate::view::Which;
 use crate::{Reviews, State};
 use kernel::{Name, Result};

@@ -297,7 +297,11 @@ fn describe(view: &MergeRequestView, client: &Client, out: &Output) -> String {
         Table::new([lang.pick("IN THE WAY", "막는 것"), lang.pick("WHAT TO DO", "할 일")]);
     if status.state == crate::State::Opened {
         view.blockers.iter().for_each(|b| ways.row([b.text().get(lang), b.todo().get(lang)]));
-        ways = ways.nothing(lang.pick("nothing: it can be merged", "없음: 병합할 수 있습니다"));
+        ways =
+            ways.nothing(lang.pick(
+                "nothing is in the way: it can be merged",
+                "막는 것이 없어 병합할 수 있습니다",
+            ));
     }
     let mut notes = Table::new(["THREAD", "BY", "WHERE", "WORDS"]);
     for thread in &view.threads {

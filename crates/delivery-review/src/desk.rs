@@ -1,17 +1,15 @@
 //! What people do with merge requests, whichever way they come in.
 
 use crate::kind::{Approval, AutoMerge, MergeRequest, ReviewRules, State};
-use crate::note::{self, Anchor, Side, Thread};
-use crate::plan::{self, Blocker, Seen};
+use crate::plan::Blocker;
 use crate::record::{self, Record};
 use crate::{Reviews, error};
-use kernel::port::{Comparison, Join, JoinMethod};
+use kernel::port::Comparison;
 use kernel::{Key, Name, Principal, Result, Text, text};
-use policy::{Permission, Target};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Tx, View};
+use store::Tx;
 
 /// A merge request that somebody wants.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -44,19 +42,6 @@ pub(crate) struct Edit {
     pub reviewers: Option<Vec<Name>>,
     pub remove_source: Option<bool>,
     pub squash: Option<bool>,
-}
-
-/// A comment.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Say {
-    pub body: String,
-    /// The thread that it answers.
-    pub thread: Option<String>,
-    /// A line of the diff: all three, or none.
-    pub path: Option<String>,
-    pub line: Option<usize>,
-    pub side: Option<Side>,
 }
 
 /// A draft that can be opened: its branches are there and were compared.
@@ -220,93 +205,6 @@ impl Reviews {
         self.on_open(project, number, work).await
     }
 
-    /// Comments on the whole, on a line of the diff, or in a thread.
-    pub(crate) async fn comment(
-        &self,
-        project: &Name,
-        number: u64,
-        say: Say,
-        who: Principal,
-    ) -> Result<Thread> {
-        let anchor = self.anchor(project, number, &say).await?;
-        let project = project.clone();
-        let write = move |tx: &mut Tx<'_>| {
-            let mut record = Record::need(tx, &project, number)?;
-            let thread = note::add(
-                tx,
-                (&project, number),
-                say.thread.as_deref(),
-                anchor,
-                (who.clone(), &say.body),
-            )?;
-            count(tx, &mut record)?;
-            let place = thread.anchor.as_ref().map(|a| format!("{}:{}", a.path, a.line));
-            let words = text!(
-                "{who} commented on merge request !{number}",
-                "{who}이(가) 머지 요청 !{number}에 댓글을 남김"
-            );
-            let data = json!({ "thread": thread.id, "place": place });
-            record.tell(tx, "merge_request.commented", who, words, data)?;
-            Ok(thread)
-        };
-        self.options.store.write(write).await
-    }
-
-    /// The line that a comment is about, which has to be part of the diff.
-    async fn anchor(&self, project: &Name, number: u64, say: &Say) -> Result<Option<Anchor>> {
-        let (Some(path), Some(line)) = (&say.path, say.line) else { return Ok(None) };
-        let record = self.need(project, number).await?;
-        let side = say.side.unwrap_or(Side::New);
-        let (Some(base), Some(head)) = (&record.status.base, &record.status.head) else {
-            return Err(error::no_line());
-        };
-        let repository = &record.spec.repository;
-        let diff = self.options.branches.difference(project, repository, base, head).await?;
-        let text = note::find(&diff, path, side, line).ok_or_else(error::no_line)?;
-        let text: String = text.chars().take(1000).collect();
-        Ok(Some(Anchor { commit: head.clone(), path: path.clone(), side, line, text }))
-    }
-
-    /// Settles a thread, or opens it again.
-    pub(crate) async fn resolve(
-        &self,
-        project: &Name,
-        number: u64,
-        (thread, resolved): (String, bool),
-        who: Principal,
-    ) -> Result<Record> {
-        let project = project.clone();
-        let write = move |tx: &mut Tx<'_>| {
-            let mut record = Record::need(tx, &project, number)?;
-            let mut found = note::one(tx, &project, number, &thread)?;
-            if found.resolved.is_some() == resolved {
-                return Ok(record);
-            }
-            found.resolved = resolved.then(|| (who.clone(), tx.now()));
-            note::save(tx, &project, number, &found)?;
-            count(tx, &mut record)?;
-            let (kind, say) = match resolved {
-                true => (
-                    "merge_request.resolved",
-                    text!(
-                        "{who} resolved a thread of merge request !{number}",
-                        "{who}이(가) 머지 요청 !{number}의 스레드를 해결함"
-                    ),
-                ),
-                false => (
-                    "merge_request.unresolved",
-                    text!(
-                        "{who} opened a thread of merge request !{number} again",
-                        "{who}이(가) 머지 요청 !{number}의 스레드를 다시 엶"
-                    ),
-                ),
-            };
-            record.tell(tx, kind, who, say, json!({ "thread": thread }))?;
-            Ok(record)
-        };
-        self.options.store.write(write).await
-    }
-
     pub(crate) async fn close(
         &self,
         project: &Name,
@@ -422,71 +320,6 @@ impl Reviews {
         };
         self.on_open(project, number, work).await
     }
-
-    /// The record as its branches are at this moment.
-    pub(crate) async fn fresh(&self, record: &Record) -> Result<(Record, bool, bool)> {
-        let (branches, mut record) = (&self.options.branches, record.clone());
-        let spec = record.spec.clone();
-        let tip = async |branch: &str| match branches
-            .tip(&record.project, &spec.repository, branch)
-            .await
-        {
-            Err(e) if e.kind() == kernel::ErrorKind::NotFound => Ok(None),
-            found => found,
-        };
-        let (head, target) = (tip(&spec.source).await?, tip(&spec.target).await?);
-        let there = (head.is_some(), target.is_some());
-        if let (Some(head), Some(target)) = (head, target)
-            && (record.status.head.as_ref(), record.status.target.as_ref())
-                != (Some(&head), Some(&target))
-        {
-            let how = branches.compare(&record.project, &spec.repository, &target, &head).await?;
-            record.stand(&head, &target, &how);
-        }
-        Ok((record, there.0, there.1))
-    }
-
-    /// What keeps `who` from merging it now.
-    pub(crate) async fn blockers(&self, record: &Record, who: &Principal) -> Result<Vec<Blocker>> {
-        if record.status.state != State::Opened {
-            return Ok(vec![Blocker::NotOpen]);
-        }
-        let (record, source, target) = self.fresh(record).await?;
-        let (project, spec) = (&record.project, &record.spec);
-        let (options, rules) = (&self.options, self.rules(project, &spec.repository).await?);
-        let mut seen = Seen { source, target, ..Seen::default() };
-        if source && target {
-            seen.conflicts = self.conflicts(&record).await?;
-            let may = options.branches.may_merge(project, &spec.repository, who, &spec.target);
-            seen.may_merge = may.await?;
-        } else {
-            seen.may_merge = true;
-        }
-        let wanted = Permission::Change.action();
-        for approval in &record.status.approvals {
-            if options.policy.can(&approval.by, wanted, &Target::project(project)).await {
-                seen.entitled.push(approval.by.clone());
-            }
-        }
-        Ok(plan::decide(spec, &record.status, &rules, &seen))
-    }
-
-    async fn conflicts(&self, record: &Record) -> Result<Vec<String>> {
-        let (Some(head), Some(target)) = (&record.status.head, &record.status.target) else {
-            return Ok(Vec::new());
-        };
-        let join = Join {
-            target: target.clone(),
-            head: head.clone(),
-            method: JoinMethod::Merge,
-            message: String::new(),
-            by: "naru".to_owned(),
-            at: kernel::Time(0),
-        };
-        let project = &record.project;
-        let merged = self.options.branches.join(project, &record.spec.repository, &join).await?;
-        Ok(merged.err().unwrap_or_default())
-    }
 }
 
 /// Notes in a transaction that it is to merge by itself.
@@ -501,13 +334,6 @@ pub(crate) fn later(tx: &mut Tx<'_>, record: &mut Record, who: Principal) -> Res
         "머지 요청 !{number}은 파이프라인이 성공하면 병합됨"
     );
     record.tell(tx, "merge_request.auto_merge", who, say, json!({}))
-}
-
-fn count(tx: &mut Tx<'_>, record: &mut Record) -> Result<()> {
-    let view: &View<'_> = tx;
-    let threads = note::all(view, &record.project, record.number)?;
-    (record.status.unresolved, record.status.comments) = note::count(&threads);
-    record.save(tx)
 }
 
 pub(crate) fn apply(spec: &mut MergeRequest, edit: Edit) {
@@ -551,13 +377,10 @@ fn title(branch: &str, head: &kernel::journey::Commit, commits: usize) -> String
 
 /// The number in an address.
 pub(crate) fn number(words: &str) -> Result<u64> {
-    let sound = !words.starts_with('0') && words.len() < 12;
-    words
-        .trim_start_matches('!')
-        .parse()
-        .ok()
-        .filter(|_| sound)
-        .ok_or_else(|| error::unknown(words))
+    let digits = words.strip_prefix('!').unwrap_or(words);
+    let sound =
+        digits.len() < 12 && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+    digits.parse().ok().filter(|_| sound).ok_or_else(|| error::unknown(words))
 }
 
 /// Why merging by itself was given up.
@@ -590,8 +413,8 @@ mod tests {
 
     #[test]
     fn numbers_in_addresses() {
-        assert_eq!(number("12").unwrap(), 12);
-        for bad in ["", "0", "01", "-1", "x", "999999999999999"] {
+        assert_eq!((number("12").unwrap(), number("!12").unwrap()), (12, 12));
+        for bad in ["", "0", "01", "!01", "!!1", "+1", "-1", "x", "999999999999999"] {
             assert!(number(bad).is_err(), "{bad}");
         }
     }

@@ -21,6 +21,7 @@ mod desk;
 mod error;
 mod follow;
 mod kind;
+mod look;
 mod merge;
 mod note;
 mod options;
@@ -29,6 +30,7 @@ mod plan;
 mod prose;
 mod record;
 mod sync;
+mod talk;
 mod view;
 
 pub use kind::{

@@ -40,13 +40,14 @@ impl Reviews {
         how: How,
         who: &Principal,
     ) -> Result<Record> {
-        for tried in 1.. {
+        let mut tries = 0;
+        loop {
+            tries += 1;
             match self.try_merge(project, number, &how, who).await {
-                Err(e) if e.code() == "branch.moved" && tried < TRIES => {}
+                Err(e) if e.code() == "branch.moved" && tries < TRIES => {}
                 done => return done,
             }
         }
-        Err(Error::internal("no try was made"))
     }
 
     async fn try_merge(

@@ -96,6 +96,7 @@ fn add(paths: &mut Map<String, Value>, path: &str, route: &Route, kind: Option<&
         .collect();
     let access = match route.access {
         Access::Public => "public".to_owned(),
+        Access::CrossSite => "public, from pages of other sites too".to_owned(),
         Access::SignedIn => "signed in".to_owned(),
         Access::Project(p) => format!("project: {p:?}").to_lowercase(),
         Access::Platform => "platform administrator".to_owned(),

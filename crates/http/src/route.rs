@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 pub enum Access {
     /// Anybody: health, sign-in, assets.
     Public,
+    /// Anybody, and other sites' pages too, as OAuth 2.0 has it. A session decides nothing here: what does not only read
+    /// is not even told who asks.
+    CrossSite,
     /// Anybody who is signed in; the handler shows each caller only what is theirs.
     SignedIn,
     /// A right in the project named by the path's `{project}`.
@@ -64,6 +67,11 @@ impl Verb {
 }
 
 impl Route {
+    /// Whether it has to do without knowing who asks.
+    pub(crate) fn blind(&self) -> bool {
+        self.access == Access::CrossSite && self.method != Verb::Get
+    }
+
     pub const fn get(path: &'static str, access: Access, about: Text2, handle: Handler) -> Route {
         Route { method: Verb::Get, path, access, about, handle }
     }

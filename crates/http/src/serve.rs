@@ -121,8 +121,8 @@ async fn respond(
 ) -> Response {
     let admitted = gate::admit(&head);
     let known = match admitted {
-        Ok(()) => principal(&head).await,
-        Err(_) => Ok(Proven::nobody()),
+        Ok(()) if !route.is_some_and(|r| r.blind()) => principal(&head).await,
+        _ => Ok(Proven::nobody()),
     };
     if let Ok(known) = &known {
         head.who = known.principal.clone();
@@ -191,7 +191,7 @@ async fn enter(call: &Call, known: Result<Proven>, route: Option<Route>) -> Resu
     let route = route.ok_or_else(nowhere)?;
     // A wrong secret is an error even where none is needed: a client with a stale token must learn it.
     // Only what one needs in order to sign in again is spared.
-    if route.access != Access::Public {
+    if !matches!(route.access, Access::Public | Access::CrossSite) {
         known?;
     }
     gate::pace(call)?;
@@ -202,7 +202,7 @@ async fn enter(call: &Call, known: Result<Proven>, route: Option<Route>) -> Resu
 
 async fn allow(call: &Call, access: Access) -> Result<()> {
     match access {
-        Access::Public | Access::Inside(_) => Ok(()),
+        Access::Public | Access::CrossSite | Access::Inside(_) => Ok(()),
         Access::SignedIn if call.who == Principal::Anonymous => Err(account::unauthenticated()),
         Access::SignedIn => own(call),
         Access::Project(wanted) => {
@@ -263,15 +263,8 @@ pub(crate) fn secret(header: &str) -> Option<String> {
     pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// Below this, other sites' pages call by design (OAuth 2.0, OpenID Connect). What a session's cookie decides there
-/// is asked on a page of ours first.
-const PROTOCOL: &str = "/oauth/";
-
 /// A browser's session may not be used by another site's page (cross-site request forgery).
 fn same_origin(call: &Call) -> Result<()> {
-    if call.uri.path().starts_with(PROTOCOL) {
-        return Ok(());
-    }
     let by_token = [header::AUTHORIZATION.as_str(), PRIVATE_TOKEN];
     let by_cookie = by_token.iter().all(|name| call.header(name).is_none());
     if call.method == Method::GET || !by_cookie || call.who == Principal::Anonymous {

@@ -20,7 +20,7 @@ use insight::Insight;
 use kernel::port::{Edge, Source};
 use kernel::{Error, Name, Principal, Result, SecretText};
 use naru_http::front::Hosts;
-use naru_http::{Door, Front, Limits, Site, SiteOptions};
+use naru_http::{Door, Front, Limits, Route, Site, SiteOptions};
 use network_proxy::{Proxy, Scheme};
 use orchestration_service::Services;
 use policy::Policy;
@@ -92,6 +92,7 @@ pub struct Serving(Vec<JoinHandle<()>>);
 /// # Errors
 /// Whatever a part says: a store from a newer naru, a full disk, no git.
 pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Result<Platform> {
+    let routes = routes()?;
     let data = &config.data;
     let address = doors.site.local_addr().map_err(Error::internal)?;
     let edge_address = doors.edge.local_addr().map_err(Error::internal)?;
@@ -217,19 +218,12 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         outside: Some(url.clone()),
     };
     write_endpoint(&local, data, doors)?;
-    let undeclared = naru_http::undeclared(&parts::all(|p| p.routes));
-    if !undeclared.is_empty() {
-        return Err(Error::internal(format!(
-            "routes that nobody decides about: {}",
-            undeclared.join("; ")
-        )));
-    }
     let site = Site::new(SiteOptions {
         store: store.clone(),
         accounts: accounts.clone(),
         policy: policy.clone(),
         kinds: parts::all(|p| p.kinds),
-        routes: parts::all(|p| p.routes),
+        routes,
         assets: [parts::all(|p| p.assets), web::ASSETS.to_vec()].concat(),
         error_page: Some(web::error_page),
     })
@@ -283,6 +277,17 @@ pub async fn open(config: &Config, storage: store::Options, doors: &Doors) -> Re
         sso,
         site: Arc::new(site),
     })
+}
+
+/// All routes, each with somebody who decides about it.
+fn routes() -> Result<Vec<Route>> {
+    let routes = parts::all(|p| p.routes);
+    match naru_http::undeclared(&routes) {
+        wrong if wrong.is_empty() => Ok(routes),
+        wrong => {
+            Err(Error::internal(format!("routes that nobody decides about: {}", wrong.join("; "))))
+        }
+    }
 }
 
 /// The internal CA, and what is spoken with its certificates at the front.
@@ -386,7 +391,7 @@ fn write_endpoint(local: &Endpoint, data: &Path, doors: &Doors) -> Result<()> {
     if let Some(fields) = words.as_object_mut() {
         fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
     }
-    cli::write_private(&data.join("server.json"), words.to_string().as_bytes())
+    authority::write_private(&data.join("server.json"), words.to_string().as_bytes())
 }
 
 fn edge_task(serving: impl Future<Output = io::Result<()>> + Send + 'static) -> JoinHandle<()> {

@@ -278,7 +278,7 @@ async fn issue(context: &Context, m: &ArgMatches) -> Result<()> {
     let wanted = json!({ "csr": csr, "names": names, "usage": usage, "days": days });
     let signed: Signed = context.client()?.post("/api/v1/ca/certificates", &wanted).await?;
     if let Some(key) = &key {
-        cli::write_private(&key_file, key.as_bytes())?;
+        authority::write_private(&key_file, key.as_bytes())?;
     }
     std::fs::write(&cert_file, &signed.chain)
         .map_err(|e| Error::internal(format!("{}: {e}", cert_file.display())))?;

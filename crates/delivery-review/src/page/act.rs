@@ -1,8 +1,9 @@
 //! Buttons and forms of a merge request's page.
 
 use super::{labels, names};
-use crate::desk::{self, Edit, Say};
+use crate::desk::{self, Edit};
 use crate::merge::How;
+use crate::talk::Say;
 use crate::{Reviews, Side};
 use kernel::{Error, Result, Text};
 use naru_http::{Call, Response, found};

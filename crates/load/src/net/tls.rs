@@ -3,20 +3,21 @@
 use crate::file::HttpVersion;
 use crate::plan::{Settings, Trust};
 use kernel::{Error, Result};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 
 pub(super) fn tls(settings: &Settings) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?;
     let mut config = match &settings.trust {
-        Trust::Machine => builder.with_root_certificates(machine()).with_no_client_auth(),
+        // A machine without a list can still be asked for what needs no TLS.
+        Trust::Machine => {
+            let known = authority::Trust::system().map(|trust| trust.roots());
+            let roots = known.unwrap_or_else(|_| RootCertStore::empty());
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
         Trust::Only(authorities) => {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(authorities.iter().cloned());
@@ -24,7 +25,7 @@ pub(super) fn tls(settings: &Settings) -> Result<ClientConfig> {
         }
         Trust::Anyone => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+            .with_custom_certificate_verifier(authority::anybody())
             .with_no_client_auth(),
     };
     config.alpn_protocols = match settings.version {
@@ -33,63 +34,4 @@ pub(super) fn tls(settings: &Settings) -> Result<ClientConfig> {
         HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
     };
     Ok(config)
-}
-
-/// See [`Trust::Machine`].
-fn machine() -> RootCertStore {
-    const PLACES: [&str; 4] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/cert.pem",
-        "/etc/ssl/ca-bundle.pem",
-    ];
-    let named = std::env::var("SSL_CERT_FILE").ok();
-    let mut roots = RootCertStore::empty();
-    for place in named.iter().map(String::as_str).chain(PLACES) {
-        let Ok(found) = CertificateDer::pem_file_iter(place) else { continue };
-        roots.add_parsable_certificates(found.flatten());
-        if !roots.is_empty() {
-            break;
-        }
-    }
-    roots
-}
-
-/// Whoever answers is believed to be the server; signatures still have to be right.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

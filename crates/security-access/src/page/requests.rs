@@ -147,15 +147,17 @@ pub(super) fn form(r: &Reader, on: &str, glass: bool) -> Markup {
             label for="reason" { (r.t("Why", "이유")) }
             input #reason type="text" name="reason" required minlength="3" maxlength="500"
                 placeholder=(r.t("what you need it for", "무엇에 필요한지"));
-            button.button.main name="how" value="ask" { (r.t("Ask", "요청")) }
-            button.button name="how" value="second-person"
-                title=(r.t("Ask for the approval that an action takes beside the right itself", "권한과 별도로 필요한 승인을 요청합니다")) {
-                (r.t("Ask for approval", "승인 요청"))
-            }
-            @if glass {
-                button.button.danger name="how" value="break-glass"
-                    title=(r.t("At once, without approval; every administrator sees it", "승인 없이 바로 얻습니다. 모든 관리자에게 보입니다")) {
-                    (r.t("Break the glass", "비상 권한"))
+            div.row {
+                button.button.main name="how" value="ask" { (r.t("Ask", "요청")) }
+                button.button name="how" value="second-person"
+                    title=(r.t("Ask for the approval that an action takes beside the right itself", "권한과 별도로 필요한 승인을 요청합니다")) {
+                    (r.t("Ask for approval", "승인 요청"))
+                }
+                @if glass {
+                    button.button.danger name="how" value="break-glass"
+                        title=(r.t("At once, without approval; every administrator sees it", "승인 없이 바로 얻습니다. 모든 관리자에게 보입니다")) {
+                        (r.t("Break the glass", "비상 권한"))
+                    }
                 }
             }
         }

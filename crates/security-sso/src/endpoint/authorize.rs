@@ -20,13 +20,13 @@ use store::Tx;
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
         AUTHORIZE,
-        Access::Public,
+        Access::CrossSite,
         ("page: sign in to an application", "페이지: 애플리케이션에 로그인"),
         |c| Box::pin(authorize(c)),
     ),
     Route::post(
         AUTHORIZE,
-        Access::Public,
+        Access::CrossSite,
         ("sign in to an application", "애플리케이션에 로그인"),
         |c| Box::pin(posted(c)),
     ),

@@ -19,7 +19,7 @@ const PAGE: &str = "/device";
 pub(crate) const ROUTES: &[Route] = &[
     Route::post(
         DEVICE,
-        Access::Public,
+        Access::CrossSite,
         ("a code for a device without a keyboard", "키보드 없는 장치의 코드"),
         |c| Box::pin(begin(c)),
     ),

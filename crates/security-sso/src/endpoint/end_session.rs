@@ -21,13 +21,13 @@ const CONFIRM: &str = "/application-sign-out";
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
         END_SESSION,
-        Access::Public,
+        Access::CrossSite,
         ("page: sign out at an application's wish", "페이지: 애플리케이션의 로그아웃 요청"),
         |c| Box::pin(asked(c)),
     ),
     Route::post(
         END_SESSION,
-        Access::Public,
+        Access::CrossSite,
         ("sign out at an application's wish", "애플리케이션의 로그아웃 요청"),
         |c| Box::pin(posted(c)),
     ),

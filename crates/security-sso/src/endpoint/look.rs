@@ -22,22 +22,24 @@ const PREFLIGHT: (&str, &str) = ("whether other pages may call", "다른 페이�
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
         USERINFO,
-        Access::Public,
+        Access::CrossSite,
         ("who an access token is of", "접근 토큰의 주인"),
         |c| Box::pin(userinfo(c)),
     ),
     Route::post(
         USERINFO,
-        Access::Public,
+        Access::CrossSite,
         ("who an access token is of", "접근 토큰의 주인"),
         |c| Box::pin(userinfo(c)),
     ),
-    Route::options(USERINFO, Access::Public, PREFLIGHT, |c| Box::pin(wire::preflight(c))),
-    Route::post(REVOKE, Access::Public, ("end a token", "토큰 폐기"), |c| Box::pin(revoke(c))),
-    Route::options(REVOKE, Access::Public, PREFLIGHT, |c| Box::pin(wire::preflight(c))),
+    Route::options(USERINFO, Access::CrossSite, PREFLIGHT, |c| Box::pin(wire::preflight(c))),
+    Route::post(REVOKE, Access::CrossSite, ("end a token", "토큰 폐기"), |c| {
+        Box::pin(revoke(c))
+    }),
+    Route::options(REVOKE, Access::CrossSite, PREFLIGHT, |c| Box::pin(wire::preflight(c))),
     Route::post(
         INTROSPECT,
-        Access::Public,
+        Access::CrossSite,
         (
             "whether a token is good, for the APIs that get it",
             "토큰이 유효한지, 그 토큰을 받는 API를 위해",

@@ -22,13 +22,13 @@ const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 pub(crate) const ROUTES: &[Route] = &[
     Route::post(
         TOKEN,
-        Access::Public,
+        Access::CrossSite,
         ("give an application its tokens", "애플리케이션에 토큰 발급"),
         |c| Box::pin(token(c)),
     ),
     Route::options(
         TOKEN,
-        Access::Public,
+        Access::CrossSite,
         ("whether other pages may call", "다른 페이지의 호출 허용 여부"),
         |c| Box::pin(wire::preflight(c)),
     ),
